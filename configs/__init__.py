@@ -1,0 +1,1 @@
+"""Packaged YAML configurations and the strict loader that reads them."""

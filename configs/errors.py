@@ -1,0 +1,24 @@
+"""The base of every error that is the user's to mend."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used; the message is complete in itself.
+
+    Every command turns this error into one line on stderr and exit code 2.
+
+    Args:
+        where: The file, channel, argument or setting at fault, as exactly as is known.
+        got: What was found there.
+        expected: What would have been right.
+        remedy: What the user can do about it.
+    """
+
+    def __init__(self, *, where: str, got: str, expected: str, remedy: str) -> None:
+        self.where, self.got, self.expected, self.remedy = where, got, expected, remedy
+        super().__init__(f"{where}: got {got}; expected {expected}; {remedy}")
+
+
+class ConfigError(InputError):
+    """A configuration holds an unknown key or a value out of its range."""

@@ -1,0 +1,1 @@
+"""Detection, tracking, forecasting, streaming and viewing."""

@@ -1,0 +1,25 @@
+"""The one interface of every detector."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tricast.perception.outputs import Detections
+from tricast.sensors.synced_frame import SyncedFrame
+
+
+class Detector(Protocol):
+    """Takes what a tick has, in any subset of sensors, and gives boxes."""
+
+    @property
+    def name(self) -> str:
+        """The name that `--detector` takes."""
+        ...
+
+    def detect(self, frame: SyncedFrame) -> Detections:
+        """Boxes in ego axes at `frame.timestamp_ns`; empty where no sensor has anything."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything learned from earlier ticks (a jump in time, another log)."""
+        ...

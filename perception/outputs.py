@@ -1,0 +1,141 @@
+"""What the pipeline gives for a tick: detections, tracks, trajectories and the manifest of inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tricast.sensors.annotations import FUTURE_STEP_S, NUM_FUTURE_STEPS
+from tricast.sensors.arrays import checked_array
+from tricast.sensors.errors import SensorDataError
+from tricast.sensors.geometry.boxes import Boxes
+from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.synced_frame import ChannelHealth, InputUsed
+
+__all__ = ["FUTURE_STEP_S", "NUM_FUTURE_STEPS", "Detections", "TickResult", "Tracks", "Trajectories"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detections:
+    """N scored boxes in ego axes at `timestamp_ns`, best score first or in any order.
+
+    Args:
+        timestamp_ns: The tick.
+        boxes: Boxes with velocity over ground, NaN where the detector has none.
+        class_names: N detection names.
+        scores: (N,) float64 in [0, 1].
+    """
+
+    timestamp_ns: int
+    boxes: Boxes
+    class_names: tuple[str, ...]
+    scores: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        scores = checked_array(self.scores, name="scores", shape=(count,), dtype=np.float64, finite=True)
+        object.__setattr__(self, "scores", scores)
+        if len(self.class_names) != count:
+            raise SensorDataError(
+                where=f"detections at {self.timestamp_ns} ns",
+                got=f"{count} boxes and {len(self.class_names)} classes",
+                expected="one class per box",
+                remedy="give every box a class",
+            )
+
+    @staticmethod
+    def empty(timestamp_ns: int) -> Detections:
+        """Nothing detected."""
+        return Detections(timestamp_ns=timestamp_ns, boxes=Boxes.empty(), class_names=(), scores=np.zeros(0))
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tracks:
+    """N tracked objects in ego axes at `timestamp_ns`, sorted by identity.
+
+    Args:
+        timestamp_ns: The tick.
+        boxes: Boxes with finite velocity over ground.
+        class_names: N detection names.
+        scores: (N,) float64 in [0, 1].
+        track_ids: (N,) int64, constant over an object's life and never used again.
+        turn_rates_radps: (N,) float64 estimated turn rates.
+    """
+
+    timestamp_ns: int
+    boxes: Boxes
+    class_names: tuple[str, ...]
+    scores: NDArray[np.float64]
+    track_ids: NDArray[np.int64]
+    turn_rates_radps: NDArray[np.float64]
+
+    @staticmethod
+    def empty(timestamp_ns: int) -> Tracks:
+        """Nothing tracked."""
+        return Tracks(
+            timestamp_ns=timestamp_ns,
+            boxes=Boxes.empty(),
+            class_names=(),
+            scores=np.zeros(0),
+            track_ids=np.zeros(0, np.int64),
+            turn_rates_radps=np.zeros(0),
+        )
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trajectories:
+    """M weighted futures of each of N tracks, in ego axes at the tick.
+
+    Args:
+        probabilities: (N, M) float64, rows sum to 1, most probable first.
+        points_m: (N, M, 12, 2) float64 positions 0.5 s to 6 s ahead.
+    """
+
+    probabilities: NDArray[np.float64]
+    points_m: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        probabilities = checked_array(
+            self.probabilities, name="probabilities", shape=(None, None), dtype=np.float64, finite=True
+        )
+        points = checked_array(
+            self.points_m,
+            name="trajectory points",
+            shape=(*probabilities.shape, NUM_FUTURE_STEPS, 2),
+            dtype=np.float64,
+            finite=True,
+        )
+        object.__setattr__(self, "probabilities", probabilities)
+        object.__setattr__(self, "points_m", points)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TickResult:
+    """The whole answer for one tick. Nothing in it depends on the clock of the machine.
+
+    Args:
+        timestamp_ns: The tick.
+        odom_from_ego: Pose that places the result in the world.
+        detections: The detector's boxes before tracking.
+        tracks: Objects with identity.
+        trajectories: Futures, row by row those of `tracks`.
+        inputs: Manifest of every message used.
+        health: State per channel.
+    """
+
+    timestamp_ns: int
+    odom_from_ego: SE3
+    detections: Detections
+    tracks: Tracks
+    trajectories: Trajectories
+    inputs: tuple[InputUsed, ...]
+    health: Mapping[str, ChannelHealth]

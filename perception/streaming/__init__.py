@@ -1,0 +1,1 @@
+"""The pipeline: one step per tick, its timing and its results."""

@@ -1,0 +1,1 @@
+"""Tracks with identity, and forecasts."""

@@ -1,0 +1,1 @@
+"""Pictures, videos and viewer recordings of results."""

@@ -1,0 +1,1 @@
+"""Sensor data: types, geometry, logs, synchronisation, faults and the synthetic world."""

@@ -1,0 +1,52 @@
+"""Checks that sensor data types run on their arrays when they are made."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from tricast.sensors.errors import SensorDataError
+
+
+def checked_array(
+    value: object,
+    *,
+    name: str,
+    shape: tuple[int | None, ...],
+    dtype: DTypeLike,
+    finite: bool = False,
+) -> NDArray[np.generic]:
+    """Return a read-only view of an array after checking its type and shape.
+
+    Args:
+        value: The array. It is not copied and not converted: a wrong dtype is an error.
+        name: What an error calls it, e.g. `LIDAR_TOP points_m`.
+        shape: Expected shape, `None` for a free axis.
+        dtype: Expected dtype.
+        finite: Whether NaN and infinity are refused.
+
+    Raises:
+        SensorDataError: Type, shape or finiteness is not as expected.
+    """
+    wanted = np.dtype(dtype)
+    label = "(" + ", ".join("N" if size is None else str(size) for size in shape) + ")"
+    remedy = f"pass a NumPy array of shape {label} and dtype {wanted.name}"
+    if not isinstance(value, np.ndarray):
+        raise SensorDataError(where=name, got=type(value).__name__, expected=f"an array {label}", remedy=remedy)
+    if value.dtype != wanted:
+        raise SensorDataError(where=name, got=f"dtype {value.dtype}", expected=wanted.name, remedy=remedy)
+    fits = value.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, value.shape, strict=False)
+    )
+    if not fits:
+        raise SensorDataError(where=name, got=f"shape {value.shape}", expected=label, remedy=remedy)
+    if finite and not np.isfinite(value).all():
+        raise SensorDataError(
+            where=name,
+            got=f"{int((~np.isfinite(value)).sum())} values that are NaN or infinite",
+            expected="finite values",
+            remedy="remove or repair them before this call",
+        )
+    view = value.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,82 @@
+"""The rig: which sensors a vehicle has, where they sit, and how its cameras see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tricast.sensors.errors import CalibrationError
+from tricast.sensors.frames import Modality
+from tricast.sensors.geometry.lenses import Lens
+from tricast.sensors.geometry.se3 import SE3
+
+MODALITIES: tuple[Modality, ...] = ("camera", "lidar", "radar")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensorCalibration:
+    """One sensor of a rig.
+
+    Args:
+        channel: The sensor's name, its topic's middle and its frame id: `CAM_FRONT`.
+        modality: What it is.
+        ego_from_sensor: Its extrinsics.
+        lens: How a camera sees; None for LiDAR and radar.
+    """
+
+    channel: str
+    modality: Modality
+    ego_from_sensor: SE3
+    lens: Lens | None = None
+
+    def __post_init__(self) -> None:
+        if (self.lens is not None) != (self.modality == "camera"):
+            raise CalibrationError(
+                where=self.channel,
+                got=f"a {self.modality} {'with' if self.lens else 'without'} a lens",
+                expected="a lens for every camera and for nothing else",
+                remedy="add intrinsics to cameras only",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rig:
+    """Every calibrated sensor of a vehicle, by channel, in a fixed (sorted) order."""
+
+    sensors: Mapping[str, SensorCalibration] = field(default_factory=dict)
+
+    @staticmethod
+    def of(sensors: Iterable[SensorCalibration]) -> Rig:
+        """Build from sensors in any order.
+
+        Raises:
+            CalibrationError: Two sensors share a channel.
+        """
+        by_channel: dict[str, SensorCalibration] = {}
+        for sensor in sorted(sensors, key=lambda s: s.channel):
+            if sensor.channel in by_channel:
+                raise CalibrationError(
+                    where=sensor.channel,
+                    got="two sensors of this name",
+                    expected="one calibration per channel",
+                    remedy="rename one of them",
+                )
+            by_channel[sensor.channel] = sensor
+        return Rig(sensors=by_channel)
+
+    def channels(self, modality: Modality | None = None) -> tuple[str, ...]:
+        """Channels, of one modality or of all, sorted."""
+        return tuple(c for c, s in self.sensors.items() if modality is None or s.modality == modality)
+
+    def __contains__(self, channel: str) -> bool:
+        return channel in self.sensors
+
+    def __getitem__(self, channel: str) -> SensorCalibration:
+        if channel not in self.sensors:
+            raise CalibrationError(
+                where=channel,
+                got="no calibration for this channel",
+                expected=f"one of {', '.join(self.sensors) or 'no channel at all'}",
+                remedy="give its calibration with --calibration rig.yaml",
+            )
+        return self.sensors[channel]

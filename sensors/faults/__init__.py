@@ -1,0 +1,1 @@
+"""Sensor faults as a layer over any log."""

@@ -1,0 +1,86 @@
+"""The one stream of messages that every log gives, whatever it is stored as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from tricast.sensors.annotations import Annotations
+from tricast.sensors.calibration import Rig
+from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
+
+SensorMessage: TypeAlias = CameraFrame | LidarSweep | RadarScan
+Message: TypeAlias = CameraFrame | LidarSweep | RadarScan | EgoPose | Annotations
+
+
+@dataclass
+class Losses:
+    """What a damaged log could not deliver; complete once its messages were read to the end.
+
+    Args:
+        messages: Messages known to be lost, by channel or topic; `unknown` counts damaged places
+            whose number of messages cannot be known.
+        details: One sentence per damaged place: where, what, what was done.
+    """
+
+    messages: dict[str, int] = field(default_factory=dict)
+    details: list[str] = field(default_factory=list)
+
+    def add(self, channel: str, detail: str, count: int = 1) -> None:
+        """Count lost messages of a channel and say why."""
+        self.messages[channel] = self.messages.get(channel, 0) + count
+        self.details.append(detail)
+
+    @property
+    def total(self) -> int:
+        """All messages known to be lost."""
+        return sum(self.messages.values())
+
+
+class DrivingLog(Protocol):
+    """A recorded or synthetic drive.
+
+    Attributes:
+        path: Where it is stored.
+        kind: What it is stored as: `tricast`, `aimotive`, `nuscenes`, `view_of_delft`.
+        rig: Calibration of every sensor.
+        start_ns: Arrival time (`received_ns`) of the log's first sensor message or pose.
+        end_ns: Arrival time of its last.
+        losses: What could not be read so far.
+    """
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def rig(self) -> Rig: ...
+
+    @property
+    def start_ns(self) -> int: ...
+
+    @property
+    def end_ns(self) -> int: ...
+
+    @property
+    def losses(self) -> Losses: ...
+
+    def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
+        """Messages in order of arrival (`stream_order`), from `start_ns` up to and including `end_ns`.
+
+        Each call starts over, and holds no more than a bounded number of messages at a time.
+        """
+        ...
+
+
+def stream_order(message: Message) -> tuple[int, int, str]:
+    """Sort key of the stream: arrival, then poses before truth before sensors, then channel."""
+    if isinstance(message, EgoPose):
+        return message.received_ns, 0, ""
+    if isinstance(message, Annotations):
+        return message.received_ns, 1, ""
+    return message.received_ns, 2, message.channel

@@ -1,0 +1,1 @@
+"""A seeded synthetic world and its sensors."""
