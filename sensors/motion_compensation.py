@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +12,13 @@ from numpy.typing import NDArray
 
 from tricast.sensors.calibration import SensorCalibration
 from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
-from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.geometry.se3 import SE3, interpolate
+
+SECOND_NS = 1_000_000_000
+MAX_TWIST_GAP_NS = SECOND_NS
+"""Poses further apart than this say nothing about velocity."""
+TIME_BUCKET_NS = 1_000_000
+"""Points are de-skewed by the pose at the middle of their millisecond: under 2 cm at 30 m/s."""
 
 
 class EgoMotion:
@@ -21,23 +29,62 @@ class EgoMotion:
     """
 
     def __init__(self, poses: Sequence[EgoPose] = ()) -> None:
-        raise NotImplementedError
+        self._poses = tuple(poses)
+        self._stamps = [pose.timestamp_ns for pose in self._poses]
+
+    @property
+    def known(self) -> bool:
+        """Whether the log has told any pose by now."""
+        return bool(self._poses)
 
     def odom_from_ego(self, timestamp_ns: int) -> SE3:
         """Pose of the ego frame at a time."""
-        raise NotImplementedError
+        if not self._poses:
+            return SE3()
+        after = bisect.bisect_left(self._stamps, timestamp_ns)
+        if 0 < after < len(self._poses):
+            first, second = self._poses[after - 1], self._poses[after]
+            span_ns = second.timestamp_ns - first.timestamp_ns
+            fraction = (timestamp_ns - first.timestamp_ns) / span_ns
+            return interpolate(first.odom_from_ego, second.odom_from_ego, fraction)
+        index = 0 if after == 0 else len(self._poses) - 1
+        pose = self._poses[index]
+        dt_s = (timestamp_ns - pose.timestamp_ns) / SECOND_NS
+        linear, angular = self._twist(index)
+        return pose.odom_from_ego @ _twisted(linear, angular, dt_s)
 
     def ego_from_ego(self, destination_ns: int, source_ns: int) -> SE3:
         """Ego axes at `destination_ns` from ego axes at `source_ns`."""
-        raise NotImplementedError
+        return self.odom_from_ego(destination_ns).inverse @ self.odom_from_ego(source_ns)
 
     def velocity_mps(self, timestamp_ns: int) -> NDArray[np.float64]:
-        """Ego velocity over ground (3,), along the ego axes at that time."""
-        raise NotImplementedError
+        """Ego velocity over ground (3,), along the ego axes at that time; zeros if unknown."""
+        return self._twist(self._nearest(timestamp_ns))[0] if self._poses else np.zeros(3)
 
     def angular_velocity_radps(self, timestamp_ns: int) -> NDArray[np.float64]:
-        """Ego angular velocity (3,) about the ego axes at that time."""
-        raise NotImplementedError
+        """Ego angular velocity (3,) about the ego axes at that time; zeros if unknown."""
+        return self._twist(self._nearest(timestamp_ns))[1] if self._poses else np.zeros(3)
+
+    def _nearest(self, timestamp_ns: int) -> int:
+        after = bisect.bisect_left(self._stamps, timestamp_ns)
+        candidates = [i for i in (after - 1, after) if 0 <= i < len(self._poses)]
+        return min(candidates, key=lambda i: abs(self._stamps[i] - timestamp_ns))
+
+    def _twist(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Linear and angular velocity in ego axes: the pose's own, else from its neighbour, else zero."""
+        pose = self._poses[index]
+        if pose.linear_velocity_mps is not None and pose.angular_velocity_radps is not None:
+            return np.array(pose.linear_velocity_mps), np.array(pose.angular_velocity_radps)
+        other = index - 1 if index > 0 else index + 1
+        if other >= len(self._poses):
+            return np.zeros(3), np.zeros(3)
+        first, second = sorted((index, other))
+        dt_ns = self._stamps[second] - self._stamps[first]
+        if not 0 < dt_ns <= MAX_TWIST_GAP_NS:
+            return np.zeros(3), np.zeros(3)
+        step = self._poses[first].odom_from_ego.inverse @ self._poses[second].odom_from_ego
+        dt_s = dt_ns / SECOND_NS
+        return step.translation / dt_s, np.array([0.0, 0.0, step.yaw_rad / dt_s])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,11 +130,82 @@ def lidar_in_ego(
     sweeps: Sequence[LidarSweep], calibration: SensorCalibration, motion: EgoMotion, timestamp_ns: int
 ) -> LidarPoints:
     """De-skew sweeps point by point and join them in ego axes at `timestamp_ns`; invalid points are left out."""
-    raise NotImplementedError
+    parts = [np.zeros((0, 3), np.float32)], [np.zeros(0, np.float32)], [np.zeros(0, np.float32)], [np.zeros(0, np.uint16)]
+    for sweep in sweeps:
+        valid = sweep.without_invalid()[0]
+        in_own_ego = calibration.ego_from_sensor.apply(valid.points_m)
+        stamps_ns = valid.timestamp_ns + valid.time_offsets_ns.astype(np.int64)
+        parts[0].append(_deskewed(in_own_ego, stamps_ns, motion, timestamp_ns))
+        parts[1].append(valid.intensity)
+        parts[2].append(((timestamp_ns - stamps_ns) / SECOND_NS).astype(np.float32))
+        parts[3].append(valid.rings)
+    points, intensity, ages, rings = (np.concatenate(part) for part in parts)
+    return LidarPoints(timestamp_ns=timestamp_ns, points_m=points, intensity=intensity, ages_s=ages, rings=rings)
 
 
 def radar_in_ego(
     scans: Sequence[RadarScan], calibration: SensorCalibration, motion: EgoMotion, timestamp_ns: int
 ) -> RadarPoints:
-    """Move scans into ego axes at `timestamp_ns` and take the ego motion out of the Doppler; invalid points are left out."""
-    raise NotImplementedError
+    """Move scans into ego axes at `timestamp_ns`, own motion taken out of the Doppler; invalid points are left out."""
+    points = [np.zeros((0, 3), np.float32)]
+    rcs, radial, ages = ([np.zeros(0, np.float32)] for _ in range(3))
+    directions = [np.zeros((0, 2), np.float32)]
+    for scan in scans:
+        valid = scan.without_invalid()[0]
+        tick_from_ego = motion.ego_from_ego(timestamp_ns, valid.timestamp_ns)
+        sight = valid.points_m.astype(np.float64)
+        ranges = np.linalg.norm(sight, axis=1, keepdims=True)
+        sight = calibration.ego_from_sensor.rotate(sight / np.maximum(ranges, 1e-6))
+        points.append((tick_from_ego @ calibration.ego_from_sensor).apply(valid.points_m).astype(np.float32))
+        rcs.append(valid.rcs_dbsm)
+        radial.append(_over_ground(valid, sight, calibration, motion))
+        flat = tick_from_ego.rotate(sight)[:, :2]
+        length = np.linalg.norm(flat, axis=1, keepdims=True)
+        directions.append((flat / np.maximum(length, 1e-6)).astype(np.float32))
+        ages.append(np.full(len(valid), (timestamp_ns - valid.timestamp_ns) / SECOND_NS, np.float32))
+    return RadarPoints(
+        timestamp_ns=timestamp_ns,
+        points_m=np.concatenate(points),
+        rcs_dbsm=np.concatenate(rcs),
+        radial_velocities_mps=np.concatenate(radial),
+        directions=np.concatenate(directions),
+        ages_s=np.concatenate(ages),
+    )
+
+
+def _twisted(linear: NDArray[np.float64], angular: NDArray[np.float64], dt_s: float) -> SE3:
+    """Motion under a constant twist for a short time; the translation is turned by half the rotation (midpoint rule)."""
+    angle = float(np.linalg.norm(angular)) * dt_s
+    axis = angular / max(float(np.linalg.norm(angular)), 1e-12)
+
+    def turned(angle_rad: float) -> SE3:
+        w, (x, y, z) = math.cos(angle_rad / 2), (float(a) * math.sin(angle_rad / 2) for a in axis)
+        return SE3(quaternion_wxyz=(w, x, y, z))
+
+    x, y, z = (float(v) for v in turned(angle / 2).rotate(linear * dt_s))
+    return SE3(quaternion_wxyz=turned(angle).quaternion_wxyz, translation_m=(x, y, z))
+
+
+def _deskewed(
+    points_m: NDArray[np.float32], stamps_ns: NDArray[np.int64], motion: EgoMotion, timestamp_ns: int
+) -> NDArray[np.float32]:
+    if not len(points_m) or not motion.known:
+        return points_m
+    buckets, index = np.unique(stamps_ns // TIME_BUCKET_NS, return_inverse=True)
+    poses = [motion.ego_from_ego(timestamp_ns, int(b) * TIME_BUCKET_NS + TIME_BUCKET_NS // 2) for b in buckets]
+    rotations = np.stack([pose.rotation for pose in poses]).astype(np.float32)[index]
+    translations = np.stack([pose.translation for pose in poses]).astype(np.float32)[index]
+    return np.einsum("nij,nj->ni", rotations, points_m) + translations
+
+
+def _over_ground(
+    scan: RadarScan, sight: NDArray[np.float64], calibration: SensorCalibration, motion: EgoMotion
+) -> NDArray[np.float32]:
+    """Radial velocity with the sensor's own velocity taken out; the recording's own figure where that is unknown."""
+    lever = calibration.ego_from_sensor.translation
+    omega = motion.angular_velocity_radps(scan.timestamp_ns)
+    own = motion.velocity_mps(scan.timestamp_ns) + np.cross(omega, lever)
+    radial = (scan.radial_velocities_mps + sight @ own).astype(np.float32)
+    stated = scan.compensated_velocities_mps
+    use_stated = np.isfinite(stated) if not motion.known else np.isfinite(stated) & ~np.isfinite(radial)
+    return np.where(use_stated, stated, radial if motion.known else np.float32(np.nan))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from tricast.sensors.calibration import Rig
-from tricast.sensors.frames import CameraFrame, LidarSweep, RadarScan
+from tricast.sensors.errors import SensorDataError
+from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
 from tricast.sensors.motion_compensation import EgoMotion
 
 HealthState: TypeAlias = Literal["ok", "degraded", "lost", "waiting"]
@@ -49,6 +50,7 @@ class SyncedFrame:
         radars: Scans per radar, newest first.
         inputs: Manifest: every message used, sorted by channel, newest first.
         health: State per channel of the rig that was asked for.
+        discontinuity: True on the first tick after time jumped: what was learned before no longer holds.
     """
 
     timestamp_ns: int
@@ -59,3 +61,46 @@ class SyncedFrame:
     radars: Mapping[str, tuple[RadarScan, ...]] = field(default_factory=dict)
     inputs: tuple[InputUsed, ...] = ()
     health: Mapping[str, ChannelHealth] = field(default_factory=dict)
+    discontinuity: bool = False
+
+    @staticmethod
+    def of(rig: Rig, timestamp_ns: int, messages: Sequence[CameraFrame | LidarSweep | RadarScan | EgoPose]) -> SyncedFrame:
+        """A tick made of these messages, for callers with data in memory and no stream to synchronise.
+
+        Raises:
+            SensorDataError: A message is stamped later than the tick.
+            CalibrationError: A channel is not in the rig.
+        """
+        ordered = sorted(messages, key=lambda m: -m.timestamp_ns)
+        sensors = [m for m in ordered if not isinstance(m, EgoPose)]
+        for message in sensors:
+            rig[message.channel]
+            if message.timestamp_ns > timestamp_ns:
+                raise SensorDataError(
+                    where=message.channel,
+                    got=f"a message stamped {message.timestamp_ns} ns",
+                    expected=f"nothing later than the tick, {timestamp_ns} ns",
+                    remedy="give the tick the time of its newest message",
+                )
+        lidars: dict[str, tuple[LidarSweep, ...]] = {}
+        radars: dict[str, tuple[RadarScan, ...]] = {}
+        cameras: dict[str, CameraFrame] = {}
+        for message in sensors:
+            if isinstance(message, LidarSweep):
+                lidars[message.channel] = (*lidars.get(message.channel, ()), message)
+            elif isinstance(message, RadarScan):
+                radars[message.channel] = (*radars.get(message.channel, ()), message)
+            else:
+                cameras.setdefault(message.channel, message)
+        poses = [m for m in reversed(ordered) if isinstance(m, EgoPose) and m.timestamp_ns <= timestamp_ns]
+        used = sorted(sensors, key=lambda m: (m.channel, -m.timestamp_ns))
+        return SyncedFrame(
+            timestamp_ns=timestamp_ns,
+            rig=rig,
+            ego_motion=EgoMotion(poses),
+            cameras=cameras,
+            lidars=lidars,
+            radars=radars,
+            inputs=tuple(InputUsed(channel=m.channel, timestamp_ns=m.timestamp_ns, reused=False) for m in used),
+            health={m.channel: ChannelHealth(state="ok", age_ns=timestamp_ns - m.timestamp_ns) for m in reversed(used)},
+        )

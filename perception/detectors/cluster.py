@@ -1,0 +1,213 @@
+"""The classical detector: ground removed, LiDAR points clustered, oriented boxes fitted, radar for velocity.
+
+It needs no learning; boxes get a class by their size.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from tricast.configs.strict import StrictConfig
+from tricast.perception.detectors.box_fitting import fit_box
+from tricast.perception.outputs import Detections
+from tricast.sensors.geometry.boxes import Boxes
+from tricast.sensors.motion_compensation import LidarPoints, RadarPoints, lidar_in_ego, radar_in_ego
+from tricast.sensors.synced_frame import SyncedFrame
+
+TYPICAL_SIZES_M: dict[str, tuple[float, float, float]] = {
+    "car": (4.6, 1.95, 1.7),
+    "truck": (6.9, 2.5, 2.8),
+    "bus": (11.0, 2.9, 3.5),
+    "trailer": (12.3, 2.9, 3.9),
+    "construction_vehicle": (6.4, 2.8, 3.2),
+    "pedestrian": (0.7, 0.7, 1.75),
+    "motorcycle": (2.1, 0.8, 1.5),
+    "bicycle": (1.7, 0.6, 1.3),
+    "traffic_cone": (0.4, 0.4, 1.0),
+    "barrier": (0.5, 2.5, 1.0),
+}
+"""Mean (length, width, height) per class, rounded from the statistics that the nuScenes paper's authors publish."""
+
+
+class ClusterConfig(StrictConfig):
+    """Settings of the classical detector, tuned on validation seeds."""
+
+    range_m: float = Field(default=55, gt=0, le=300)
+    ground_cell_m: float = Field(default=2.0, gt=0)
+    ground_clearance_m: float = Field(default=0.3, gt=0)
+    max_height_m: float = Field(default=3.2, gt=0)
+    """Points higher above the ground than this belong to bridges, signs and tree tops."""
+    cell_m: float = Field(default=0.3, gt=0)
+    min_points: int = Field(default=4, ge=1)
+    max_extent_m: float = Field(default=14, gt=0)
+    """Longer clusters are walls and hedges."""
+    radar_margin_m: float = Field(default=0.8, ge=0)
+    radar_min_speed_mps: float = Field(default=1.5, gt=0)
+    """Slower returns without LiDAR support are taken for the static world."""
+    max_detections: int = Field(default=500, ge=1, le=500)
+
+
+class ClusterDetector:
+    """Detects by clustering; see the module."""
+
+    name = "cluster"
+
+    def __init__(self, config: ClusterConfig | None = None) -> None:
+        self.config = config or ClusterConfig()
+
+    def detect(self, frame: SyncedFrame) -> Detections:
+        """See `Detector.detect`. LiDAR gives boxes; radar alone gives moving objects; cameras alone give none."""
+        tick_ns, motion = frame.timestamp_ns, frame.ego_motion
+        lidars = [lidar_in_ego(s[:1], frame.rig[c], motion, tick_ns) for c, s in sorted(frame.lidars.items())]
+        radars = [radar_in_ego(s, frame.rig[c], motion, tick_ns) for c, s in sorted(frame.radars.items())]
+        found = self._from_lidar(lidars) if lidars else []
+        if not lidars:
+            found = self._from_radar(radars)
+        if not found:
+            return Detections.empty(tick_ns)
+        centers, sizes, yaws, scores, names = (list(column) for column in zip(*found, strict=True))
+        order = np.argsort(-np.array(scores), kind="stable")[: self.config.max_detections]
+        boxes = Boxes(
+            centers_m=np.array(centers)[order],
+            sizes_m=np.array(sizes)[order],
+            yaws_rad=np.array(yaws)[order],
+            velocities_mps=np.full((len(order), 2), np.nan),
+        )
+        boxes = with_radar_velocity(boxes, radars, self.config.radar_margin_m)
+        return Detections(
+            timestamp_ns=tick_ns,
+            boxes=boxes,
+            class_names=tuple(names[i] for i in order),
+            scores=np.array(scores)[order],
+        )
+
+    def reset(self) -> None:
+        """Nothing is remembered between ticks."""
+
+    def _from_lidar(self, lidars: list[LidarPoints]) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float, float, str]]:
+        points = np.concatenate([cloud.points_m for cloud in lidars]).astype(np.float64)
+        points = points[np.hypot(points[:, 0], points[:, 1]) < self.config.range_m]
+        heights = height_above_ground(points, self.config.ground_cell_m)
+        keep = (heights > self.config.ground_clearance_m) & (heights < self.config.max_height_m)
+        points, heights = points[keep], heights[keep]
+        found = []
+        for members in clusters(points, self.config.cell_m):
+            if len(members) < self.config.min_points:
+                continue
+            cluster = points[members]
+            ground_m = float(np.median(cluster[:, 2] - heights[members]))
+            if np.ptp(cluster[:, :2], axis=0).max() > self.config.max_extent_m:
+                continue
+            center, size, yaw = fit_box(cluster, ground_m)
+            name, fit = classify(size)
+            size, center = completed(center, size, yaw, name)
+            # More points and a more typical size make a box more credible.
+            score = fit * (1 - np.exp(-len(members) / 15))
+            found.append((center, size, yaw, float(np.clip(score, 0.01, 0.99)), name))
+        return found
+
+    def _from_radar(self, radars: list[RadarPoints]) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float, float, str]]:
+        found = []
+        for cloud in radars:
+            moving = np.abs(cloud.radial_velocities_mps) > self.config.radar_min_speed_mps
+            points = cloud.points_m[moving].astype(np.float64)
+            headings = cloud.directions[moving] * np.sign(cloud.radial_velocities_mps[moving])[:, None]
+            for members in clusters(points, 2.0):
+                center = points[members].mean(axis=0)
+                if np.hypot(center[0], center[1]) > self.config.range_m:
+                    continue
+                size = np.array(TYPICAL_SIZES_M["car"])
+                heading = headings[members].mean(axis=0)
+                center[2] = size[2] / 2
+                score = 0.1 + 0.2 * (1 - np.exp(-len(members) / 3))
+                found.append((center, size, float(np.arctan2(heading[1], heading[0])), float(score), "car"))
+        return found
+
+
+def height_above_ground(points_m: NDArray[np.float64], cell_m: float) -> NDArray[np.float64]:
+    """Height (P,) of points over the local ground: a smoothed grid of low quantiles that follows slopes.
+
+    Cells whose lowest point stands far above that of their neighbours (a roof, a wall) take the neighbours' ground.
+    """
+    if not len(points_m):
+        return np.zeros(0)
+    index = np.floor(points_m[:, :2] / cell_m).astype(np.int64)
+    index -= index.min(axis=0)
+    shape = tuple(int(v) for v in index.max(axis=0) + 1)
+    lowest = np.full(shape, np.inf)
+    np.minimum.at(lowest, (index[:, 0], index[:, 1]), points_m[:, 2])
+    seen = np.isfinite(lowest)
+    _, nearest = ndimage.distance_transform_edt(~seen, return_indices=True)
+    filled = lowest[tuple(nearest)]
+    ground = np.minimum(filled, ndimage.percentile_filter(filled, 25, size=5) + 0.3)
+    return points_m[:, 2] - ground[index[:, 0], index[:, 1]]
+
+
+def clusters(points_m: NDArray[np.float64], cell_m: float) -> list[NDArray[np.int64]]:
+    """Indices of the points of each cluster: connected cells (8 neighbours) of a grid seen from above."""
+    if not len(points_m):
+        return []
+    index = np.floor(points_m[:, :2] / cell_m).astype(np.int64)
+    index -= index.min(axis=0)
+    occupied = np.zeros(tuple(int(v) for v in index.max(axis=0) + 1), bool)
+    occupied[index[:, 0], index[:, 1]] = True
+    labels, count = ndimage.label(occupied, structure=np.ones((3, 3)))
+    of_point = labels[index[:, 0], index[:, 1]]
+    order = np.argsort(of_point, kind="stable")
+    borders = np.searchsorted(of_point[order], np.arange(2, count + 1))
+    return np.split(order, borders)
+
+
+def classify(size_m: NDArray[np.float64]) -> tuple[str, float]:
+    """Nearest class by log size, and how typical the size is in (0, 1]."""
+    names = list(TYPICAL_SIZES_M)
+    typical = np.log(np.array([TYPICAL_SIZES_M[name] for name in names]))
+    # A sensor sees one or two sides: lengths are underestimated more often than heights.
+    distance = np.sqrt(((np.log(size_m) - typical) ** 2 * np.array([0.6, 0.6, 1.0])).sum(axis=1))
+    best = int(distance.argmin())
+    return names[best], float(np.exp(-distance[best]))
+
+
+def completed(
+    center_m: NDArray[np.float64], size_m: NDArray[np.float64], yaw_rad: float, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Size and centre of a box grown to its class's typical length and width, away from the sensor.
+
+    Returns:
+        Size (3,) and centre (3,).
+    """
+    grown = np.maximum(size_m, np.array(TYPICAL_SIZES_M[name]) * [0.9, 0.9, 0.0])
+    axes = np.array([[np.cos(yaw_rad), np.sin(yaw_rad)], [-np.sin(yaw_rad), np.cos(yaw_rad)]])
+    away = np.sign(axes @ center_m[:2])
+    center = center_m.copy()
+    center[:2] += ((grown - size_m)[:2] / 2 * away) @ axes
+    return grown, center
+
+
+def with_radar_velocity(boxes: Boxes, radars: list[RadarPoints], margin_m: float) -> Boxes:
+    """Boxes with the velocity that radar returns near them show, along the box's heading; NaN without a return."""
+    points = np.concatenate([np.zeros((0, 2)), *(cloud.points_m[:, :2] for cloud in radars)])
+    radial = np.concatenate([np.zeros(0), *(cloud.radial_velocities_mps for cloud in radars)])
+    sight = np.concatenate([np.zeros((0, 2)), *(cloud.directions for cloud in radars)])
+    known = np.isfinite(radial)
+    if not known.any() or not len(boxes):
+        return boxes
+    points, radial, sight = points[known], radial[known], sight[known]
+    velocities = boxes.velocities_mps.copy()
+    reach = np.hypot(boxes.sizes_m[:, 0], boxes.sizes_m[:, 1]) / 2 + margin_m
+    for i, near in enumerate(cKDTree(points).query_ball_point(boxes.centers_m[:, :2], reach)):
+        if not near:
+            continue
+        heading = np.array([np.cos(boxes.yaws_rad[i]), np.sin(boxes.yaws_rad[i])])
+        along = sight[near] @ heading
+        usable = np.abs(along) > 0.3
+        speeds = radial[near][usable] / along[usable]
+        if len(speeds):
+            velocities[i] = float(np.median(speeds)) * heading
+    return Boxes(
+        centers_m=boxes.centers_m, sizes_m=boxes.sizes_m, yaws_rad=boxes.yaws_rad, velocities_mps=velocities
+    )

@@ -1,0 +1,269 @@
+"""Replay of a driving log through the pipeline into a run directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import yaml
+
+from tricast.configs.errors import InputError
+from tricast.perception.config import PipelineConfig
+from tricast.perception.outputs import TickResult
+from tricast.perception.streaming.pipeline import Pipeline
+from tricast.perception.streaming.results_json import ResultsJsonWriter
+from tricast.perception.streaming.results_mcap import ResultsMcapWriter
+from tricast.sensors.annotations import Annotations
+from tricast.sensors.calibration import MODALITIES, Rig
+from tricast.sensors.errors import LogError, SensorDataError
+from tricast.sensors.frames import LidarSweep, RadarScan
+from tricast.sensors.log.stream import DrivingLog, Message
+from tricast.sensors.synced_frame import SyncedFrame
+from tricast.sensors.synchronization import Synchronizer
+
+SECOND_NS = 1_000_000_000
+MAX_WAITING_ANNOTATIONS = 64
+SUMMARY_SCHEMA_VERSION = 1
+
+
+class Observer(Protocol):
+    """Something that watches each tick go by: pictures, a viewer, an evaluation."""
+
+    def add(self, frame: SyncedFrame, result: TickResult, annotations: Annotations | None) -> None:
+        """Take one tick, with the truth stamped at it if the log has any."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayOptions:
+    """What part of a log is replayed, and how fast.
+
+    Args:
+        rate: Multiple of real time; None replays as fast as possible. Results do not depend on it.
+        start_s: Seconds after the log's first message at which to begin.
+        duration_s: Seconds to replay; None goes to the end.
+        sensors: Modalities or channels to use; None uses all.
+    """
+
+    rate: float | None = None
+    start_s: float = 0.0
+    duration_s: float | None = None
+    sensors: tuple[str, ...] | None = None
+
+
+@dataclass
+class _Counts:
+    ticks: int = 0
+    objects: int = 0
+    first_ns: int | None = None
+    last_ns: int = 0
+    invalid_points: dict[str, int] = field(default_factory=dict)
+
+
+def replay(
+    log: DrivingLog,
+    config: PipelineConfig,
+    out: Path,
+    *,
+    options: ReplayOptions | None = None,
+    observers: Iterable[Observer] = (),
+) -> dict[str, Any]:
+    """Replay a log and write `config.yaml`, `results.mcap`, `results.jsonl` and `summary.json` into `out`.
+
+    Each file gets its name only when it is whole. Nothing but `summary.json` depends on the clock of the machine.
+
+    Returns:
+        The summary, as written.
+
+    Raises:
+        InputError: An option does not fit the log, or the log delivers nothing.
+    """
+    options = options or ReplayOptions()
+    channels = select_channels(log.rig, options.sensors)
+    start_ns, end_ns = _window(log, options)
+    pipeline = Pipeline(config)
+    synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=log.start_ns, channels=channels)
+    counts = _Counts()
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "summary.json").unlink(missing_ok=True)
+    _write_config(out, config, options, log)
+    with ExitStack() as stack:
+        writers = (
+            stack.enter_context(ResultsJsonWriter(out / "results.jsonl")),
+            stack.enter_context(ResultsMcapWriter(out / "results.mcap")),
+        )
+        messages = _counted(_paced(log.messages(start_ns=start_ns, end_ns=end_ns), options.rate), counts)
+        for frame, annotations in ticks(messages, synchronizer):
+            result = pipeline.step(frame)
+            counts.ticks += 1
+            counts.objects += len(result.tracks)
+            counts.first_ns = frame.timestamp_ns if counts.first_ns is None else counts.first_ns
+            counts.last_ns = frame.timestamp_ns
+            for writer in writers:
+                writer.write(result)
+            for observer in observers:
+                observer.add(frame, result, annotations)
+        if counts.ticks == 0:
+            raise _nothing_delivered(log)
+    summary = _summary(log, pipeline, synchronizer, counts)
+    _write_whole(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def ticks(
+    messages: Iterable[Message], synchronizer: Synchronizer
+) -> Iterator[tuple[SyncedFrame, Annotations | None]]:
+    """Ticks of a stream, each with the truth that is stamped at it, if any. Holds a bounded number of annotations."""
+    waiting: dict[int, Annotations] = {}
+    for message in messages:
+        if isinstance(message, Annotations):
+            waiting[message.timestamp_ns] = message
+        for frame in synchronizer.push(message):
+            yield frame, waiting.pop(frame.timestamp_ns, None)
+        while len(waiting) > MAX_WAITING_ANNOTATIONS:
+            waiting.pop(next(iter(waiting)))
+    for frame in synchronizer.flush():
+        yield frame, waiting.pop(frame.timestamp_ns, None)
+
+
+def select_channels(rig: Rig, sensors: tuple[str, ...] | None) -> frozenset[str] | None:
+    """Channels named by modality or by name; None stands for all.
+
+    Raises:
+        InputError: A name is neither a modality nor a channel of this log.
+    """
+    if sensors is None:
+        return None
+    chosen: set[str] = set()
+    for name in sensors:
+        if name in MODALITIES:
+            chosen.update(c for c, s in rig.sensors.items() if s.modality == name)
+        elif name in rig:
+            chosen.add(name)
+        else:
+            raise InputError(
+                where="--sensors",
+                got=repr(name),
+                expected=f"camera, lidar, radar or a channel of this log ({', '.join(rig.channels())})",
+                remedy="correct the name; 'tricast info LOG' lists the channels",
+            )
+    return frozenset(chosen)
+
+
+def _window(log: DrivingLog, options: ReplayOptions) -> tuple[int | None, int | None]:
+    length_s = (log.end_ns - log.start_ns) / SECOND_NS
+    if not 0 <= options.start_s <= length_s:
+        raise InputError(
+            where=f"{log.path}: --start",
+            got=f"{options.start_s:g} s",
+            expected=f"between 0 and {length_s:.3f} s, the log's length",
+            remedy="begin earlier",
+        )
+    if options.duration_s is not None and options.duration_s <= 0:
+        raise InputError(
+            where="--duration", got=f"{options.duration_s:g} s", expected="more than 0 s", remedy="replay longer"
+        )
+    start_ns = None if options.start_s == 0 else log.start_ns + round(options.start_s * SECOND_NS)
+    if options.duration_s is None:
+        return start_ns, None
+    return start_ns, log.start_ns + round((options.start_s + options.duration_s) * SECOND_NS)
+
+
+def _paced(messages: Iterator[Message], rate: float | None) -> Iterator[Message]:
+    """Hold each message back until it is due; content and order stay the same."""
+    if rate is None:
+        yield from messages
+        return
+    begin_s, first_ns = time.monotonic(), None
+    for message in messages:
+        first_ns = message.received_ns if first_ns is None else first_ns
+        due_s = begin_s + (message.received_ns - first_ns) / SECOND_NS / rate
+        time.sleep(max(0.0, due_s - time.monotonic()))
+        yield message
+
+
+def _counted(messages: Iterator[Message], counts: _Counts) -> Iterator[Message]:
+    for message in messages:
+        if isinstance(message, LidarSweep | RadarScan):
+            invalid = int(np.count_nonzero(~np.isfinite(message.points_m).all(axis=1)))
+            if invalid:
+                counts.invalid_points[message.channel] = counts.invalid_points.get(message.channel, 0) + invalid
+        yield message
+
+
+def _nothing_delivered(log: DrivingLog) -> LogError:
+    return LogError(
+        where=str(log.path),
+        got=f"no message that a tick could use ({log.losses.total} lost)",
+        expected="at least one sensor message or pose in the chosen part of the log",
+        remedy="see 'tricast info' for what the log holds, or choose another part",
+    )
+
+
+def _summary(
+    log: DrivingLog, pipeline: Pipeline, synchronizer: Synchronizer, counts: _Counts
+) -> dict[str, Any]:
+    stages = pipeline.latency.percentiles()
+    drops = {cause: sum(by_channel.values()) for cause, by_channel in synchronizer.counts.as_dict().items()}
+    return {
+        "schema_version": SUMMARY_SCHEMA_VERSION,
+        "log": str(log.path),
+        "log_kind": log.kind,
+        "detector": pipeline.detector.name,
+        "ticks": counts.ticks,
+        "duration_s": round((counts.last_ns - (counts.first_ns or 0)) / SECOND_NS, 6),
+        "objects_per_tick": round(counts.objects / counts.ticks, 3),
+        "latency_ms": {**stages["total"], "stages": stages},
+        "drops": drops,
+        "drops_by_channel": synchronizer.counts.as_dict(),
+        "invalid_points": counts.invalid_points,
+        "lost_messages": log.losses.total,
+        "losses": {"by_channel": log.losses.messages, "details": log.losses.details},
+    }
+
+
+def _write_config(out: Path, config: PipelineConfig, options: ReplayOptions, log: DrivingLog) -> None:
+    resolved = {
+        "log": str(log.path),
+        "backend": "numpy",
+        "threads": int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count(),
+        "sensors": list(options.sensors) if options.sensors is not None else None,
+        "start_s": options.start_s,
+        "duration_s": options.duration_s,
+        "pipeline": config.model_dump(mode="json"),
+    }
+    _write_whole(out / "config.yaml", yaml.safe_dump(resolved, sort_keys=False))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a text file so that its name only ever stands for a whole one."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def check_writable(out: Path) -> None:
+    """Refuse an output folder that is a file or cannot be written.
+
+    Raises:
+        InputError: `out` or its parent is not usable as a folder.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".partial"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise SensorDataError(
+            where=f"--out {out}",
+            got=error.strerror or str(error),
+            expected="a folder that can be written",
+            remedy="choose another folder",
+        ) from error

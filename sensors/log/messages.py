@@ -1,0 +1,342 @@
+"""Between the project's types and ROS 2 messages, both ways, bit for bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tricast.sensors.annotations import Annotations
+from tricast.sensors.calibration import Rig
+from tricast.sensors.errors import CalibrationError, SensorDataError
+from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
+from tricast.sensors.geometry.boxes import Boxes
+from tricast.sensors.geometry.lenses import FisheyeLens, Lens, MeiLens, PinholeLens
+from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.log.schema import header, message_class, stamp_ns
+
+ODOM_FRAME = "odom"
+EGO_FRAME = "base_link"
+LIDAR_DTYPE = np.dtype(
+    {
+        "names": ["x", "y", "z", "intensity", "t", "ring"],
+        "formats": ["<f4", "<f4", "<f4", "<f4", "<i4", "<u2"],
+        "offsets": [0, 4, 8, 12, 16, 20],
+        "itemsize": 24,
+    }
+)
+RADAR_DTYPE = np.dtype([(n, "<f4") for n in ("x", "y", "z", "rcs", "radial_velocity", "compensated_velocity")])
+POINT_FIELD_TYPES = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 8: "<f8"}
+UNKNOWN_TWIST = -1.0
+"""First covariance entry that marks a twist as not measured."""
+
+
+def image_message(frame: CameraFrame) -> Any:
+    """`sensor_msgs/CompressedImage`, or `sensor_msgs/Image` for raw pixels."""
+    head = header(frame.timestamp_ns, frame.channel)
+    data = np.frombuffer(frame.data, np.uint8)
+    if frame.encoding != "rgb8":
+        return message_class("sensor_msgs/msg/CompressedImage")(header=head, format=frame.encoding, data=data)
+    width, height = frame.size_px or (0, 0)
+    return message_class("sensor_msgs/msg/Image")(
+        header=head, height=height, width=width, encoding="rgb8", is_bigendian=0, step=3 * width, data=data
+    )
+
+
+def camera_frame(message: Any, channel: str, received_ns: int) -> CameraFrame:
+    """Frame of an image message.
+
+    Raises:
+        SensorDataError: The encoding is none that is read.
+    """
+    compressed = hasattr(message, "format")
+    encoding = (message.format.split(";")[-1].strip().split(" ")[0] if compressed else message.encoding).lower()
+    encoding = {"jpg": "jpeg"}.get(encoding, encoding)
+    if encoding not in (("jpeg", "png") if compressed else ("rgb8",)):
+        raise SensorDataError(
+            where=channel, got=f"encoding '{encoding}'", expected="jpeg, png or rgb8", remedy="convert the images"
+        )
+    return CameraFrame(
+        channel=channel,
+        timestamp_ns=stamp_ns(message.header.stamp),
+        received_ns=received_ns,
+        encoding=encoding,
+        data=bytes(message.data),
+        size_px=None if compressed else (message.width, message.height),
+    )
+
+
+def cloud_message(message: LidarSweep | RadarScan) -> Any:
+    """`sensor_msgs/PointCloud2` of a sweep or a scan."""
+    if isinstance(message, LidarSweep):
+        points = np.zeros(len(message), LIDAR_DTYPE)
+        points["intensity"], points["t"], points["ring"] = message.intensity, message.time_offsets_ns, message.rings
+    else:
+        points = np.zeros(len(message), RADAR_DTYPE)
+        points["rcs"] = message.rcs_dbsm
+        points["radial_velocity"] = message.radial_velocities_mps
+        points["compensated_velocity"] = message.compensated_velocities_mps
+    points["x"], points["y"], points["z"] = message.points_m.T
+    codes = {np.dtype(text): code for code, text in POINT_FIELD_TYPES.items()}
+    point_field = message_class("sensor_msgs/msg/PointField")
+    dtype = points.dtype
+    fields = [
+        point_field(name=name, offset=dtype.fields[name][1], datatype=codes[dtype.fields[name][0]], count=1)
+        for name in dtype.names or ()
+        if dtype.fields is not None
+    ]
+    return message_class("sensor_msgs/msg/PointCloud2")(
+        header=header(message.timestamp_ns, message.channel),
+        height=1,
+        width=len(points),
+        fields=fields,
+        is_bigendian=False,
+        point_step=dtype.itemsize,
+        row_step=dtype.itemsize * len(points),
+        data=points.view(np.uint8).reshape(-1) if len(points) else np.zeros(0, np.uint8),
+        is_dense=bool(np.isfinite(message.points_m).all()),
+    )
+
+
+def point_cloud(message: Any, channel: str, received_ns: int) -> LidarSweep | RadarScan:
+    """Sweep or scan of a cloud: a radar's has the field `rcs`.
+
+    Raises:
+        SensorDataError: Fields or sizes do not make a cloud with x, y and z.
+    """
+    points = _structured(message, channel)
+    names = points.dtype.names or ()
+    xyz = np.stack([points[n].astype(np.float32) for n in ("x", "y", "z")], axis=1)
+    timestamp_ns = stamp_ns(message.header.stamp)
+
+    def column(name: str) -> NDArray[Any] | None:
+        return np.ascontiguousarray(points[name]) if name in names else None
+
+    if "rcs" in names:
+        return RadarScan.from_points(
+            channel,
+            timestamp_ns,
+            xyz,
+            rcs_dbsm=column("rcs"),
+            radial_velocities_mps=column("radial_velocity"),
+            compensated_velocities_mps=column("compensated_velocity"),
+            received_ns=received_ns,
+        )
+    return LidarSweep.from_points(
+        channel,
+        timestamp_ns,
+        xyz,
+        intensity=column("intensity"),
+        time_offsets_ns=column("t"),
+        rings=column("ring"),
+        received_ns=received_ns,
+    )
+
+
+def _structured(message: Any, channel: str) -> NDArray[Any]:
+    names = [field.name for field in message.fields]
+    size = message.point_step * message.width * message.height
+    known = all(field.datatype in POINT_FIELD_TYPES and field.offset < message.point_step for field in message.fields)
+    if not {"x", "y", "z"} <= set(names) or len(set(names)) != len(names) or size != len(message.data) or not known:
+        raise SensorDataError(
+            where=channel,
+            got=f"a cloud with fields {names} and {len(message.data)} bytes for {message.width}x{message.height} points",
+            expected="fields x, y, z and as many bytes as points",
+            remedy="record the topic again or leave it out",
+        )
+    dtype = np.dtype(
+        {
+            "names": names,
+            "formats": [POINT_FIELD_TYPES[field.datatype] for field in message.fields],
+            "offsets": [field.offset for field in message.fields],
+            "itemsize": message.point_step,
+        }
+    )
+    return np.frombuffer(bytes(message.data), dtype)
+
+
+def odometry_message(pose: EgoPose) -> Any:
+    """`nav_msgs/Odometry`; a twist that is not known is marked by its covariance."""
+    vector = message_class("geometry_msgs/msg/Vector3")
+    known = pose.linear_velocity_mps is not None and pose.angular_velocity_radps is not None
+    covariance = np.zeros(36)
+    if not known:
+        covariance[0] = UNKNOWN_TWIST
+    linear = pose.linear_velocity_mps or (0.0, 0.0, 0.0)
+    angular = pose.angular_velocity_radps or (0.0, 0.0, 0.0)
+    twist = message_class("geometry_msgs/msg/Twist")(linear=_xyz(vector, linear), angular=_xyz(vector, angular))
+    with_covariance = message_class("geometry_msgs/msg/TwistWithCovariance")
+    return message_class("nav_msgs/msg/Odometry")(
+        header=header(pose.timestamp_ns, ODOM_FRAME),
+        child_frame_id=EGO_FRAME,
+        pose=message_class("geometry_msgs/msg/PoseWithCovariance")(
+            pose=pose_message(pose.odom_from_ego), covariance=np.zeros(36)
+        ),
+        twist=with_covariance(twist=twist, covariance=covariance),
+    )
+
+
+def ego_pose(message: Any, received_ns: int) -> EgoPose:
+    """Pose of an odometry message."""
+    twist = message.twist.twist
+    known = message.twist.covariance[0] != UNKNOWN_TWIST
+    position, q = message.pose.pose.position, message.pose.pose.orientation
+    return EgoPose(
+        timestamp_ns=stamp_ns(message.header.stamp),
+        received_ns=received_ns,
+        odom_from_ego=SE3(
+            quaternion_wxyz=(q.w, q.x, q.y, q.z), translation_m=(position.x, position.y, position.z)
+        ),
+        linear_velocity_mps=(twist.linear.x, twist.linear.y, twist.linear.z) if known else None,
+        angular_velocity_radps=(twist.angular.x, twist.angular.y, twist.angular.z) if known else None,
+    )
+
+
+def pose_message(pose: SE3) -> Any:
+    """`geometry_msgs/Pose`."""
+    return message_class("geometry_msgs/msg/Pose")(
+        position=_xyz(message_class("geometry_msgs/msg/Point"), pose.translation_m),
+        orientation=_quaternion(pose),
+    )
+
+
+def transform_message(timestamp_ns: int, transforms: list[tuple[str, str, SE3]]) -> Any:
+    """`tf2_msgs/TFMessage` of (parent frame, child frame, parent_from_child) triples."""
+    stamped = message_class("geometry_msgs/msg/TransformStamped")
+    transform = message_class("geometry_msgs/msg/Transform")
+    vector = message_class("geometry_msgs/msg/Vector3")
+    return message_class("tf2_msgs/msg/TFMessage")(
+        transforms=[
+            stamped(
+                header=header(timestamp_ns, parent),
+                child_frame_id=child,
+                transform=transform(translation=_xyz(vector, pose.translation_m), rotation=_quaternion(pose)),
+            )
+            for parent, child, pose in transforms
+        ]
+    )
+
+
+def rig_transforms(rig: Rig) -> list[tuple[str, str, SE3]]:
+    """Extrinsics of every sensor as transforms from `base_link`."""
+    return [(EGO_FRAME, channel, sensor.ego_from_sensor) for channel, sensor in rig.sensors.items()]
+
+
+def transforms(message: Any) -> dict[str, SE3]:
+    """Transforms from `base_link` by child frame."""
+    found: dict[str, SE3] = {}
+    for entry in message.transforms:
+        if entry.header.frame_id == EGO_FRAME:
+            t, q = entry.transform.translation, entry.transform.rotation
+            found[entry.child_frame_id] = SE3(quaternion_wxyz=(q.w, q.x, q.y, q.z), translation_m=(t.x, t.y, t.z))
+    return found
+
+
+def camera_info_message(lens: Lens, channel: str, timestamp_ns: int) -> Any:
+    """`sensor_msgs/CameraInfo`: `plumb_bob`, `equidistant`, or `mei` with the mirror parameter before k1, k2, p1, p2."""
+    assert isinstance(lens, PinholeLens | FisheyeLens | MeiLens)
+    (fx, fy), (cx, cy) = lens.focal_px, lens.principal_px
+    model = {PinholeLens: "plumb_bob", FisheyeLens: "equidistant", MeiLens: "mei"}[type(lens)]
+    distortion = (lens.mirror, *lens.distortion) if isinstance(lens, MeiLens) else lens.distortion
+    return message_class("sensor_msgs/msg/CameraInfo")(
+        header=header(timestamp_ns, channel),
+        height=lens.height_px,
+        width=lens.width_px,
+        distortion_model=model,
+        d=np.array(distortion),
+        k=np.array([fx, 0, cx, 0, fy, cy, 0, 0, 1], dtype=np.float64),
+        r=np.eye(3).reshape(-1),
+        p=np.array([fx, 0, cx, 0, 0, fy, cy, 0, 0, 0, 1, 0], dtype=np.float64),
+        binning_x=0,
+        binning_y=0,
+        roi=message_class("sensor_msgs/msg/RegionOfInterest")(
+            x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
+        ),
+    )
+
+
+def lens_of(message: Any, channel: str) -> Lens:
+    """Lens of a camera info.
+
+    Raises:
+        CalibrationError: The distortion model is unknown or its coefficients do not fit.
+    """
+    size = {"width_px": int(message.width), "height_px": int(message.height)}
+    k, d = [float(v) for v in message.k], tuple(float(v) for v in message.d)
+    common: dict[str, Any] = {**size, "focal_px": (k[0], k[4]), "principal_px": (k[2], k[5])}
+    model = message.distortion_model
+    if model in ("plumb_bob", "") and len(d) in (0, 4, 5):
+        return PinholeLens(**common, distortion=(*d, *(0.0,) * (5 - len(d))))  # type: ignore[arg-type]
+    if model in ("equidistant", "fisheye") and len(d) == 4:
+        return FisheyeLens(**common, distortion=d)
+    if model == "mei" and len(d) == 5:
+        return MeiLens(**common, mirror=d[0], distortion=d[1:])
+    raise CalibrationError(
+        where=f"camera info of {channel}",
+        got=f"distortion model '{model}' with {len(d)} coefficients",
+        expected="plumb_bob (4 or 5), equidistant (4) or mei (5)",
+        remedy="give the camera's calibration with --calibration rig.yaml",
+    )
+
+
+def annotations_message(truth: Annotations) -> Any:
+    """`tricast_msgs/Annotations`."""
+    annotation = message_class("tricast_msgs/msg/Annotation")
+    return message_class("tricast_msgs/msg/Annotations")(
+        header=header(truth.timestamp_ns, EGO_FRAME),
+        annotations=[
+            annotation(
+                instance_id=truth.instance_ids[i],
+                class_name=truth.class_names[i],
+                box=box_message(truth.boxes, i),
+                num_lidar_points=int(truth.num_lidar_points[i]),
+                num_radar_points=int(truth.num_radar_points[i]),
+                num_visible_pixels=int(truth.num_visible_pixels[i]),
+                occlusion=float(truth.occlusion[i]),
+                future_m=truth.futures_m[i].reshape(-1).copy(),
+            )
+            for i in range(len(truth))
+        ],
+    )
+
+
+def annotations(message: Any, received_ns: int) -> Annotations:
+    """Truth of an annotations message."""
+    entries = message.annotations
+    return Annotations(
+        timestamp_ns=stamp_ns(message.header.stamp),
+        received_ns=received_ns,
+        boxes=Boxes(
+            centers_m=np.array([e.box.center_m for e in entries], dtype=np.float64).reshape(-1, 3),
+            sizes_m=np.array([e.box.size_m for e in entries], dtype=np.float64).reshape(-1, 3),
+            yaws_rad=np.array([e.box.yaw_rad for e in entries], dtype=np.float64),
+            velocities_mps=np.array([e.box.velocity_mps for e in entries], dtype=np.float64).reshape(-1, 2),
+        ),
+        class_names=tuple(e.class_name for e in entries),
+        instance_ids=tuple(e.instance_id for e in entries),
+        num_lidar_points=np.array([e.num_lidar_points for e in entries], dtype=np.int32),
+        num_radar_points=np.array([e.num_radar_points for e in entries], dtype=np.int32),
+        num_visible_pixels=np.array([e.num_visible_pixels for e in entries], dtype=np.int32),
+        occlusion=np.array([e.occlusion for e in entries], dtype=np.float32),
+        futures_m=np.array([e.future_m for e in entries], dtype=np.float64).reshape(-1, 12, 2),
+    )
+
+
+def box_message(boxes: Boxes, index: int) -> Any:
+    """`tricast_msgs/Box` of one box."""
+    return message_class("tricast_msgs/msg/Box")(
+        center_m=boxes.centers_m[index].copy(),
+        size_m=boxes.sizes_m[index].copy(),
+        yaw_rad=float(boxes.yaws_rad[index]),
+        velocity_mps=boxes.velocities_mps[index].copy(),
+    )
+
+
+def _xyz(kind: Any, values: tuple[float, float, float]) -> Any:
+    return kind(x=float(values[0]), y=float(values[1]), z=float(values[2]))
+
+
+def _quaternion(pose: SE3) -> Any:
+    w, x, y, z = pose.quaternion_wxyz
+    return message_class("geometry_msgs/msg/Quaternion")(x=float(x), y=float(y), z=float(z), w=float(w))

@@ -1,0 +1,227 @@
+"""Reading Tricast logs: CRC checked, memory bounded, and every intact message of a damaged file delivered."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mcap.records import Channel, Schema
+from mcap.records import Message as McapMessage
+
+from tricast.configs.errors import InputError
+from tricast.sensors.calibration import Rig, SensorCalibration
+from tricast.sensors.errors import LogError
+from tricast.sensors.frames import Modality
+from tricast.sensors.log import messages as ros
+from tricast.sensors.log.chunks import MAGIC, ChunkPlace, DamagedChunkError, records, scan
+from tricast.sensors.log.schema import deserialize
+from tricast.sensors.log.stream import Losses, Message, stream_order
+from tricast.sensors.log.writer import ODOMETRY_TOPIC, TRUTH_TOPIC
+
+CLOUD = "sensor_msgs/msg/PointCloud2"
+IMAGES = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+READ_TYPES = (CLOUD, *IMAGES, CAMERA_INFO, "nav_msgs/msg/Odometry", "tf2_msgs/msg/TFMessage", "tricast_msgs/msg/Annotations")
+
+
+class McapLog:
+    """A Tricast log. See `DrivingLog` for the attributes.
+
+    Args:
+        path: The MCAP file.
+        rig: Calibration to use in place of the file's own.
+
+    Raises:
+        LogError: The file is missing, empty, no MCAP, or holds nothing that Tricast reads.
+    """
+
+    kind = "tricast"
+
+    def __init__(self, path: Path, rig: Rig | None = None) -> None:
+        self.path = path
+        _check_magic(path)
+        layout = scan(path)
+        self._chunks = sorted(layout.chunks, key=lambda chunk: (chunk.start_ns, chunk.offset))
+        self._channels: dict[int, Channel] = dict(layout.channels)
+        self._schemas: dict[int, Schema] = dict(layout.schemas)
+        self._outer_damage = layout.damage
+        self.losses = Losses()
+        self._first_look(rig)
+
+    def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
+        """See `DrivingLog.messages`; losses are counted anew by each call."""
+        self.losses = Losses()
+        for place in self._outer_damage:
+            self.losses.add("unknown", f"{self.path}: {place}")
+        heap: list[tuple[tuple[int, int, str], int, Message]] = []
+        serial = 0
+        for chunk in self._chunks:
+            if (start_ns is not None and chunk.end_ns < start_ns) or (end_ns is not None and chunk.start_ns > end_ns):
+                continue
+            while heap and heap[0][0][0] < chunk.start_ns:
+                yield heapq.heappop(heap)[2]
+            for message in self._decoded(chunk):
+                if (start_ns is None or message.received_ns >= start_ns) and (
+                    end_ns is None or message.received_ns <= end_ns
+                ):
+                    heapq.heappush(heap, (stream_order(message), serial, message))
+                    serial += 1
+        while heap:
+            yield heapq.heappop(heap)[2]
+
+    def raw_messages(self) -> Iterator[tuple[Schema, Channel, McapMessage]]:
+        """Every intact message of every topic as bytes, chunk by chunk."""
+        for chunk in self._chunks:
+            yield from self._raw(chunk, count_losses=False)
+
+    def is_read(self, type_name: str) -> bool:
+        """Whether messages of a type enter the stream (others pass through `convert` untouched)."""
+        return type_name in READ_TYPES
+
+    def _raw(self, chunk: ChunkPlace, *, count_losses: bool) -> Iterator[tuple[Schema, Channel, McapMessage]]:
+        try:
+            parts = records(self.path, chunk)
+        except DamagedChunkError as error:
+            if count_losses:
+                self._count_lost_chunk(chunk, str(error))
+            return
+        for record in parts:
+            if isinstance(record, Schema):
+                self._schemas[record.id] = record
+            elif isinstance(record, Channel):
+                self._channels[record.id] = record
+        for record in parts:
+            if not isinstance(record, McapMessage):
+                continue
+            channel = self._channels.get(record.channel_id)
+            schema = self._schemas.get(channel.schema_id) if channel else None
+            if channel and schema:
+                yield schema, channel, record
+
+    def _count_lost_chunk(self, chunk: ChunkPlace, detail: str) -> None:
+        detail = f"{self.path}: {detail}; the other chunks are read"
+        lost = {self._channels[i].topic: n for i, n in chunk.counts.items() if i in self._channels and n}
+        for topic, count in lost.items():
+            self.losses.messages[topic] = self.losses.messages.get(topic, 0) + count
+        if lost:
+            self.losses.details.append(f"{detail}; {sum(lost.values())} messages lost")
+        else:
+            self.losses.add("unknown", detail)
+
+    def _decoded(self, chunk: ChunkPlace) -> Iterator[Message]:
+        for schema, channel, record in self._raw(chunk, count_losses=True):
+            decode = self._decoder(channel.topic, schema.name)
+            if decode is None:
+                continue
+            try:
+                message = decode(deserialize(record.data, schema.name), record.log_time)
+            except InputError as error:
+                self.losses.add(channel.topic, f"{self.path}: {channel.topic} at {record.log_time} ns: {error}")
+                continue
+            except Exception as error:  # rosbags raises many kinds on bytes that are not the type's
+                self.losses.add(channel.topic, f"{self.path}: {channel.topic} at {record.log_time} ns: not a {schema.name} ({error})")
+                continue
+            name = getattr(message, "channel", None)
+            if name is not None and name not in self.rig:
+                if name not in self.losses.messages:
+                    self.losses.details.append(f"{self.path}: {name} has no calibration; its messages are left out; give one with --calibration rig.yaml")
+                self.losses.messages[name] = self.losses.messages.get(name, 0) + 1
+                continue
+            yield message
+
+    def _decoder(self, topic: str, type_name: str) -> Callable[[Any, int], Message] | None:
+        if topic == ODOMETRY_TOPIC and type_name == "nav_msgs/msg/Odometry":
+            return ros.ego_pose
+        if topic == TRUTH_TOPIC:
+            return ros.annotations
+        channel = channel_of(topic)
+        if channel is not None and type_name == CLOUD:
+            return lambda message, received_ns: ros.point_cloud(message, channel, received_ns)
+        if channel is not None and type_name in IMAGES:
+            return lambda message, received_ns: ros.camera_frame(message, channel, received_ns)
+        return None
+
+    def _first_look(self, rig: Rig | None) -> None:
+        """Find calibration, first and last arrival; reads as few chunks as that takes."""
+        self.rig = rig or self._own_rig()
+        self.start_ns = self._edge(self._chunks, min)
+        self.end_ns = self._edge(list(reversed(self._chunks)), max)
+
+    def _edge(self, chunks: list[ChunkPlace], best: Callable[[list[int]], int]) -> int:
+        for chunk in chunks:
+            times = [
+                record.log_time
+                for schema, channel, record in self._raw(chunk, count_losses=False)
+                if channel.topic != TRUTH_TOPIC and self._decoder(channel.topic, schema.name) is not None
+            ]
+            if times:
+                return best(times)
+        raise LogError(
+            where=str(self.path),
+            got="no readable sensor message or pose" + (f" ({self._outer_damage[0]})" if self._outer_damage else ""),
+            expected="topics such as /sensors/<channel>/points or /odometry",
+            remedy="record the log again, or write one with tricast convert",
+        )
+
+    def _own_rig(self) -> Rig:
+        frames: dict[str, Any] = {}
+        lenses: dict[str, Any] = {}
+        modalities: dict[str, Modality] = {}
+        for chunk in self._chunks:
+            for schema, channel, record in self._raw(chunk, count_losses=False):
+                name = channel_of(channel.topic)
+                try:
+                    if channel.topic == "/tf_static":
+                        frames.update(ros.transforms(deserialize(record.data, schema.name)))
+                    elif name and schema.name == CAMERA_INFO and name not in lenses:
+                        lenses[name] = ros.lens_of(deserialize(record.data, schema.name), name)
+                    elif name and schema.name == CLOUD and name not in modalities:
+                        fields = {f.name for f in deserialize(record.data, schema.name).fields}
+                        modalities[name] = "radar" if "rcs" in fields else "lidar"
+                except InputError:
+                    raise
+                except Exception:  # bytes that are not the type's: counted as lost when the stream is read
+                    continue
+            if frames and self._seen_all(set(lenses) | set(modalities)):
+                break
+        sensors = [
+            SensorCalibration(channel=name, modality="camera", ego_from_sensor=frames[name], lens=lens)
+            for name, lens in lenses.items()
+            if name in frames
+        ]
+        sensors += [
+            SensorCalibration(channel=name, modality=modality, ego_from_sensor=frames[name])
+            for name, modality in modalities.items()
+            if name in frames
+        ]
+        return Rig.of(sensors)
+
+    def _seen_all(self, seen: set[str]) -> bool:
+        """Whether every sensor topic of the file is among those seen; needs the summary's list of channels."""
+        wanted = {channel_of(channel.topic) for channel in self._channels.values()} - {None}
+        return wanted <= seen
+
+
+def channel_of(topic: str) -> str | None:
+    """Channel of a sensor topic `/sensors/<channel>/...`."""
+    parts = topic.split("/")
+    return parts[2] if len(parts) == 4 and parts[:2] == ["", "sensors"] else None
+
+
+def _check_magic(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(MAGIC))
+    except OSError as error:
+        raise LogError(
+            where=str(path), got=error.strerror or str(error), expected="a readable log", remedy="check the path"
+        ) from error
+    if head != MAGIC:
+        raise LogError(
+            where=f"{path}: byte 0",
+            got="an empty file" if not head else f"bytes {head!r}",
+            expected="an MCAP file",
+            remedy="check that this is a Tricast log, not another file",
+        )

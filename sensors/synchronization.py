@@ -1,0 +1,282 @@
+"""The collector: from a stream of arriving messages to ticks, deterministic and never from the future.
+
+Ticks are multiples of a period from the log's first message, plus every annotation stamp. A tick opens by time
+alone and closes when every channel that is alive has delivered data fresh enough, or when the deadline passes.
+Stamps decide what a tick holds, arrival times decide when it closes; no clock is read.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from dataclasses import dataclass, field
+
+from pydantic import Field
+
+from tricast.configs.strict import StrictConfig
+from tricast.sensors.annotations import Annotations
+from tricast.sensors.calibration import Rig
+from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, Modality, RadarScan
+from tricast.sensors.log.stream import Message, SensorMessage
+from tricast.sensors.motion_compensation import EgoMotion
+from tricast.sensors.synced_frame import ChannelHealth, InputUsed, SyncedFrame
+
+MS_NS = 1_000_000
+MAX_BUFFERED = 64
+
+
+class ChannelTiming(StrictConfig):
+    """Timing of one channel, where it departs from its modality's."""
+
+    phase_ms: float = Field(default=0.0, ge=0, le=1000)
+    """How long before a tick this channel's data is due: a tick need not wait for data stamped after that."""
+    tolerance_ms: float | None = Field(default=None, gt=0, le=10_000)
+
+
+class SynchronizerConfig(StrictConfig):
+    """When ticks happen, how long they wait, and how old data may be."""
+
+    tick_period_ms: int = Field(default=100, ge=5, le=10_000)
+    deadline_ms: float = Field(default=60, ge=0, le=5_000)
+    camera_tolerance_ms: float = Field(default=150, gt=0, le=10_000)
+    lidar_tolerance_ms: float = Field(default=150, gt=0, le=10_000)
+    radar_tolerance_ms: float = Field(default=150, gt=0, le=10_000)
+    lidar_sweeps: int = Field(default=1, ge=1, le=20)
+    radar_scans: int = Field(default=3, ge=1, le=20)
+    pose_history_s: float = Field(default=2, gt=0, le=60)
+    gap_s: float = Field(default=2, gt=0, le=600)
+    """Silence of all channels after which what was learned before no longer holds."""
+    clock_jump_s: float = Field(default=1, gt=0, le=600)
+    """A stamp this far behind the newest one means that time was set back."""
+    channels: dict[str, ChannelTiming] = {}
+
+
+@dataclass
+class SyncCounts:
+    """Messages that no tick used as they came, by cause and channel."""
+
+    late: dict[str, int] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    duplicate: dict[str, int] = field(default_factory=dict)
+    out_of_order: dict[str, int] = field(default_factory=dict)
+    uncalibrated: dict[str, int] = field(default_factory=dict)
+    overflow: dict[str, int] = field(default_factory=dict)
+
+    def add(self, cause: str, channel: str) -> None:
+        """Count one message or tick of a channel."""
+        by_channel: dict[str, int] = getattr(self, cause)
+        by_channel[channel] = by_channel.get(channel, 0) + 1
+
+    def as_dict(self) -> dict[str, dict[str, int]]:
+        """By cause, then channel (sorted)."""
+        return {cause: dict(sorted(by_channel.items())) for cause, by_channel in vars(self).items()}
+
+
+class Synchronizer:
+    """Collects messages into ticks.
+
+    Args:
+        rig: Calibrated channels; messages of others are counted and left out.
+        config: Timing.
+        origin_ns: Tick 0: arrival of the log's first message.
+        channels: Channels to use; None uses all of the rig. Others only move time.
+    """
+
+    def __init__(
+        self, rig: Rig, config: SynchronizerConfig, *, origin_ns: int, channels: frozenset[str] | None = None
+    ) -> None:
+        self._rig = rig
+        self._config = config
+        self._origin_ns = origin_ns
+        self._channels = tuple(c for c in rig.channels() if channels is None or c in channels)
+        self._period_ns = config.tick_period_ms * MS_NS
+        self.counts = SyncCounts()
+        self._ever_delivered: set[str] = set()
+        self._discontinuity = False
+        self.reset()
+        self._discontinuity = False
+
+    def reset(self) -> None:
+        """Forget all buffered data; the next tick is marked as a discontinuity."""
+        self._buffers: dict[str, list[SensorMessage]] = {c: [] for c in self._channels}
+        self._used: dict[str, set[int]] = {c: set() for c in self._channels}
+        self._poses: list[EgoPose] = []
+        self._extra_ticks_ns: list[int] = []
+        self._next_ns: int | None = None
+        self._closed_ns: int | None = None
+        self._newest_ns: int | None = None
+        self._newest_stamp_ns: int | None = None
+        self._discontinuity = True
+
+    def push(self, message: Message) -> list[SyncedFrame]:
+        """Take one arrival; gives the ticks that it closes, in order."""
+        frames = self._jump(message)
+        now_ns = message.received_ns
+        if self._next_ns is None:
+            self._next_ns = self._grid_at_or_after(now_ns if self._newest_ns is None else self._newest_ns)
+        frames += self._close_until(now_ns)
+        self._newest_ns = now_ns if self._newest_ns is None else max(self._newest_ns, now_ns)
+        stamp_ns = message.timestamp_ns
+        self._newest_stamp_ns = stamp_ns if self._newest_stamp_ns is None else max(self._newest_stamp_ns, stamp_ns)
+        self._take(message)
+        return frames + self._close_complete()
+
+    def flush(self) -> list[SyncedFrame]:
+        """Close the ticks up to the last arrival: the end of a log."""
+        frames: list[SyncedFrame] = []
+        while self._newest_ns is not None and self._pending_ns() <= self._newest_ns:
+            frames.append(self._close())
+        return frames
+
+    def _jump(self, message: Message) -> list[SyncedFrame]:
+        """On a long silence or a clock set back, finish what is open and start over."""
+        if self._newest_ns is None or self._newest_stamp_ns is None:
+            return []
+        silence_ns = message.received_ns - self._newest_ns
+        back_ns = self._newest_stamp_ns - message.timestamp_ns
+        jumped_back = back_ns > self._config.clock_jump_s * 1e9 and message.received_ns < self._newest_ns
+        if silence_ns <= self._config.gap_s * 1e9 and not jumped_back:
+            return []
+        frames = self.flush()
+        self.reset()
+        return frames
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Annotations):
+            if (message.timestamp_ns - self._origin_ns) % self._period_ns and self._is_open(message.timestamp_ns):
+                insort(self._extra_ticks_ns, message.timestamp_ns)
+            return
+        if isinstance(message, EgoPose):
+            self._take_pose(message)
+            return
+        channel = message.channel
+        if channel not in self._buffers:
+            if channel not in self._rig:
+                self.counts.add("uncalibrated", channel)
+            return
+        buffer = self._buffers[channel]
+        stamps = [m.timestamp_ns for m in buffer]
+        if message.timestamp_ns in stamps or message.timestamp_ns in self._used[channel]:
+            self.counts.add("duplicate", channel)
+            return
+        if stamps and message.timestamp_ns < stamps[-1]:
+            self.counts.add("out_of_order", channel)
+        if self._closed_ns is not None and message.timestamp_ns <= self._closed_ns - self._phase_ns(channel):
+            self.counts.add("late", channel)
+        self._ever_delivered.add(channel)
+        buffer.insert(bisect_right(stamps, message.timestamp_ns), message)
+        if len(buffer) > MAX_BUFFERED:
+            self.counts.add("overflow", channel)
+            buffer.pop(0)
+
+    def _take_pose(self, pose: EgoPose) -> None:
+        stamps = [p.timestamp_ns for p in self._poses]
+        place = bisect_right(stamps, pose.timestamp_ns)
+        if place and stamps[place - 1] == pose.timestamp_ns:
+            return
+        self._poses.insert(place, pose)
+        oldest_ns = self._poses[-1].timestamp_ns - self._config.pose_history_s * 1e9
+        while len(self._poses) > 2 and self._poses[0].timestamp_ns < oldest_ns:
+            self._poses.pop(0)
+
+    def _is_open(self, tick_ns: int) -> bool:
+        return (self._closed_ns is None or tick_ns > self._closed_ns) and tick_ns not in self._extra_ticks_ns
+
+    def _grid_at_or_after(self, time_ns: int) -> int:
+        return self._origin_ns + -(-(time_ns - self._origin_ns) // self._period_ns) * self._period_ns
+
+    def _pending_ns(self) -> int:
+        assert self._next_ns is not None
+        return min([self._next_ns, *self._extra_ticks_ns[:1]])
+
+    def _close_until(self, now_ns: int) -> list[SyncedFrame]:
+        frames: list[SyncedFrame] = []
+        while self._pending_ns() + self._config.deadline_ms * MS_NS < now_ns:
+            frames.append(self._close())
+        return frames
+
+    def _close_complete(self) -> list[SyncedFrame]:
+        frames: list[SyncedFrame] = []
+        while self._newest_ns is not None and self._pending_ns() <= self._newest_ns and self._complete():
+            frames.append(self._close())
+        return frames
+
+    def _complete(self) -> bool:
+        """Whether waiting cannot help: every channel already holds data stamped past the time it is due."""
+        tick_ns = self._pending_ns()
+        alive = [c for c in self._channels if c in self._ever_delivered]
+        return bool(alive) and all(
+            self._buffers[c] and self._buffers[c][-1].timestamp_ns >= tick_ns - self._phase_ns(c) for c in alive
+        )
+
+    def _phase_ns(self, channel: str) -> int:
+        timing = self._config.channels.get(channel)
+        return round(timing.phase_ms * MS_NS) if timing else 0
+
+    def _tolerance_ns(self, channel: str, modality: Modality) -> int:
+        timing = self._config.channels.get(channel)
+        if timing and timing.tolerance_ms is not None:
+            return round(timing.tolerance_ms * MS_NS)
+        return round(getattr(self._config, f"{modality}_tolerance_ms") * MS_NS)
+
+    def _kept(self, modality: Modality) -> int:
+        return {"camera": 1, "lidar": self._config.lidar_sweeps, "radar": self._config.radar_scans}[modality]
+
+    def _close(self) -> SyncedFrame:
+        tick_ns = self._pending_ns()
+        if self._extra_ticks_ns[:1] == [tick_ns]:
+            self._extra_ticks_ns.pop(0)
+        if self._next_ns == tick_ns:
+            self._next_ns += self._period_ns
+        self._closed_ns = tick_ns
+        used: dict[str, tuple[SensorMessage, ...]] = {}
+        inputs: list[InputUsed] = []
+        health: dict[str, ChannelHealth] = {}
+        for channel in self._channels:
+            messages = self._select(channel, tick_ns)
+            health[channel] = self._health(channel, messages, tick_ns)
+            if messages:
+                used[channel] = messages
+            elif channel in self._ever_delivered:
+                self.counts.add("missing", channel)
+            for message in messages:
+                stamp_ns = message.timestamp_ns
+                reused = stamp_ns in self._used[channel]
+                inputs.append(InputUsed(channel=channel, timestamp_ns=stamp_ns, reused=reused))
+            oldest_ns = self._buffers[channel][0].timestamp_ns if self._buffers[channel] else tick_ns
+            kept = {stamp for stamp in self._used[channel] if stamp >= oldest_ns}
+            self._used[channel] = kept | {m.timestamp_ns for m in messages}
+        frame = SyncedFrame(
+            timestamp_ns=tick_ns,
+            rig=self._rig,
+            ego_motion=EgoMotion([p for p in self._poses if p.timestamp_ns <= tick_ns]),
+            cameras={c: m[0] for c, m in used.items() if isinstance(m[0], CameraFrame)},
+            lidars={c: tuple(x for x in m if isinstance(x, LidarSweep)) for c, m in used.items() if isinstance(m[0], LidarSweep)},
+            radars={c: tuple(x for x in m if isinstance(x, RadarScan)) for c, m in used.items() if isinstance(m[0], RadarScan)},
+            inputs=tuple(inputs),
+            health=health,
+            discontinuity=self._discontinuity,
+        )
+        self._discontinuity = False
+        return frame
+
+    def _select(self, channel: str, tick_ns: int) -> tuple[SensorMessage, ...]:
+        """Newest data of a channel that is neither too old nor from the future; older data is let go."""
+        modality = self._rig[channel].modality
+        count = self._kept(modality)
+        buffer = self._buffers[channel]
+        past = [m for m in buffer if m.timestamp_ns <= tick_ns]
+        del buffer[: max(0, len(past) - count)]
+        if not past or tick_ns - past[-1].timestamp_ns > self._tolerance_ns(channel, modality):
+            return ()
+        # Older sweeps and scans of a multi-sweep set may exceed the tolerance by one period each.
+        oldest_ns = tick_ns - self._tolerance_ns(channel, modality) - (count - 1) * self._period_ns
+        return tuple(m for m in reversed(past[-count:]) if m.timestamp_ns >= oldest_ns)
+
+    def _health(self, channel: str, messages: tuple[SensorMessage, ...], tick_ns: int) -> ChannelHealth:
+        if messages:
+            fresh = messages[0].timestamp_ns not in self._used[channel]
+            return ChannelHealth(state="ok" if fresh else "degraded", age_ns=tick_ns - messages[0].timestamp_ns)
+        past = [m for m in self._buffers[channel] if m.timestamp_ns <= tick_ns]
+        if past:
+            return ChannelHealth(state="lost", age_ns=tick_ns - past[-1].timestamp_ns)
+        return ChannelHealth(state="lost" if channel in self._ever_delivered else "waiting", age_ns=None)

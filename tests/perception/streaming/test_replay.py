@@ -1,0 +1,126 @@
+"""Replay of the packaged demo log, as a user runs it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tricast.perception.config import PipelineConfig
+from tricast.perception.streaming.replay import ReplayOptions, replay, select_channels
+from tricast.sensors.errors import InputError
+from tricast.sensors.log.convert import convert
+from tricast.sensors.log.open_log import open_log
+from tricast.tools.demo import demo_log_path
+
+GOLDEN = Path(__file__).parent / "golden" / "demo_objects.json"
+TOLERANCE = 1e-3
+
+
+def lines(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    replay(open_log(demo_log_path()), PipelineConfig(), out)
+    return out
+
+
+def test_a_run_directory_holds_whole_files_only(run: Path) -> None:
+    assert sorted(p.name for p in run.iterdir()) == [
+        "config.yaml",
+        "metadata.yaml",
+        "results.jsonl",
+        "results.mcap",
+        "summary.json",
+    ]
+
+
+def test_ticks_lie_on_the_grid_of_the_log_and_never_use_the_future(run: Path) -> None:
+    log = open_log(demo_log_path())
+    for tick in lines(run):
+        assert tick["schema_version"] == 1
+        assert tick["frame"] == "ego"
+        assert (tick["timestamp_ns"] - log.start_ns) % 100_000_000 == 0
+        assert all(used["timestamp_ns"] <= tick["timestamp_ns"] for used in tick["inputs"])
+
+
+def test_objects_have_boxes_identity_and_weighted_futures(run: Path) -> None:
+    objects = [o for tick in lines(run) for o in tick["objects"]]
+    assert len(objects) > 100
+    for o in objects:
+        assert all(s > 0 for s in o["size_m"])
+        assert abs(sum(t["probability"] for t in o["trajectories"]) - 1) < 1e-4
+        assert all(len(t["points_m"]) == 12 for t in o["trajectories"])
+    seen = {}
+    for o in objects:
+        seen[o["track_id"]] = seen.get(o["track_id"], 0) + 1
+    assert max(seen.values()) >= 10
+
+
+def test_the_same_log_gives_the_same_bytes_at_any_rate(run: Path, tmp_path: Path) -> None:
+    for rate in (None, 1.0):
+        out = tmp_path / str(rate)
+        replay(open_log(demo_log_path()), PipelineConfig(), out, options=ReplayOptions(rate=rate))
+        assert (out / "results.jsonl").read_bytes() == (run / "results.jsonl").read_bytes()
+        assert (out / "results.mcap").read_bytes() == (run / "results.mcap").read_bytes()
+
+
+def test_a_converted_copy_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:
+    convert(open_log(demo_log_path()), tmp_path / "copy.mcap")
+    replay(open_log(tmp_path / "copy.mcap"), PipelineConfig(), tmp_path / "run")
+    assert (tmp_path / "run" / "results.jsonl").read_bytes() == (run / "results.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("sensors", [("camera",), ("lidar",), ("radar",), ("camera", "radar")])
+def test_any_subset_of_sensors_replays_on_the_same_ticks(run: Path, tmp_path: Path, sensors: tuple[str, ...]) -> None:
+    replay(open_log(demo_log_path()), PipelineConfig(), tmp_path, options=ReplayOptions(sensors=sensors))
+    stamps = [tick["timestamp_ns"] for tick in lines(tmp_path)]
+    assert stamps == [tick["timestamp_ns"] for tick in lines(run)]
+    log = open_log(demo_log_path())
+    wanted = {c for c, s in log.rig.sensors.items() if s.modality in sensors}
+    assert {used["channel"] for tick in lines(tmp_path) for used in tick["inputs"]} == wanted
+
+
+def test_a_part_of_the_log_keeps_the_grid(run: Path, tmp_path: Path) -> None:
+    options = ReplayOptions(start_s=0.55, duration_s=0.6)
+    replay(open_log(demo_log_path()), PipelineConfig(), tmp_path, options=options)
+    part = [tick["timestamp_ns"] for tick in lines(tmp_path)]
+    assert part
+    assert set(part) < {tick["timestamp_ns"] for tick in lines(run)}
+
+
+def test_the_resolved_configuration_states_backend_and_threads(run: Path) -> None:
+    resolved = yaml.safe_load((run / "config.yaml").read_text())
+    assert resolved["backend"] == "numpy"
+    assert resolved["threads"] >= 1
+    assert PipelineConfig.model_validate(resolved["pipeline"]) == PipelineConfig()
+
+
+def test_unknown_sensor_names_are_refused_with_the_channels_of_the_log() -> None:
+    with pytest.raises(InputError, match="sonar.*CAM"):
+        select_channels(open_log(demo_log_path()).rig, ("sonar",))
+
+
+def test_golden_replay_of_the_demo_log(run: Path) -> None:
+    """Boxes and futures of the demo equal the stored ones to 1e-3.
+
+    After a change that is meant to alter results, state it in CHANGELOG.md and store them anew:
+    `UPDATE_GOLDEN=1 pytest tests/perception/streaming/test_replay.py -k golden`.
+    """
+    now = [
+        [o["track_id"], o["class"], *o["center_m"], o["yaw_rad"], *o["velocity_mps"], *o["trajectories"][0]["points_m"][-1]]
+        for tick in lines(run)[::5]
+        for o in tick["objects"][:12]
+    ]
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_text("[\n" + ",\n".join(json.dumps(row) for row in now) + "\n]\n")
+    stored = json.loads(GOLDEN.read_text())
+    assert [row[:2] for row in now] == [row[:2] for row in stored]
+    for row, expected in zip(now, stored, strict=True):
+        assert row[2:] == pytest.approx(expected[2:], abs=TOLERANCE)

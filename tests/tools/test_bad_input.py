@@ -1,0 +1,107 @@
+"""Users' mistakes and broken files: one clear line and exit code 2, or the intact part and the loss reported."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tricast.tools.demo import demo_log_path
+
+
+def tricast(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tricast.tools.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 2
+    for word in words:
+        assert word in done.stderr
+
+
+def replay(log: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return tricast("replay", log, "--out", out, "--no-pictures", *more)
+
+
+def test_a_missing_log(tmp_path: Path) -> None:
+    assert_refused(replay(tmp_path / "none.mcap", tmp_path / "run"), "none.mcap")
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "empty.mcap").touch()
+    assert_refused(replay(tmp_path / "empty.mcap", tmp_path / "run"), "empty.mcap")
+
+
+def test_noise(tmp_path: Path) -> None:
+    (tmp_path / "noise.mcap").write_bytes(np.random.default_rng(0).bytes(50_000))
+    assert_refused(replay(tmp_path / "noise.mcap", tmp_path / "run"), "noise.mcap")
+
+
+def test_a_folder_that_is_no_dataset(tmp_path: Path) -> None:
+    assert_refused(replay(tmp_path, tmp_path / "run"), str(tmp_path))
+
+
+def test_an_unknown_setting_names_its_nearest(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("synchronizer:\n  deadline_mss: 50\n")
+    done = replay(demo_log_path(), tmp_path / "run", "--config", str(config))
+    assert_refused(done, "synchronizer.deadline_mss", "did you mean deadline_ms")
+
+
+def test_an_unknown_packaged_configuration(tmp_path: Path) -> None:
+    assert_refused(replay(demo_log_path(), tmp_path / "run", "--config", "clutser"), "clutser", "cluster")
+
+
+def test_start_past_the_end(tmp_path: Path) -> None:
+    assert_refused(replay(demo_log_path(), tmp_path / "run", "--start", "1000"), "--start", "1000")
+
+
+def test_an_unknown_sensor(tmp_path: Path) -> None:
+    assert_refused(replay(demo_log_path(), tmp_path / "run", "--sensors", "sonar"), "sonar", "camera")
+
+
+def test_a_rate_that_is_no_number(tmp_path: Path) -> None:
+    assert_refused(replay(demo_log_path(), tmp_path / "run", "--rate", "fast"), "--rate", "fast")
+
+
+def test_a_wrong_calibration_file(tmp_path: Path) -> None:
+    rig = tmp_path / "rig.yaml"
+    rig.write_text("sensors:\n  LIDAR:\n    modality: sonar\n")
+    assert_refused(replay(demo_log_path(), tmp_path / "run", "--calibration", str(rig)), "rig.yaml", "LIDAR")
+
+
+def test_an_output_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert_refused(replay(demo_log_path(), tmp_path / "file"), "--out")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped"])
+def test_a_damaged_log_delivers_what_is_intact_and_reports_the_loss(tmp_path: Path, damage: str) -> None:
+    data = bytearray(demo_log_path().read_bytes())
+    if damage == "truncated":
+        data = data[: int(0.6 * len(data))]
+    else:
+        data[len(data) // 2] ^= 0xFF
+    broken = tmp_path / "broken.mcap"
+    broken.write_bytes(data)
+    done = replay(broken, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "warning" in done.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["lost_messages"] > 0
+    assert summary["ticks"] > 5
+    assert replay(broken, tmp_path / "strict", "--strict").returncode == 2
+
+
+def test_json_prints_one_object_and_nothing_else(tmp_path: Path) -> None:
+    done = replay(demo_log_path(), tmp_path / "run", "--json")
+    assert done.returncode == 0
+    summary = json.loads(done.stdout)
+    assert summary == json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert {"ticks", "duration_s", "latency_ms", "drops", "lost_messages"} <= summary.keys()
+    assert summary["latency_ms"]["p99"] is None

@@ -1,0 +1,59 @@
+"""The command `tricast`: parses, calls one subcommand, and turns the user's mistakes into one line and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+
+COMMANDS = {
+    "synth": "write a synthetic drive as a log",
+    "info": "say what a log holds",
+    "replay": "replay a log into boxes, tracks and forecasts",
+    "convert": "copy any readable log into a Tricast log",
+    "demo": "replay the packaged demo log",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 2 the input is at fault, 1 Tricast is."""
+    # One thread: NumPy's own threads cost more than they give on arrays of this size, and results stay the same.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from tricast.configs.errors import InputError
+
+    command_line = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        parser, modules = _parser(command_line)
+        args = parser.parse_args(command_line)
+        return int(modules[args.command].run(args))
+    except InputError as error:
+        print(f"tricast: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+def _parser(command_line: Sequence[str]) -> tuple[argparse.ArgumentParser, dict[str, object]]:
+    """Parser with the arguments of the one command that was asked for: others are not imported."""
+    parser = argparse.ArgumentParser(prog="tricast", description="Cameras, LiDARs and radars into tracked boxes with futures.")
+    parser.add_argument("--version", action="version", version=f"tricast {version('tricast')}")
+    subparsers = parser.add_subparsers(dest="command", required=True)
+    modules: dict[str, object] = {}
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, description=summary)
+        if name in command_line[:1]:
+            modules[name] = importlib.import_module(f"tricast.tools.{name}")
+            modules[name].add_arguments(subparser)  # type: ignore[attr-defined]
+    return parser, modules
+
+
+if __name__ == "__main__":
+    sys.exit(main())

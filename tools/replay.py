@@ -1,0 +1,108 @@
+"""`tricast replay`: a driving log into boxes, tracks, forecasts and pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from tricast.configs.errors import InputError
+from tricast.configs.strict import load_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("log", type=Path, help="a Tricast log or a recorded dataset directory")
+    parser.add_argument("--out", type=Path, required=True, help="run directory to write")
+    parser.add_argument("--config", default="cluster", help="packaged configuration or path to a YAML file")
+    parser.add_argument("--detector", choices=["cluster"], help="detector to use in place of the configured one")
+    parser.add_argument("--rate", type=parse_rate, default=None, metavar="X|max", help="multiple of real time")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds to skip at the beginning")
+    parser.add_argument("--duration", type=float, metavar="D", help="seconds to replay")
+    parser.add_argument("--sensors", help="modalities or channels, separated by commas: camera,lidar,radar")
+    parser.add_argument("--calibration", type=Path, metavar="RIG", help="YAML rig used in place of the log's own")
+    parser.add_argument("--strict", action="store_true", help="exit with 2 when the log is damaged")
+    parser.add_argument("--no-pictures", action="store_true", help="write results only")
+    parser.add_argument("--rerun", action="store_true", help="also write replay.rrd for the Rerun viewer")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay; returns the exit code."""
+    from tricast.perception.config import PipelineConfig
+    from tricast.perception.streaming.replay import ReplayOptions, check_writable, replay
+    from tricast.sensors.log.open_log import open_log
+    from tricast.sensors.log.rig_file import load_rig
+
+    config = load_config(PipelineConfig, args.config)
+    if args.detector is not None:
+        config = config.model_copy(update={"detector": args.detector})
+    sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
+    options = ReplayOptions(rate=args.rate, start_s=args.start, duration_s=args.duration, sensors=sensors)
+    rig = load_rig(args.calibration) if args.calibration is not None else None
+    log = open_log(args.log, rig=rig)
+    check_writable(args.out)
+    with ExitStack() as stack:
+        observers = _observers(stack, args, log)
+        summary = replay(log, config, args.out, options=options, observers=observers)
+    for detail in summary["losses"]["details"][:5]:
+        print(f"tricast: warning: {detail}", file=sys.stderr)
+    if args.json:
+        print(json.dumps(summary))
+    else:
+        print(describe(summary, args.out))
+    return 2 if args.strict and summary["lost_messages"] else 0
+
+
+def parse_rate(text: str) -> float | None:
+    """A multiple of real time, or `max` (None): as fast as possible.
+
+    Raises:
+        InputError: The text is neither.
+    """
+    if text == "max":
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not (math.isfinite(rate) and rate > 0):
+        raise InputError(
+            where="--rate", got=repr(text), expected="'max' or a positive number", remedy="for real time use 1.0"
+        )
+    return rate
+
+
+def describe(summary: dict[str, Any], out: Path) -> str:
+    """A few lines for a person."""
+    p50 = summary["latency_ms"]["p50"]
+    timing = f"{p50:.1f} ms a tick (median, detection to forecasts)" if p50 is not None else "too few ticks to time"
+    lines = [
+        f"{summary['ticks']} ticks over {summary['duration_s']:.1f} s, "
+        f"{summary['objects_per_tick']:.1f} tracked objects a tick, {timing}",
+        f"results in {out}: " + ", ".join(sorted(p.name for p in out.iterdir() if p.suffix != ".partial")),
+    ]
+    if summary["lost_messages"]:
+        lines.append(f"{summary['lost_messages']} messages of the log were lost; summary.json says where")
+    return "\n".join(lines)
+
+
+def _observers(stack: ExitStack, args: argparse.Namespace, log: Any) -> list[Any]:
+    observers: list[Any] = []
+    if not args.no_pictures:
+        from tricast.perception.viewing.recorder import PictureRecorder
+
+        observers.append(stack.enter_context(PictureRecorder(args.out)))
+    if args.rerun:
+        from tricast.perception.viewing.rerun_recording import RerunRecorder
+
+        observers.append(stack.enter_context(RerunRecorder(args.out / "replay.rrd")))
+    if sys.stderr.isatty():
+        from tricast.tools.progress import ProgressLine
+
+        observers.append(stack.enter_context(ProgressLine(log.start_ns, log.end_ns)))
+    return observers
