@@ -1,0 +1,30 @@
+# make env | demo | test | test-full | lint. PYTHON=python3.12 picks the interpreter, TORCH=cpu a CPU-only torch,
+# TORCH=system the torch and torchvision that the interpreter already has.
+PYTHON ?= python3
+TORCH ?= pypi
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+FREE_GB := 9
+
+.PHONY: env demo test test-full lint clean
+env: $(STAMP)
+
+# The stamp is written last: an interrupted run, or a changed pyproject.toml, makes the environment again.
+$(STAMP): pyproject.toml tools/make_env.sh
+	@sh tools/make_env.sh "$(PYTHON)" "$(VENV)" "$(TORCH)" $(FREE_GB)
+
+demo: env
+	$(BIN)/tricast demo
+
+test: env
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-full: env
+	$(BIN)/python -m pytest -q -m slow
+
+lint: env
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+clean:
+	rm -rf $(VENV) build *.egg-info
