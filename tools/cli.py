@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import NoReturn
 
 COMMANDS = {
     "synth": "write a synthetic drive as a log",
@@ -41,9 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+class _OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"tricast: error: {message}; see {self.prog} --help\n")
+
+
 def _parser(command_line: Sequence[str]) -> tuple[argparse.ArgumentParser, dict[str, object]]:
     """Parser with the arguments of the one command that was asked for: others are not imported."""
-    parser = argparse.ArgumentParser(prog="tricast", description="Cameras, LiDARs and radars into tracked boxes with futures.")
+    parser = _OneLineParser(prog="tricast", description="Cameras, LiDARs and radars into tracked boxes with futures.")
     parser.add_argument("--version", action="version", version=f"tricast {version('tricast')}")
     subparsers = parser.add_subparsers(dest="command", required=True)
     modules: dict[str, object] = {}

@@ -20,14 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="run directory to write")
     parser.add_argument("--config", default="cluster", help="packaged configuration or path to a YAML file")
     parser.add_argument("--detector", choices=["cluster"], help="detector to use in place of the configured one")
-    parser.add_argument("--rate", type=parse_rate, default=None, metavar="X|max", help="multiple of real time")
+    parser.add_argument("--rate", default="max", metavar="X|max", help="multiple of real time")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds to skip at the beginning")
     parser.add_argument("--duration", type=float, metavar="D", help="seconds to replay")
     parser.add_argument("--sensors", help="modalities or channels, separated by commas: camera,lidar,radar")
     parser.add_argument("--calibration", type=Path, metavar="RIG", help="YAML rig used in place of the log's own")
     parser.add_argument("--strict", action="store_true", help="exit with 2 when the log is damaged")
     parser.add_argument("--no-pictures", action="store_true", help="write results only")
-    parser.add_argument("--rerun", action="store_true", help="also write replay.rrd for the Rerun viewer")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -42,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if args.detector is not None:
         config = config.model_copy(update={"detector": args.detector})
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
-    options = ReplayOptions(rate=args.rate, start_s=args.start, duration_s=args.duration, sensors=sensors)
+    options = ReplayOptions(rate=parse_rate(args.rate), start_s=args.start, duration_s=args.duration, sensors=sensors)
     rig = load_rig(args.calibration) if args.calibration is not None else None
     log = open_log(args.log, rig=rig)
     check_writable(args.out)
@@ -97,10 +96,6 @@ def _observers(stack: ExitStack, args: argparse.Namespace, log: Any) -> list[Any
         from tricast.perception.viewing.recorder import PictureRecorder
 
         observers.append(stack.enter_context(PictureRecorder(args.out)))
-    if args.rerun:
-        from tricast.perception.viewing.rerun_recording import RerunRecorder
-
-        observers.append(stack.enter_context(RerunRecorder(args.out / "replay.rrd")))
     if sys.stderr.isatty():
         from tricast.tools.progress import ProgressLine
 
