@@ -1,1 +1,0 @@
-"""Sensor faults as a layer over any log."""
