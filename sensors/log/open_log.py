@@ -11,10 +11,10 @@ from tricast.sensors.log.stream import DrivingLog
 
 
 def open_log(path: Path, *, rig: Rig | None = None) -> DrivingLog:
-    """Open a Tricast log, or a folder that holds one.
+    """Open a Tricast log, a folder that holds one, or a recorded dataset's directory.
 
     Args:
-        path: MCAP file or folder.
+        path: MCAP file or directory.
         rig: Calibration to use in place of the log's own.
 
     Raises:
@@ -22,12 +22,23 @@ def open_log(path: Path, *, rig: Rig | None = None) -> DrivingLog:
     """
     if not path.is_dir():
         return McapLog(path, rig)
+    # Imported here: a dataset's file formats are of no concern to those who replay Tricast logs.
+    from tricast.sensors.log.aimotive import find_aimotive, open_aimotive
+    from tricast.sensors.log.nuscenes import is_nuscenes, open_nuscenes
+    from tricast.sensors.log.view_of_delft import is_view_of_delft, open_view_of_delft
+
+    if is_nuscenes(path):
+        return open_nuscenes(path, rig)
+    if is_view_of_delft(path):
+        return open_view_of_delft(path, rig)
+    if find_aimotive(path) is not None:
+        return open_aimotive(path, rig)
     files = sorted(path.glob("*.mcap"))
     if len(files) == 1:
         return McapLog(files[0], rig)
     raise LogError(
         where=str(path),
-        got="no MCAP file" if not files else f"{len(files)} MCAP files",
-        expected="a Tricast log (.mcap)",
-        remedy="name the file itself" if files else "check the path",
+        got=f"{len(files)} MCAP files" if files else "no log and no known dataset",
+        expected="one .mcap file, or a nuScenes, View-of-Delft or aiMotive directory",
+        remedy="name the file itself" if files else "check the path; docs/logs.md says what each directory holds",
     )
