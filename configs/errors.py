@@ -13,6 +13,7 @@ class InputError(ValueError):
         got: What was found there.
         expected: What would have been right.
         remedy: What the user can do about it.
+
     """
 
     def __init__(self, *, where: str, got: str, expected: str, remedy: str) -> None:

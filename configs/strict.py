@@ -9,7 +9,6 @@ from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
-
 from tricast.configs.errors import ConfigError
 
 
@@ -34,6 +33,7 @@ def resolve_config_path(name: str, *, folder: str = "") -> Path:
 
     Raises:
         ConfigError: Neither a packaged configuration nor a file is found.
+
     """
     if "/" in name or "\\" in name or name.endswith((".yaml", ".yml")):
         path = Path(name)
@@ -63,6 +63,7 @@ def load_config(model: type[ConfigT], name: str | None, *, folder: str = "") -> 
 
     Raises:
         ConfigError: The file is missing, is not YAML, or does not fit the model.
+
     """
     if name is None:
         return model()
@@ -75,6 +76,7 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         ConfigError: The file cannot be read or is not YAML.
+
     """
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -106,6 +108,7 @@ def parse_config(model: type[ConfigT], values: Any, *, where: str) -> ConfigT:
 
     Raises:
         ConfigError: A key is unknown or a value does not fit.
+
     """
     try:
         return model.model_validate({} if values is None else values)

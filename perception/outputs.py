@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tricast.sensors.annotations import FUTURE_STEP_S, NUM_FUTURE_STEPS
 from tricast.sensors.arrays import checked_array
 from tricast.sensors.errors import SensorDataError
@@ -27,6 +26,7 @@ class Detections:
         boxes: Boxes with velocity over ground, NaN where the detector has none.
         class_names: N detection names.
         scores: (N,) float64 in [0, 1].
+
     """
 
     timestamp_ns: int
@@ -66,6 +66,7 @@ class Tracks:
         scores: (N,) float64 in [0, 1].
         track_ids: (N,) int64, constant over an object's life and never used again.
         turn_rates_radps: (N,) float64 estimated turn rates.
+
     """
 
     timestamp_ns: int
@@ -98,6 +99,7 @@ class Trajectories:
     Args:
         probabilities: (N, M) float64, rows sum to 1, most probable first.
         points_m: (N, M, 12, 2) float64 positions 0.5 s to 6 s ahead.
+
     """
 
     probabilities: NDArray[np.float64]
@@ -130,6 +132,7 @@ class TickResult:
         trajectories: Futures, row by row those of `tracks`.
         inputs: Manifest of every message used.
         health: State per channel.
+
     """
 
     timestamp_ns: int

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tricast.sensors.arrays import checked_array
 from tricast.sensors.errors import SensorDataError
 from tricast.sensors.geometry.boxes import Boxes
@@ -49,6 +48,7 @@ class Annotations:
 
     Raises:
         SensorDataError: Lengths, types or names do not fit.
+
     """
 
     timestamp_ns: int

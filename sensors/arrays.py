@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-
 from tricast.sensors.errors import SensorDataError
 
 
@@ -27,6 +26,7 @@ def checked_array(
 
     Raises:
         SensorDataError: Type, shape or finiteness is not as expected.
+
     """
     wanted = np.dtype(dtype)
     label = "(" + ", ".join("N" if size is None else str(size) for size in shape) + ")"

@@ -22,6 +22,7 @@ class SensorCalibration:
         modality: What it is.
         ego_from_sensor: Its extrinsics.
         lens: How a camera sees; None for LiDAR and radar.
+
     """
 
     channel: str
@@ -51,6 +52,7 @@ class Rig:
 
         Raises:
             CalibrationError: Two sensors share a channel.
+
         """
         by_channel: dict[str, SensorCalibration] = {}
         for sensor in sorted(sensors, key=lambda s: s.channel):

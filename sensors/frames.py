@@ -13,7 +13,6 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-
 from tricast.sensors.arrays import checked_array
 from tricast.sensors.errors import SensorDataError
 from tricast.sensors.geometry.se3 import SE3
@@ -35,6 +34,7 @@ class CameraFrame:
         encoding: `jpeg` or `png` bytes of a file, or `rgb8`, the raw bytes of a (height, width, 3) array.
         data: The encoded bytes.
         size_px: (width, height) for `rgb8`; unused otherwise.
+
     """
 
     channel: str
@@ -50,6 +50,7 @@ class CameraFrame:
 
         Raises:
             SensorDataError: Shape or dtype is not as stated.
+
         """
         checked_array(pixels, name=f"{channel} pixels", shape=(None, None, 3), dtype=np.uint8)
         return CameraFrame(
@@ -66,6 +67,7 @@ class CameraFrame:
 
         Raises:
             SensorDataError: The bytes are not an image of the stated encoding.
+
         """
         if self.encoding == "rgb8":
             width, height = self.size_px or (0, 0)
@@ -102,6 +104,7 @@ class LidarSweep:
         intensity: (N,) float32 on the sensor's own scale.
         time_offsets_ns: (N,) int32, each point's time minus `timestamp_ns`; zeros if unknown.
         rings: (N,) uint16 beam index, `UNKNOWN_RING` if unknown.
+
     """
 
     channel: str
@@ -164,6 +167,7 @@ class RadarScan:
             the range grows; NaN if unknown.
         compensated_velocities_mps: (N,) float32 radial velocity over ground as the recording states
             it; NaN where it states none.
+
     """
 
     channel: str
@@ -222,6 +226,7 @@ class EgoPose:
         odom_from_ego: Pose of the ego frame in the odometry frame.
         linear_velocity_mps: Velocity over ground along the ego axes; None if the log has none.
         angular_velocity_radps: Angular velocity about the ego axes; None if the log has none.
+
     """
 
     timestamp_ns: int

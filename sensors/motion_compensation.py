@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tricast.sensors.calibration import SensorCalibration
 from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.se3 import SE3, interpolate
@@ -25,11 +24,12 @@ class EgoMotion:
     """Ego poses known so far, answering for any time: interpolated between poses, extrapolated by twist after the last.
 
     Args:
-        poses: Poses sorted by `timestamp_ns`; may be empty, then the vehicle is taken as standing still at the origin.
+        poses: Poses sorted by `timestamp_ns`, the first of equal stamps counts; may be empty, then the vehicle is taken as standing still at the origin.
+
     """
 
     def __init__(self, poses: Sequence[EgoPose] = ()) -> None:
-        self._poses = tuple(poses)
+        self._poses = tuple({pose.timestamp_ns: pose for pose in reversed(poses)}.values())[::-1]
         self._stamps = [pose.timestamp_ns for pose in self._poses]
 
     @property
@@ -73,8 +73,15 @@ class EgoMotion:
     def _twist(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Linear and angular velocity in ego axes: the pose's own, else from its neighbour, else zero."""
         pose = self._poses[index]
-        if pose.linear_velocity_mps is not None and pose.angular_velocity_radps is not None:
-            return np.array(pose.linear_velocity_mps), np.array(pose.angular_velocity_radps)
+        linear, angular = self._difference(index)
+        if pose.linear_velocity_mps is not None:
+            linear = np.array(pose.linear_velocity_mps)
+        if pose.angular_velocity_radps is not None:
+            angular = np.array(pose.angular_velocity_radps)
+        return linear, angular
+
+    def _difference(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Linear and angular velocity between a pose and its neighbour; zero where there is none near in time."""
         other = index - 1 if index > 0 else index + 1
         if other >= len(self._poses):
             return np.zeros(3), np.zeros(3)
@@ -96,6 +103,7 @@ class LidarPoints:
         intensity: (N,) float32.
         ages_s: (N,) float32, `timestamp_ns` minus the point's own time.
         rings: (N,) uint16.
+
     """
 
     timestamp_ns: int
@@ -116,6 +124,7 @@ class RadarPoints:
             NaN where unknown.
         directions: (N, 2) float32 unit line of sight in ego x and y, from sensor to return.
         ages_s: (N,) float32.
+
     """
 
     timestamp_ns: int
@@ -130,7 +139,12 @@ def lidar_in_ego(
     sweeps: Sequence[LidarSweep], calibration: SensorCalibration, motion: EgoMotion, timestamp_ns: int
 ) -> LidarPoints:
     """De-skew sweeps point by point and join them in ego axes at `timestamp_ns`; invalid points are left out."""
-    parts = [np.zeros((0, 3), np.float32)], [np.zeros(0, np.float32)], [np.zeros(0, np.float32)], [np.zeros(0, np.uint16)]
+    parts = (
+        [np.zeros((0, 3), np.float32)],
+        [np.zeros(0, np.float32)],
+        [np.zeros(0, np.float32)],
+        [np.zeros(0, np.uint16)],
+    )
     for sweep in sweeps:
         valid = sweep.without_invalid()[0]
         in_own_ego = calibration.ego_from_sensor.apply(valid.points_m)

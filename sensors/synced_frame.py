@@ -51,6 +51,7 @@ class SyncedFrame:
         inputs: Manifest: every message used, sorted by channel, newest first.
         health: State per channel of the rig that was asked for.
         discontinuity: True on the first tick after time jumped: what was learned before no longer holds.
+
     """
 
     timestamp_ns: int
@@ -64,12 +65,15 @@ class SyncedFrame:
     discontinuity: bool = False
 
     @staticmethod
-    def of(rig: Rig, timestamp_ns: int, messages: Sequence[CameraFrame | LidarSweep | RadarScan | EgoPose]) -> SyncedFrame:
+    def of(
+        rig: Rig, timestamp_ns: int, messages: Sequence[CameraFrame | LidarSweep | RadarScan | EgoPose]
+    ) -> SyncedFrame:
         """A tick made of these messages, for callers with data in memory and no stream to synchronise.
 
         Raises:
             SensorDataError: A message is stamped later than the tick.
             CalibrationError: A channel is not in the rig.
+
         """
         ordered = sorted(messages, key=lambda m: -m.timestamp_ns)
         sensors = [m for m in ordered if not isinstance(m, EgoPose)]

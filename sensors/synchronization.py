@@ -11,7 +11,6 @@ from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 
 from pydantic import Field
-
 from tricast.configs.strict import StrictConfig
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
@@ -79,6 +78,7 @@ class Synchronizer:
         config: Timing.
         origin_ns: Tick 0: arrival of the log's first message.
         channels: Channels to use; None uses all of the rig. Others only move time.
+
     """
 
     def __init__(
@@ -250,8 +250,16 @@ class Synchronizer:
             rig=self._rig,
             ego_motion=EgoMotion([p for p in self._poses if p.timestamp_ns <= tick_ns]),
             cameras={c: m[0] for c, m in used.items() if isinstance(m[0], CameraFrame)},
-            lidars={c: tuple(x for x in m if isinstance(x, LidarSweep)) for c, m in used.items() if isinstance(m[0], LidarSweep)},
-            radars={c: tuple(x for x in m if isinstance(x, RadarScan)) for c, m in used.items() if isinstance(m[0], RadarScan)},
+            lidars={
+                c: tuple(x for x in m if isinstance(x, LidarSweep))
+                for c, m in used.items()
+                if isinstance(m[0], LidarSweep)
+            },
+            radars={
+                c: tuple(x for x in m if isinstance(x, RadarScan))
+                for c, m in used.items()
+                if isinstance(m[0], RadarScan)
+            },
             inputs=tuple(inputs),
             health=health,
             discontinuity=self._discontinuity,

@@ -62,6 +62,7 @@ def parse_rate(text: str) -> float | None:
 
     Raises:
         InputError: The text is neither.
+
     """
     if text == "max":
         return None

@@ -18,6 +18,7 @@ def fit_box(points_m: NDArray[np.float64], ground_m: float) -> tuple[NDArray[np.
 
     Returns:
         Centre (3,), size (length, width, height) with length >= width, and yaw in [-pi/2, pi/2).
+
     """
     flat = points_m[:: max(1, len(points_m) // MAX_FIT_POINTS), :2]
     along, across = flat @ DIRECTIONS.T, flat @ NORMALS.T  # (P, angles)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 from scipy.spatial import cKDTree
-
 from tricast.configs.strict import StrictConfig
 from tricast.perception.detectors.box_fitting import fit_box
 from tricast.perception.outputs import Detections
@@ -39,9 +38,18 @@ class ClusterConfig(StrictConfig):
     range_m: float = Field(default=55, gt=0, le=300)
     ground_cell_m: float = Field(default=2.0, gt=0)
     ground_clearance_m: float = Field(default=0.3, gt=0)
-    max_height_m: float = Field(default=3.2, gt=0)
-    """Points higher above the ground than this belong to bridges, signs and tree tops."""
-    cell_m: float = Field(default=0.3, gt=0)
+    max_height_m: float = Field(default=7.0, gt=0)
+    """Points higher above the ground than this are left out: bridges and tree tops that reach over the road."""
+    max_top_m: float = Field(default=4.3, gt=0)
+    """Clusters that reach higher are trees, poles and houses."""
+    cell_m: float = Field(default=0.35, gt=0)
+    max_rail_height_m: float = Field(default=1.3, gt=0)
+    """Clusters below this height and longer than `max_rail_length_m` are rails, kerbs and hedges."""
+    max_rail_length_m: float = Field(default=4.0, gt=0)
+    max_sparse_width_m: float = Field(default=3.4, gt=0)
+    """Wider clusters are vegetation, or several things at once."""
+    min_fit: float = Field(default=0.3, ge=0, le=1)
+    """How typical of its class a size must be, from 0 to 1."""
     min_points: int = Field(default=4, ge=1)
     max_extent_m: float = Field(default=14, gt=0)
     """Longer clusters are walls and hedges."""
@@ -88,7 +96,9 @@ class ClusterDetector:
     def reset(self) -> None:
         """Nothing is remembered between ticks."""
 
-    def _from_lidar(self, lidars: list[LidarPoints]) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float, float, str]]:
+    def _from_lidar(
+        self, lidars: list[LidarPoints]
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float, float, str]]:
         points = np.concatenate([cloud.points_m for cloud in lidars]).astype(np.float64)
         points = points[np.hypot(points[:, 0], points[:, 1]) < self.config.range_m]
         heights = height_above_ground(points, self.config.ground_cell_m)
@@ -102,15 +112,26 @@ class ClusterDetector:
             ground_m = float(np.median(cluster[:, 2] - heights[members]))
             if np.ptp(cluster[:, :2], axis=0).max() > self.config.max_extent_m:
                 continue
+            top_m = float(heights[members].max())
+            if top_m > self.config.max_top_m:
+                continue
             center, size, yaw = fit_box(cluster, ground_m)
+            if size[1] > self.config.max_sparse_width_m:
+                continue
+            if size[0] > self.config.max_rail_length_m and top_m < self.config.max_rail_height_m:
+                continue
             name, fit = classify(size)
+            if fit < self.config.min_fit:
+                continue
             size, center = completed(center, size, yaw, name)
             # More points and a more typical size make a box more credible.
             score = fit * (1 - np.exp(-len(members) / 15))
             found.append((center, size, yaw, float(np.clip(score, 0.01, 0.99)), name))
         return found
 
-    def _from_radar(self, radars: list[RadarPoints]) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float, float, str]]:
+    def _from_radar(
+        self, radars: list[RadarPoints]
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float, float, str]]:
         found = []
         for cloud in radars:
             moving = np.abs(cloud.radial_velocities_mps) > self.config.radar_min_speed_mps
@@ -179,6 +200,7 @@ def completed(
 
     Returns:
         Size (3,) and centre (3,).
+
     """
     grown = np.maximum(size_m, np.array(TYPICAL_SIZES_M[name]) * [0.9, 0.9, 0.0])
     axes = np.array([[np.cos(yaw_rad), np.sin(yaw_rad)], [-np.sin(yaw_rad), np.cos(yaw_rad)]])
@@ -208,6 +230,4 @@ def with_radar_velocity(boxes: Boxes, radars: list[RadarPoints], margin_m: float
         speeds = radial[near][usable] / along[usable]
         if len(speeds):
             velocities[i] = float(np.median(speeds)) * heading
-    return Boxes(
-        centers_m=boxes.centers_m, sizes_m=boxes.sizes_m, yaws_rad=boxes.yaws_rad, velocities_mps=velocities
-    )
+    return Boxes(centers_m=boxes.centers_m, sizes_m=boxes.sizes_m, yaws_rad=boxes.yaws_rad, velocities_mps=velocities)

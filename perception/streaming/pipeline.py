@@ -21,6 +21,7 @@ class Pipeline:
     Args:
         config: All settings; the defaults are the packaged `cluster` configuration.
         detector: A detector to use in place of the configured one.
+
     """
 
     def __init__(self, config: PipelineConfig | None = None, *, detector: Detector | None = None) -> None:

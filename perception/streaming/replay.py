@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import yaml
-
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
 from tricast.perception.outputs import TickResult
@@ -50,6 +49,7 @@ class ReplayOptions:
         start_s: Seconds after the log's first message at which to begin.
         duration_s: Seconds to replay; None goes to the end.
         sensors: Modalities or channels to use; None uses all.
+
     """
 
     rate: float | None = None
@@ -84,6 +84,7 @@ def replay(
 
     Raises:
         InputError: An option does not fit the log, or the log delivers nothing.
+
     """
     options = options or ReplayOptions()
     channels = select_channels(log.rig, options.sensors)
@@ -117,9 +118,7 @@ def replay(
     return summary
 
 
-def ticks(
-    messages: Iterable[Message], synchronizer: Synchronizer
-) -> Iterator[tuple[SyncedFrame, Annotations | None]]:
+def ticks(messages: Iterable[Message], synchronizer: Synchronizer) -> Iterator[tuple[SyncedFrame, Annotations | None]]:
     """Ticks of a stream, each with the truth that is stamped at it, if any. Holds a bounded number of annotations."""
     waiting: dict[int, Annotations] = {}
     for message in messages:
@@ -138,6 +137,7 @@ def select_channels(rig: Rig, sensors: tuple[str, ...] | None) -> frozenset[str]
 
     Raises:
         InputError: A name is neither a modality nor a channel of this log.
+
     """
     if sensors is None:
         return None
@@ -207,9 +207,7 @@ def _nothing_delivered(log: DrivingLog) -> LogError:
     )
 
 
-def _summary(
-    log: DrivingLog, pipeline: Pipeline, synchronizer: Synchronizer, counts: _Counts
-) -> dict[str, Any]:
+def _summary(log: DrivingLog, pipeline: Pipeline, synchronizer: Synchronizer, counts: _Counts) -> dict[str, Any]:
     stages = pipeline.latency.percentiles()
     drops = {cause: sum(by_channel.values()) for cause, by_channel in synchronizer.counts.as_dict().items()}
     return {
@@ -254,6 +252,7 @@ def check_writable(out: Path) -> None:
 
     Raises:
         InputError: `out` or its parent is not usable as a folder.
+
     """
     try:
         out.mkdir(parents=True, exist_ok=True)

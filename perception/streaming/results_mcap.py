@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-
 from tricast.perception.outputs import TickResult
 from tricast.perception.palette import CLASS_COLORS
 from tricast.sensors.geometry.boxes import Boxes
@@ -46,7 +45,10 @@ class ResultsMcapWriter:
 
 def result_message(result: TickResult) -> Any:
     """`tricast_msgs/TickResult`, with the detector's boxes before tracking."""
-    kinds = {n: message_class(f"tricast_msgs/msg/{n}") for n in ("Detection", "TrackedObject", "Trajectory", "InputUsed", "ChannelHealth")}
+    kinds = {
+        n: message_class(f"tricast_msgs/msg/{n}")
+        for n in ("Detection", "TrackedObject", "Trajectory", "InputUsed", "ChannelHealth")
+    }
     detections, tracks, futures = result.detections, result.tracks, result.trajectories
     return message_class("tricast_msgs/msg/TickResult")(
         header=header(result.timestamp_ns, EGO_FRAME),

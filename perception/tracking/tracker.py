@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import linear_sum_assignment
-
 from tricast.configs.strict import StrictConfig
 from tricast.perception.outputs import Detections, Tracks
 from tricast.sensors.geometry.boxes import Boxes
@@ -38,6 +37,8 @@ class TrackerConfig(StrictConfig):
     max_unseen_s: float = Field(default=1.0, ge=0)
     max_tentative_unseen_s: float = Field(default=0.25, ge=0)
     confirm_hits: int = Field(default=3, ge=1)
+    settle_s: float = Field(default=0.25, ge=0)
+    """Time after a reset in which tracks are shown from their first hit."""
     unseen_score_decay: float = Field(default=0.85, gt=0, le=1)
     heading_speed_mps: float = Field(default=1.0, gt=0)
     """Above this speed the heading is that of the velocity, which ends reversals."""
@@ -70,11 +71,13 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._next_identity = 1
         self._last_ns: int | None = None
+        self._elapsed_s = 0.0
 
     def reset(self) -> None:
         """Forget all tracks; identities go on counting."""
         self._tracks = []
         self._last_ns = None
+        self._elapsed_s = 0.0
 
     def update(self, detections: Detections, odom_from_ego: SE3) -> Tracks:
         """Take the detections of a tick and give all objects known at it, in ego axes.
@@ -82,12 +85,15 @@ class Tracker:
         Args:
             detections: Boxes in ego axes; any number, any order.
             odom_from_ego: Ego pose at the tick.
+
         """
         dt_s = 0.0 if self._last_ns is None else (detections.timestamp_ns - self._last_ns) / 1e9
         if dt_s < 0 or dt_s > MAX_STEP_S:
             self.reset()
             dt_s = 0.0
         self._last_ns = detections.timestamp_ns
+        # Time counts only once something was seen: a recording may begin with empty ticks.
+        self._elapsed_s += dt_s if self._tracks else 0.0
         for track in self._tracks:
             self._predict(track, dt_s)
         order = np.lexsort((detections.boxes.centers_m[:, 1], detections.boxes.centers_m[:, 0], -detections.scores))
@@ -174,8 +180,8 @@ class Tracker:
             if abs(delta) > np.pi / 2:
                 track.yaw_rad, delta = track.yaw_rad + np.pi, float(wrap_angle(delta + np.pi))
         else:
-            # Without motion a box says nothing about front and rear, nor, when square, about its axis.
-            delta = float((measured_rad - track.yaw_rad + np.pi / 4) % (np.pi / 2) - np.pi / 4)
+            # Without motion a box says nothing about front and rear.
+            delta = float((measured_rad - track.yaw_rad + np.pi / 2) % np.pi - np.pi / 2)
         track.yaw_rad = float(wrap_angle(track.yaw_rad + 0.4 * delta))
         if dt_s > 0 and track.hits > self.config.confirm_hits:
             rate = float(np.clip(0.4 * delta / dt_s, -1.0, 1.0)) if speed > self.config.heading_speed_mps else 0.0
@@ -202,9 +208,12 @@ class Tracker:
         )
 
     def _result(self, timestamp_ns: int, odom_from_ego: SE3) -> Tracks:
-        if not self._tracks:
+        # Single hits are mostly clutter; after a reset nothing has had the time for more, so all are shown.
+        early = self._elapsed_s < self.config.settle_s
+        shown = [t for t in self._tracks if early or t.hits >= self.config.confirm_hits]
+        tracks = sorted(shown, key=lambda t: t.identity)
+        if not tracks:
             return Tracks.empty(timestamp_ns)
-        tracks = sorted(self._tracks, key=lambda t: t.identity)
         world = Boxes(
             centers_m=np.array([[*t.state[:2], t.z_m] for t in tracks]),
             sizes_m=np.array([t.size_m for t in tracks]),

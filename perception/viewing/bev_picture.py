@@ -7,7 +7,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-
 from tricast.perception.outputs import TickResult
 from tricast.perception.palette import CLASS_COLORS
 from tricast.sensors.annotations import Annotations
@@ -31,6 +30,7 @@ class BevView:
         width_px: Image width.
         height_px: Image height.
         half_width_m: Metres from the centre to the left and right edge.
+
     """
 
     def __init__(self, width_px: int, height_px: int, half_width_m: float) -> None:
@@ -56,6 +56,7 @@ def draw_bev(
 
     Returns:
         RGB image (height, width, 3).
+
     """
     view = BevView(*size_px, half_width_m)
     image = Image.fromarray(_points(frame, view))
@@ -122,7 +123,9 @@ def _draw_tracks(draw: ImageDraw.ImageDraw, result: TickResult, view: BevView) -
         front = (corners[i][0] + corners[i][1]) / 2
         draw.line([tuple(corners[i].mean(axis=0)), tuple(front)], fill=(red, green, blue, 255), width=2)
         label = f"{int(tracks.track_ids[i])}" + (f" {speed:.0f} m/s" if speed > MIN_SPEED_MPS else "")
-        draw.text((corners[i][:, 0].max() + 3, corners[i][:, 1].min() - 4), label, fill=(red, green, blue, 255), font=font)
+        draw.text(
+            (corners[i][:, 0].max() + 3, corners[i][:, 1].min() - 4), label, fill=(red, green, blue, 255), font=font
+        )
 
 
 def _outline(draw: ImageDraw.ImageDraw, pixels: NDArray[np.float64], color: tuple[int, ...], width: int) -> None:

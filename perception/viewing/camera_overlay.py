@@ -7,7 +7,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-
 from tricast.perception.outputs import TickResult
 from tricast.perception.palette import CLASS_COLORS
 from tricast.perception.viewing.bev_picture import BACKGROUND, MIN_SCORE, MIN_SPEED_MPS
@@ -27,6 +26,7 @@ def draw_camera(frame: SyncedFrame, result: TickResult, channel: str, *, size_px
 
     Returns:
         RGB image (height, width, 3).
+
     """
     image, note = _background(frame, channel, size_px)
     draw = ImageDraw.Draw(image, "RGBA")

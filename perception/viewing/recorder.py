@@ -10,7 +10,6 @@ import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
 from tricast.perception.outputs import TickResult
 from tricast.perception.viewing.bev_picture import draw_bev
 from tricast.perception.viewing.camera_overlay import draw_camera
@@ -56,6 +55,7 @@ class PictureRecorder:
         self._out, self._fps = out, fps
         self._video: VideoWriter | None = None
         self._count = 0
+        self._worth = (False, 0, False)
         self._still: NDArray[np.uint8] | None = None
 
     def __enter__(self) -> PictureRecorder:
@@ -65,12 +65,12 @@ class PictureRecorder:
         """Draw one tick."""
         image = compose(frame, result, annotations)
         if self._video is None:
-            self._video = VideoWriter(
-                self._out / "replay.mp4", size_px=(image.shape[1], image.shape[0]), fps=self._fps
-            )
+            self._video = VideoWriter(self._out / "replay.mp4", size_px=(image.shape[1], image.shape[0]), fps=self._fps)
         self._video.write(image)
-        if self._still is None or self._count == STILL_AT_TICK:
-            self._still = image
+        # The still shows a tick that has truth beside it, once tracks have settled; else whatever there is.
+        worth = (annotations is not None, min(self._count, STILL_AT_TICK), len(result.tracks) > 0)
+        if self._still is None or worth > self._worth:
+            self._still, self._worth = image, worth
         self._count += 1
 
     def __exit__(

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tricast.sensors.arrays import checked_array
 from tricast.sensors.geometry.se3 import SE3, wrap_angle
 
@@ -32,6 +31,7 @@ class Boxes:
 
     Raises:
         SensorDataError: Shapes or types are wrong, or a centre, size or yaw is not finite.
+
     """
 
     centers_m: Float64

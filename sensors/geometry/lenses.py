@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tricast.sensors.errors import CalibrationError
 
 Float64 = NDArray[np.float64]
@@ -34,6 +33,7 @@ class Lens(Protocol):
         Returns:
             Pixels (N, 2) as (x, y), and a mask (N,): True where the lens sees the point inside the image.
             Pixels are finite only where the lens model is defined; elsewhere NaN.
+
         """
         ...
 

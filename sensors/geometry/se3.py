@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tricast.sensors.errors import CalibrationError
 
 Float64 = NDArray[np.float64]
@@ -31,6 +30,7 @@ class SE3:
 
     Raises:
         CalibrationError: A value is not finite or the quaternion is not of unit length.
+
     """
 
     quaternion_wxyz: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
@@ -53,6 +53,7 @@ class SE3:
 
         Raises:
             CalibrationError: The upper left (3, 3) block is not a rotation.
+
         """
         m = np.asarray(matrix, dtype=np.float64)
         rotation = m[:3, :3]
@@ -167,6 +168,7 @@ def interpolate(first: SE3, second: SE3, fraction: float) -> SE3:
         first: Pose at fraction 0.
         second: Pose at fraction 1.
         fraction: Place between them; outside [0, 1] extrapolates.
+
     """
     q1 = np.array(first.quaternion_wxyz)
     q2 = np.array(second.quaternion_wxyz)

@@ -67,7 +67,9 @@ def scan(path: Path) -> FileLayout:
             whole = 1 <= opcode <= 0x0F and length <= MAX_RECORD_BYTES and position + 9 + length <= size
             if not (whole and _read_record(file, opcode, position, length, layout)):
                 found = _next_chunk(file, position + 1, size)
-                layout.damage.append(f"byte {position}: no whole record; " + ("went on" if found else "nothing after it"))
+                layout.damage.append(
+                    f"byte {position}: no whole record; " + ("went on" if found else "nothing after it")
+                )
                 if found is None:
                     ended = True
                     break
@@ -84,6 +86,7 @@ def records(path: Path, place: ChunkPlace) -> list[Schema | Channel | Message]:
 
     Raises:
         DamagedChunkError: The chunk does not decompress, or its CRC is wrong.
+
     """
     with path.open("rb") as file:
         file.seek(place.offset + 9)
@@ -91,7 +94,15 @@ def records(path: Path, place: ChunkPlace) -> list[Schema | Channel | Message]:
     try:
         chunk = Chunk.read(ReadDataStream(BytesIO(data)))
         parts = breakup_chunk(chunk, validate_crc=True)
-    except (McapError, zstandard.ZstdError, lz4.block.LZ4BlockError, struct.error, ValueError, EOFError, MemoryError) as error:
+    except (
+        McapError,
+        zstandard.ZstdError,
+        lz4.block.LZ4BlockError,
+        struct.error,
+        ValueError,
+        EOFError,
+        MemoryError,
+    ) as error:
         raise DamagedChunkError(f"byte {place.offset}: a chunk of {place.length} bytes is damaged ({error})") from error
     return [record for record in parts if isinstance(record, Schema | Channel | Message)]
 

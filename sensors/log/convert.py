@@ -14,6 +14,7 @@ def convert(log: DrivingLog, out: Path) -> int:
 
     Raises:
         LogError: The copy would overwrite its source.
+
     """
     if out.exists() and out.resolve() == log.path.resolve():
         raise LogError(

@@ -23,6 +23,7 @@ class Entry:
         kind: Poses (0) before truth (1) before sensors (2) that arrive at the same time.
         channel: Its channel; empty for poses and truth.
         load: Reads it.
+
     """
 
     received_ns: int
@@ -42,6 +43,7 @@ class DatasetLog:
 
     Raises:
         LogError: There is no sensor message or pose at all.
+
     """
 
     def __init__(self, path: Path, kind: str, rig: Rig, entries: Iterable[Entry]) -> None:
@@ -76,6 +78,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         LogError: It is missing or no JSON.
+
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

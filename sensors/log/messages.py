@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
 from tricast.sensors.errors import CalibrationError, SensorDataError
@@ -49,6 +48,7 @@ def camera_frame(message: Any, channel: str, received_ns: int) -> CameraFrame:
 
     Raises:
         SensorDataError: The encoding is none that is read.
+
     """
     compressed = hasattr(message, "format")
     encoding = (message.format.split(";")[-1].strip().split(" ")[0] if compressed else message.encoding).lower()
@@ -104,6 +104,7 @@ def point_cloud(message: Any, channel: str, received_ns: int) -> LidarSweep | Ra
 
     Raises:
         SensorDataError: Fields or sizes do not make a cloud with x, y and z.
+
     """
     points = _structured(message, channel)
     names = points.dtype.names or ()
@@ -185,9 +186,7 @@ def ego_pose(message: Any, received_ns: int) -> EgoPose:
     return EgoPose(
         timestamp_ns=stamp_ns(message.header.stamp),
         received_ns=received_ns,
-        odom_from_ego=SE3(
-            quaternion_wxyz=(q.w, q.x, q.y, q.z), translation_m=(position.x, position.y, position.z)
-        ),
+        odom_from_ego=SE3(quaternion_wxyz=(q.w, q.x, q.y, q.z), translation_m=(position.x, position.y, position.z)),
         linear_velocity_mps=(twist.linear.x, twist.linear.y, twist.linear.z) if known else None,
         angular_velocity_radps=(twist.angular.x, twist.angular.y, twist.angular.z) if known else None,
     )
@@ -261,6 +260,7 @@ def lens_of(message: Any, channel: str) -> Lens:
 
     Raises:
         CalibrationError: The distortion model is unknown or its coefficients do not fit.
+
     """
     size = {"width_px": int(message.width), "height_px": int(message.height)}
     k, d = [float(v) for v in message.k], tuple(float(v) for v in message.d)

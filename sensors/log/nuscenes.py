@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from tricast.sensors.annotations import DETECTION_CLASSES, Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.errors import LogError, SensorDataError
@@ -17,7 +16,16 @@ from tricast.sensors.geometry.lenses import PinholeLens
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.dataset import DatasetLog, Entry, read_json
 
-TABLES = ("sample", "sample_data", "calibrated_sensor", "sensor", "ego_pose", "sample_annotation", "instance", "category")
+TABLES = (
+    "sample",
+    "sample_data",
+    "calibrated_sensor",
+    "sensor",
+    "ego_pose",
+    "sample_annotation",
+    "instance",
+    "category",
+)
 CLASS_OF_CATEGORY = {
     "movable_object.barrier": "barrier",
     "vehicle.bicycle": "bicycle",
@@ -37,7 +45,15 @@ CLASS_OF_CATEGORY = {
 """The devkit's mapping for detection; other categories are left out."""
 MAX_NEIGHBOUR_S = 1.5
 """The devkit takes no velocity from annotations further apart (twice this with neighbours on both sides)."""
-PCD_TYPES = {("F", 4): "<f4", ("F", 8): "<f8", ("I", 1): "i1", ("I", 2): "<i2", ("I", 4): "<i4", ("U", 1): "u1", ("U", 2): "<u2"}
+PCD_TYPES = {
+    ("F", 4): "<f4",
+    ("F", 8): "<f8",
+    ("I", 1): "i1",
+    ("I", 2): "<i2",
+    ("I", 4): "<i4",
+    ("U", 1): "u1",
+    ("U", 2): "<u2",
+}
 
 
 def is_nuscenes(path: Path) -> bool:
@@ -50,6 +66,7 @@ def open_nuscenes(path: Path, rig: Rig | None = None) -> DatasetLog:
 
     Raises:
         LogError: A table is missing or broken.
+
     """
     tables = _tables(path)
     entries: list[Entry] = []
@@ -75,6 +92,7 @@ def read_radar_pcd(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 
     Raises:
         SensorDataError: The header or the length of the data is wrong.
+
     """
     data = path.read_bytes()
     head, separator, body = data.partition(b"DATA binary\n")
@@ -101,7 +119,9 @@ def read_radar_pcd(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 def _tables(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
     folders = [folder for folder in sorted(path.glob("v1.0-*")) if (folder / "sample_data.json").is_file()]
     if not folders:
-        raise LogError(where=str(path), got="no v1.0-*/sample_data.json", expected="nuScenes tables", remedy="check the path")
+        raise LogError(
+            where=str(path), got="no v1.0-*/sample_data.json", expected="nuScenes tables", remedy="check the path"
+        )
     return {name: {record["token"]: record for record in read_json(folders[0] / f"{name}.json")} for name in TABLES}
 
 
@@ -139,9 +159,7 @@ def _load(path: Path, meta: dict[str, Any], stamp_ns: int) -> CameraFrame | Lida
         )
     if meta["modality"] == "lidar":
         points = np.fromfile(path, np.float32).reshape(-1, 5)
-        return LidarSweep.from_points(
-            channel, stamp_ns, points[:, :3], intensity=points[:, 3], rings=points[:, 4]
-        )
+        return LidarSweep.from_points(channel, stamp_ns, points[:, :3], intensity=points[:, 3], rings=points[:, 4])
     columns = read_radar_pcd(path)
     points = np.stack([columns["x"], columns["y"], columns["z"]], axis=1)
     sight = points[:, :2] / np.maximum(np.linalg.norm(points[:, :2], axis=1, keepdims=True), 1e-6)

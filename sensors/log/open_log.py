@@ -19,6 +19,7 @@ def open_log(path: Path, *, rig: Rig | None = None) -> DrivingLog:
 
     Raises:
         LogError: Nothing readable is there.
+
     """
     if not path.is_dir():
         return McapLog(path, rig)

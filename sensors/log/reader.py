@@ -9,7 +9,6 @@ from typing import Any
 
 from mcap.records import Channel, Schema
 from mcap.records import Message as McapMessage
-
 from tricast.configs.errors import InputError
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.errors import LogError
@@ -23,7 +22,14 @@ from tricast.sensors.log.writer import ODOMETRY_TOPIC, TRUTH_TOPIC
 CLOUD = "sensor_msgs/msg/PointCloud2"
 IMAGES = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-READ_TYPES = (CLOUD, *IMAGES, CAMERA_INFO, "nav_msgs/msg/Odometry", "tf2_msgs/msg/TFMessage", "tricast_msgs/msg/Annotations")
+READ_TYPES = (
+    CLOUD,
+    *IMAGES,
+    CAMERA_INFO,
+    "nav_msgs/msg/Odometry",
+    "tf2_msgs/msg/TFMessage",
+    "tricast_msgs/msg/Annotations",
+)
 
 
 class McapLog:
@@ -35,6 +41,7 @@ class McapLog:
 
     Raises:
         LogError: The file is missing, empty, no MCAP, or holds nothing that Tricast reads.
+
     """
 
     kind = "tricast"
@@ -121,12 +128,17 @@ class McapLog:
                 self.losses.add(channel.topic, f"{self.path}: {channel.topic} at {record.log_time} ns: {error}")
                 continue
             except Exception as error:  # rosbags raises many kinds on bytes that are not the type's
-                self.losses.add(channel.topic, f"{self.path}: {channel.topic} at {record.log_time} ns: not a {schema.name} ({error})")
+                self.losses.add(
+                    channel.topic,
+                    f"{self.path}: {channel.topic} at {record.log_time} ns: not a {schema.name} ({error})",
+                )
                 continue
             name = getattr(message, "channel", None)
             if name is not None and name not in self.rig:
                 if name not in self.losses.messages:
-                    self.losses.details.append(f"{self.path}: {name} has no calibration; its messages are left out; give one with --calibration rig.yaml")
+                    self.losses.details.append(
+                        f"{self.path}: {name} has no calibration; its messages are left out; give one with --calibration rig.yaml"
+                    )
                 self.losses.messages[name] = self.losses.messages.get(name, 0) + 1
                 continue
             yield message

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import yaml
 from pydantic import Field
-
 from tricast.configs.strict import StrictConfig, parse_config, read_yaml
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.errors import CalibrationError
@@ -66,6 +65,7 @@ def load_rig(path: Path) -> Rig:
     Raises:
         ConfigError: The file is missing, is not YAML, or has unknown or wrong entries.
         CalibrationError: An entry is physically impossible.
+
     """
     entries = parse_config(RigFile, read_yaml(path), where=str(path)).sensors
     sensors = []
@@ -73,9 +73,7 @@ def load_rig(path: Path) -> Rig:
         try:
             pose = SE3(quaternion_wxyz=entry.quaternion_wxyz, translation_m=entry.translation_m)
             lens = _lens(entry)
-            sensors.append(
-                SensorCalibration(channel=channel, modality=entry.modality, ego_from_sensor=pose, lens=lens)
-            )
+            sensors.append(SensorCalibration(channel=channel, modality=entry.modality, ego_from_sensor=pose, lens=lens))
         except CalibrationError as error:
             raise CalibrationError(
                 where=f"{path}: sensors.{channel}: {error.where}",

@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 from mcap.writer import CompressionType, Writer
-
 from tricast.sensors.log.schema import schema_text, serialize
 
 LATCHED_TOPICS = ("/tf_static",)
@@ -37,6 +36,7 @@ class Ros2McapWriter:
 
     Args:
         path: The file to write; until it is closed its name ends in `.partial`.
+
     """
 
     def __init__(self, path: Path) -> None:
@@ -109,4 +109,6 @@ class Ros2McapWriter:
             "compression_format": "",
             "compression_mode": "",
         }
-        target.write_text(yaml.safe_dump({"rosbag2_bagfile_information": information}, sort_keys=False), encoding="utf-8")
+        target.write_text(
+            yaml.safe_dump({"rosbag2_bagfile_information": information}, sort_keys=False), encoding="utf-8"
+        )

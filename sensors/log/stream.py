@@ -23,6 +23,7 @@ class Losses:
         messages: Messages known to be lost, by channel or topic; `unknown` counts damaged places
             whose number of messages cannot be known.
         details: One sentence per damaged place: where, what, what was done.
+
     """
 
     messages: dict[str, int] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class DrivingLog(Protocol):
         start_ns: Arrival time (`received_ns`) of the log's first sensor message or pose.
         end_ns: Arrival time of its last.
         losses: What could not be read so far.
+
     """
 
     @property

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.errors import CalibrationError, LogError
@@ -48,10 +47,13 @@ def open_view_of_delft(path: Path, rig: Rig | None = None) -> DatasetLog:
     Raises:
         LogError: There are no frames.
         CalibrationError: A calibration file is malformed.
+
     """
     names = sorted(p.stem for p in (path / "lidar/training/velodyne").glob("*.bin"))
     if not names:
-        raise LogError(where=str(path), got="no frames", expected="lidar/training/velodyne/*.bin", remedy="check the path")
+        raise LogError(
+            where=str(path), got="no frames", expected="lidar/training/velodyne/*.bin", remedy="check the path"
+        )
     lidar_calibration = _calibration(path / "lidar/training/calib" / f"{names[0]}.txt")
     ego_from_camera = SE3(translation_m=(0.0, 0.0, LIDAR_HEIGHT_M)) @ lidar_calibration[1].inverse
     entries: list[Entry] = []
@@ -67,7 +69,9 @@ def open_view_of_delft(path: Path, rig: Rig | None = None) -> DatasetLog:
         entries.append(Entry(received_ns=stamp_ns, kind=0, channel="", load=pose))
         truth = partial(_truth, path / "lidar/training/label_2" / f"{name}.txt", stamp_ns, ego_from_camera)
         entries.append(Entry(received_ns=stamp_ns, kind=1, channel="", load=truth))
-    own = rig or _rig(lidar_calibration, _calibration(path / "radar/training/calib" / f"{names[0]}.txt"), ego_from_camera)
+    own = rig or _rig(
+        lidar_calibration, _calibration(path / "radar/training/calib" / f"{names[0]}.txt"), ego_from_camera
+    )
     return DatasetLog(path, "view_of_delft", own, entries)
 
 
@@ -79,7 +83,10 @@ def _calibration(path: Path) -> tuple[NDArray[np.float64], SE3]:
         camera_from_sensor = np.array(lines["Tr_velo_to_cam"].split(), dtype=np.float64).reshape(3, 4)
     except (OSError, KeyError, ValueError) as error:
         raise CalibrationError(
-            where=str(path), got=repr(error), expected="lines P2 and Tr_velo_to_cam of 12 numbers", remedy="check the file"
+            where=str(path),
+            got=repr(error),
+            expected="lines P2 and Tr_velo_to_cam of 12 numbers",
+            remedy="check the file",
         ) from error
     return camera, SE3.from_matrix(camera_from_sensor)
 
@@ -130,7 +137,9 @@ def _pose(path: Path, stamp_ns: int, ego_from_camera: SE3) -> EgoPose:
         read_json(path)
     first = json.loads(path.read_text().splitlines()[0])["odomToCamera"]
     odom_from_camera = SE3.from_matrix(np.array(first, dtype=np.float64).reshape(4, 4))
-    return EgoPose(timestamp_ns=stamp_ns, received_ns=stamp_ns, odom_from_ego=odom_from_camera @ ego_from_camera.inverse)
+    return EgoPose(
+        timestamp_ns=stamp_ns, received_ns=stamp_ns, odom_from_ego=odom_from_camera @ ego_from_camera.inverse
+    )
 
 
 def _truth(path: Path, stamp_ns: int, ego_from_camera: SE3) -> Annotations:

@@ -22,6 +22,7 @@ class LogWriter:
     Args:
         path: The file to write; it has its name only once it is whole.
         rig: Calibration, written as `/tf_static` before the first message and as a camera info with every image.
+
     """
 
     def __init__(self, path: Path, rig: Rig) -> None:

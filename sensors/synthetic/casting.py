@@ -8,7 +8,6 @@ import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
-
 from tricast.sensors.geometry.boxes import CORNER_SIGNS
 from tricast.sensors.synthetic.scene import Scene
 
@@ -30,6 +29,7 @@ class Hits:
         distances_m: (R,) infinity where nothing is hit.
         actors: (R,) index of the actor, `GROUND` or `NOTHING`.
         normals: (R, 3) unit normals against the ray; zeros where nothing is hit.
+
     """
 
     distances_m: NDArray[np.float64]

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
 from tricast.sensors.annotations import FUTURE_STEP_S, NUM_FUTURE_STEPS, Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
@@ -41,6 +40,7 @@ class SyntheticDrive:
         config: The world.
         seeds: One per scene.
         seconds: Length of each scene.
+
     """
 
     def __init__(self, config: WorldConfig, seeds: Sequence[int], seconds: float) -> None:
@@ -85,7 +85,9 @@ class SyntheticDrive:
         elevations = np.linspace(config.lowest_rad, config.highest_rad, config.num_beams)
         parts: list[tuple[NDArray[np.float64], ...]] = []
         for columns in np.array_split(np.arange(config.num_columns), config.num_slices):
-            azimuth, elevation = (a.reshape(-1) for a in np.meshgrid(-2 * np.pi * columns / config.num_columns, elevations))
+            azimuth, elevation = (
+                a.reshape(-1) for a in np.meshgrid(-2 * np.pi * columns / config.num_columns, elevations)
+            )
             rings = np.repeat(np.arange(config.num_beams), len(columns))
             offsets_s = config.period_ms / 1000 * (np.tile(columns, config.num_beams) / config.num_columns - 1)
             local = np.stack(
@@ -98,7 +100,7 @@ class SyntheticDrive:
             hits = caster.cast(origins, directions)
             incidence = np.abs((hits.normals * directions).sum(axis=1))
             seen = (hits.distances_m < config.max_range_m) & (rng.random(len(local)) > config.drop_out)
-            seen &= rng.random(len(local)) < 0.3 + 0.7 * incidence ** 0.3
+            seen &= rng.random(len(local)) < 0.3 + 0.7 * incidence**0.3
             ranges = hits.distances_m + rng.normal(0, config.range_noise_m, len(local))
             intensity = _albedo(scene, hits.actors).mean(axis=1) * (0.2 + 0.8 * incidence)
             parts.append((local[seen] * ranges[seen, None], intensity[seen], offsets_s[seen] * 1e9, rings[seen]))
@@ -164,7 +166,9 @@ class SyntheticDrive:
         for _ in range(config.num_clutter):
             azimuth = float(rng.uniform(-config.half_view_rad, config.half_view_rad))
             sight = extrinsics.rotate(np.array([math.cos(azimuth), math.sin(azimuth), 0.0]))
-            rows.append((float(rng.uniform(3, config.max_range_m)), azimuth, float(-own @ sight), float(rng.normal(-10, 4))))
+            rows.append(
+                (float(rng.uniform(3, config.max_range_m)), azimuth, float(-own @ sight), float(rng.normal(-10, 4)))
+            )
         values = np.array(rows).reshape(-1, 4)
         ranges = values[:, 0] + rng.normal(0, config.range_noise_m, len(values))
         azimuths = values[:, 1] + rng.normal(0, config.azimuth_noise_rad, len(values))
@@ -186,7 +190,9 @@ def _rig(config: WorldConfig) -> Rig:
         focal_px=(camera.focal_px, camera.focal_px),
         principal_px=((camera.width_px - 1) / 2, (camera.height_px - 1) / 2),
     )
-    sensors = [SensorCalibration(channel="LIDAR_TOP", modality="lidar", ego_from_sensor=SE3(translation_m=(1.0, 0.0, 1.9)))]
+    sensors = [
+        SensorCalibration(channel="LIDAR_TOP", modality="lidar", ego_from_sensor=SE3(translation_m=(1.0, 0.0, 1.9)))
+    ]
     for channel, yaw in CAMERA_YAWS.items():
         body = SE3.from_yaw(yaw, (1.0 + 0.5 * math.cos(yaw), 0.5 * math.sin(yaw), 1.6))
         sensors.append(SensorCalibration(channel=channel, modality="camera", ego_from_sensor=body @ OPTICAL, lens=lens))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from tricast.sensors.synthetic.world_config import StreetConfig
 
 LANE_WIDTH_M = 3.5
@@ -158,7 +157,9 @@ def _scenery(config: StreetConfig, rng: np.random.Generator) -> list[Actor]:
     return actors
 
 
-def _block(identity: str, size: NDArray[np.float64], x_m: float, y_m: float, color: NDArray[np.float64], rcs: float) -> Actor:
+def _block(
+    identity: str, size: NDArray[np.float64], x_m: float, y_m: float, color: NDArray[np.float64], rcs: float
+) -> Actor:
     return Actor(
         instance_id=identity,
         class_name=None,

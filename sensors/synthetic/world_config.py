@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pydantic import Field, model_validator
-
 from tricast.configs.strict import StrictConfig, load_config
 
 
@@ -17,7 +16,9 @@ class SeedRanges(StrictConfig):
     @model_validator(mode="after")
     def _disjoint(self) -> SeedRanges:
         ranges = sorted([self.train, self.validation, self.test])
-        if any(low >= high for low, high in ranges) or any(a[1] > b[0] for a, b in zip(ranges, ranges[1:], strict=False)):
+        if any(low >= high for low, high in ranges) or any(
+            a[1] > b[0] for a, b in zip(ranges, ranges[1:], strict=False)
+        ):
             raise ValueError("the ranges of seeds must be non-empty and must not overlap")
         return self
 
@@ -86,5 +87,6 @@ def load_world(name: str = "street") -> WorldConfig:
 
     Raises:
         ConfigError: It is missing or does not fit.
+
     """
     return load_config(WorldConfig, name, folder="worlds")

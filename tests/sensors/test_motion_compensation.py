@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from tricast.sensors.calibration import SensorCalibration
 from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.se3 import SE3
@@ -11,7 +10,8 @@ from tricast.sensors.motion_compensation import EgoMotion, lidar_in_ego, radar_i
 
 S = 1_000_000_000
 POSES = [
-    EgoPose(timestamp_ns=t, received_ns=t, odom_from_ego=SE3(translation_m=(10.0 * t / S, 0.0, 0.0))) for t in (0, S // 10)
+    EgoPose(timestamp_ns=t, received_ns=t, odom_from_ego=SE3(translation_m=(10.0 * t / S, 0.0, 0.0)))
+    for t in (0, S // 10)
 ]
 
 

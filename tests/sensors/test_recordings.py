@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from tricast.perception.config import PipelineConfig
 from tricast.perception.streaming.replay import replay
 from tricast.sensors.annotations import Annotations

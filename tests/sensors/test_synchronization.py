@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.frames import LidarSweep
 from tricast.sensors.geometry.se3 import SE3
@@ -18,7 +17,9 @@ def sweep(channel: str, stamp_ms: int, received_ms: int) -> LidarSweep:
     return LidarSweep.from_points(channel, stamp_ms * MS, np.zeros((1, 3)), received_ns=received_ms * MS)
 
 
-def replayed(messages: list[LidarSweep], channels: frozenset[str] | None = None) -> tuple[list[SyncedFrame], Synchronizer]:
+def replayed(
+    messages: list[LidarSweep], channels: frozenset[str] | None = None
+) -> tuple[list[SyncedFrame], Synchronizer]:
     synchronizer = Synchronizer(RIG, SynchronizerConfig(), origin_ns=0, channels=channels)
     frames = [frame for message in messages for frame in synchronizer.push(message)]
     return frames + synchronizer.flush(), synchronizer
@@ -26,7 +27,9 @@ def replayed(messages: list[LidarSweep], channels: frozenset[str] | None = None)
 
 def random_stream(seed: int) -> list[LidarSweep]:
     rng = np.random.default_rng(seed)
-    stream = [sweep(c, t + int(rng.integers(0, 30)), t + int(rng.integers(0, 200))) for t in range(0, 2000, 50) for c in "AB"]
+    stream = [
+        sweep(c, t + int(rng.integers(0, 30)), t + int(rng.integers(0, 200))) for t in range(0, 2000, 50) for c in "AB"
+    ]
     return sorted(stream, key=lambda m: (m.received_ns, m.channel))
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from tricast.perception.config import PipelineConfig
 from tricast.perception.streaming.replay import ReplayOptions, replay, select_channels
 from tricast.sensors.errors import InputError
@@ -113,7 +112,14 @@ def test_golden_replay_of_the_demo_log(run: Path) -> None:
     `UPDATE_GOLDEN=1 pytest tests/perception/streaming/test_replay.py -k golden`.
     """
     now = [
-        [o["track_id"], o["class"], *o["center_m"], o["yaw_rad"], *o["velocity_mps"], *o["trajectories"][0]["points_m"][-1]]
+        [
+            o["track_id"],
+            o["class"],
+            *o["center_m"],
+            o["yaw_rad"],
+            *o["velocity_mps"],
+            *o["trajectories"][0]["points_m"][-1],
+        ]
         for tick in lines(run)[::5]
         for o in tick["objects"][:12]
     ]
