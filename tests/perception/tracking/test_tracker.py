@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from tricast.perception.outputs import Detections
+from tricast.perception.tracking.forecasts import ForecastConfig, forecast
+from tricast.perception.tracking.tracker import Tracker
+from tricast.sensors.geometry.boxes import Boxes
+from tricast.sensors.geometry.se3 import SE3
+
+TICK_NS = 100_000_000
+
+
+def detections(tick: int, *centers: tuple[float, float], yaw: float = 0.0, name: str = "car") -> Detections:
+    count = len(centers)
+    boxes = Boxes(
+        centers_m=np.array([(x, y, 0.8) for x, y in centers], dtype=np.float64).reshape(-1, 3),
+        sizes_m=np.tile([4.5, 1.9, 1.6], (count, 1)).reshape(-1, 3),
+        yaws_rad=np.full(count, yaw),
+        velocities_mps=np.full((count, 2), np.nan),
+    )
+    return Detections(
+        timestamp_ns=tick * TICK_NS, boxes=boxes, class_names=(name,) * count, scores=np.full(count, 0.8)
+    )
+
+
+def test_a_steady_object_has_its_velocity_within_five_percent() -> None:
+    tracker = Tracker()
+    for tick in range(30):
+        tracks = tracker.update(detections(tick, (10 + 0.8 * tick, 2.0)), SE3())
+    assert tracks.track_ids.tolist() == [1]
+    assert tracks.boxes.velocities_mps[0] == pytest.approx([8.0, 0.0], abs=0.4)
+
+
+def test_a_standing_object_seen_from_a_moving_vehicle_stands() -> None:
+    tracker = Tracker()
+    for tick in range(30):
+        ego_x = 1.0 * tick
+        tracks = tracker.update(detections(tick, (40 - ego_x, 3.0)), SE3(translation_m=(ego_x, 0.0, 0.0)))
+    assert np.abs(tracks.boxes.velocities_mps[0]).max() < 0.1
+    assert tracks.boxes.centers_m[0] == pytest.approx([11.0, 3.0, 0.8], abs=0.05)
+
+
+def test_identity_survives_eight_ticks_of_occlusion() -> None:
+    tracker = Tracker()
+    for tick in range(40):
+        seen = [] if 20 <= tick < 28 else [(10 + 0.8 * tick, 2.0)]
+        tracks = tracker.update(detections(tick, *seen), SE3())
+        if tick >= 3:
+            assert tracks.track_ids.tolist() == [1]
+
+
+def test_two_objects_that_cross_keep_their_identities() -> None:
+    tracker = Tracker()
+    for tick in range(40):
+        tracks = tracker.update(detections(tick, (20, -16 + 0.8 * tick), (4 + 0.8 * tick, 1.0)), SE3())
+    assert tracks.boxes.velocities_mps[tracks.track_ids.tolist().index(1)] == pytest.approx([8, 0], abs=0.6)
+    assert tracks.boxes.velocities_mps[tracks.track_ids.tolist().index(2)] == pytest.approx([0, 8], abs=0.6)
+
+
+def test_the_order_of_detections_changes_nothing() -> None:
+    one, other = Tracker(), Tracker()
+    for tick in range(10):
+        places = [(5.0 * k, 0.3 * tick * k) for k in range(6)]
+        a = one.update(detections(tick, *places), SE3())
+        b = other.update(detections(tick, *places[::-1]), SE3())
+    assert a.boxes.centers_m.tobytes() == b.boxes.centers_m.tobytes()
+    assert a.track_ids.tolist() == b.track_ids.tolist()
+
+
+def test_a_reset_and_a_jump_in_time_never_use_an_identity_again() -> None:
+    tracker = Tracker()
+    assert tracker.update(detections(0, (5, 0)), SE3()).track_ids.tolist() == [1]
+    tracker.reset()
+    assert tracker.update(detections(1, (5, 0)), SE3()).track_ids.tolist() == [2]
+    assert tracker.update(detections(500, (5, 0)), SE3()).track_ids.tolist() == [3]
+    assert tracker.update(detections(100, (5, 0)), SE3()).track_ids.tolist() == [4]
+
+
+def test_empty_ticks_and_equal_stamps_are_ordinary() -> None:
+    tracker = Tracker()
+    assert len(tracker.update(Detections.empty(0), SE3())) == 0
+    tracker.update(detections(1, (5, 0)), SE3())
+    tracks = tracker.update(detections(1, (5, 0)), SE3())
+    assert np.isfinite(tracks.boxes.velocities_mps).all()
+
+
+def test_constant_velocity_and_braking_forecasts_are_those_of_the_textbook() -> None:
+    tracker = Tracker()
+    for tick in range(30):
+        tracks = tracker.update(detections(tick, (10 + 0.8 * tick, 2.0)), SE3())
+    vx, vy = tracks.boxes.velocities_mps[0]
+    x, y = tracks.boxes.centers_m[0, :2]
+    futures = forecast(tracks, ForecastConfig())
+    assert futures.probabilities.sum() == pytest.approx(1.0)
+    assert futures.points_m[0, 0, 11] == pytest.approx([x + 6 * vx, y + 6 * vy])
+    braking = futures.points_m[0, 2, 11] - [x, y]
+    assert np.linalg.norm(braking) == pytest.approx((vx**2 + vy**2) / (2 * 3.0))
+
+
+def test_forecasts_of_nothing_have_the_shape_of_nothing() -> None:
+    futures = forecast(Tracker().update(Detections.empty(0), SE3()), ForecastConfig())
+    assert futures.points_m.shape == (0, 4, 12, 2)
