@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tricast.sensors.annotations import FUTURE_STEP_S, NUM_FUTURE_STEPS
 from tricast.sensors.arrays import checked_array
 from tricast.sensors.errors import SensorDataError

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tricast.sensors.arrays import checked_array
 from tricast.sensors.errors import SensorDataError
 from tricast.sensors.geometry.boxes import Boxes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
 from tricast.sensors.errors import SensorDataError
 
 

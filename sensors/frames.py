@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+
 from tricast.sensors.arrays import checked_array
 from tricast.sensors.errors import SensorDataError
 from tricast.sensors.geometry.se3 import SE3

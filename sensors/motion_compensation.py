@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tricast.sensors.calibration import SensorCalibration
 from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.se3 import SE3, interpolate

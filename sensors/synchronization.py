@@ -11,6 +11,7 @@ from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 
 from pydantic import Field
+
 from tricast.configs.strict import StrictConfig
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+
 from tricast.configs.strict import load_config
 from tricast.perception.config import PipelineConfig
 from tricast.perception.outputs import Detections

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 from scipy.spatial import cKDTree
+
 from tricast.configs.strict import StrictConfig
 from tricast.perception.detectors.box_fitting import fit_box
 from tricast.perception.outputs import Detections

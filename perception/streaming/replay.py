@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import yaml
+
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
 from tricast.perception.outputs import TickResult

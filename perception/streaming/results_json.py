@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tricast.perception.outputs import TickResult
 
 RESULTS_SCHEMA_VERSION = 1

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+
 from tricast.perception.outputs import TickResult
 from tricast.perception.palette import CLASS_COLORS
 from tricast.sensors.geometry.boxes import Boxes

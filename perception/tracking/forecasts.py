@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from pydantic import Field, model_validator
+
 from tricast.configs.strict import StrictConfig
 from tricast.perception.outputs import FUTURE_STEP_S, NUM_FUTURE_STEPS, Tracks, Trajectories
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import linear_sum_assignment
+
 from tricast.configs.strict import StrictConfig
 from tricast.perception.outputs import Detections, Tracks
 from tricast.sensors.geometry.boxes import Boxes

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tricast.sensors.arrays import checked_array
 from tricast.sensors.geometry.se3 import SE3, wrap_angle
 

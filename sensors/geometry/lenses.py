@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tricast.sensors.errors import CalibrationError
 
 Float64 = NDArray[np.float64]
@@ -119,7 +120,8 @@ class FisheyeLens:
         theta = np.arctan2(across, z)
         radius = self._radius(theta)
         scale = np.divide(radius, across, out=np.zeros_like(across), where=across > 0)
-        seen = (theta <= self._theta_limit()) & (across + np.abs(z) > 1e-6)
+        # Straight behind has no direction in the image, and would land on its centre.
+        seen = (theta <= self._theta_limit()) & ((across > 1e-6) | (z > 1e-6))
         return _to_pixels(self, x * scale, y * scale, seen)
 
     def rays(self, pixels: NDArray[Any]) -> Float64:
@@ -195,7 +197,9 @@ class MeiLens:
             u, v = _undistort(u, v, (*self.distortion, 0.0))
         squared = u * u + v * v
         inner = 1 + (1 - self.mirror**2) * squared
-        scale = (self.mirror + np.sqrt(np.where(inner >= 0, inner, np.nan))) / (squared + 1)
+        # Beyond the limit the distortion folds back, and `project` sees nothing there either.
+        known = (inner >= 0) & (squared <= self._plane_limit())
+        scale = (self.mirror + np.sqrt(np.where(known, inner, np.nan))) / (squared + 1)
         rays = np.stack([u * scale, v * scale, scale - self.mirror], axis=-1)
         return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
 

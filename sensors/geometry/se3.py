@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tricast.sensors.errors import CalibrationError
 
 Float64 = NDArray[np.float64]

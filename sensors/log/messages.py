@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
 from tricast.sensors.errors import CalibrationError, SensorDataError

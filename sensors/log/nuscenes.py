@@ -1,219 +1,376 @@
-"""nuScenes recordings in their native tables (Caesar et al., CVPR 2020): `v1.0-*/*.json` and the files they name."""
+"""Reader of nuScenes in its native tables: six cameras, one LiDAR, five radars, boxes at 2 Hz.
+
+The ego frame is the dataset's: x forward, y left, z up, on the ground below the rear axle. The odometry frame is
+the map. Source: Caesar et al., "nuScenes", CVPR 2020, and the published table schema.
+"""
 
 from __future__ import annotations
 
+import bisect
+import math
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tricast.sensors.annotations import DETECTION_CLASSES, Annotations
+from numpy.typing import NDArray
+
+from tricast.sensors.annotations import FUTURE_STEP_S, NUM_FUTURE_STEPS, Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
-from tricast.sensors.errors import LogError, SensorDataError
-from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
+from tricast.sensors.errors import CalibrationError, LogError
+from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.lenses import PinholeLens
 from tricast.sensors.geometry.se3 import SE3
-from tricast.sensors.log.dataset import DatasetLog, Entry, read_json
-
-TABLES = (
-    "sample",
-    "sample_data",
-    "calibrated_sensor",
-    "sensor",
-    "ego_pose",
-    "sample_annotation",
-    "instance",
-    "category",
+from tricast.sensors.log.pcd import read_radar_pcd
+from tricast.sensors.log.recorded import (
+    PlannedMessage,
+    RecordedLog,
+    planned_poses,
+    planned_sensor,
+    planned_truth,
+    read_camera_frame,
+    read_float_table,
+    read_json,
 )
-CLASS_OF_CATEGORY = {
-    "movable_object.barrier": "barrier",
-    "vehicle.bicycle": "bicycle",
+from tricast.sensors.log.stream import Message
+
+CLASS_NAMES = {
+    "vehicle.car": "car",
+    "vehicle.truck": "truck",
     "vehicle.bus.bendy": "bus",
     "vehicle.bus.rigid": "bus",
-    "vehicle.car": "car",
+    "vehicle.trailer": "trailer",
     "vehicle.construction": "construction_vehicle",
-    "vehicle.motorcycle": "motorcycle",
     "human.pedestrian.adult": "pedestrian",
     "human.pedestrian.child": "pedestrian",
     "human.pedestrian.construction_worker": "pedestrian",
     "human.pedestrian.police_officer": "pedestrian",
+    "vehicle.motorcycle": "motorcycle",
+    "vehicle.bicycle": "bicycle",
     "movable_object.trafficcone": "traffic_cone",
-    "vehicle.trailer": "trailer",
-    "vehicle.truck": "truck",
+    "movable_object.barrier": "barrier",
 }
-"""The devkit's mapping for detection; other categories are left out."""
+"""Dataset category to detection class, as the official detection task has it."""
+
+TABLES = (
+    "calibrated_sensor",
+    "category",
+    "ego_pose",
+    "instance",
+    "sample",
+    "sample_annotation",
+    "sample_data",
+    "scene",
+    "sensor",
+)
+LIDAR_FIELDS = 5
+MICROSECOND_NS = 1000
 MAX_NEIGHBOUR_S = 1.5
-"""The devkit takes no velocity from annotations further apart (twice this with neighbours on both sides)."""
-PCD_TYPES = {
-    ("F", 4): "<f4",
-    ("F", 8): "<f8",
-    ("I", 1): "i1",
-    ("I", 2): "<i2",
-    ("I", 4): "<i4",
-    ("U", 1): "u1",
-    ("U", 2): "<u2",
-}
+"""Annotations further apart give no velocity; twice that where both neighbours exist (official definition)."""
+TWIST_WINDOW_NS = 100_000_000
+"""Ego velocity is taken over the poses within this time of a pose: neighbours a few ms apart would give noise."""
+MIN_TWIST_SPAN_NS = 20_000_000
+MAX_FUTURE_DRIFT_S = 0.1
+"""Keyframes may be this far from a forecast step's time and still stand for it."""
+
+Row = dict[str, Any]
+
+
+class NuscenesLog(RecordedLog):
+    """Every scene of one version, in order of time. See `DrivingLog` for the attributes.
+
+    LiDAR points carry no times of their own: the dataset has compensated them already. Scenes that were driven with
+    another calibration than the first one are left out and counted as lost, because a log has one rig; name one by
+    `scene`, or give `rig`.
+
+    Args:
+        path: Dataset root with one `v1.0-*` folder, or such a folder.
+        rig: Calibration to use in place of the dataset's own, for all scenes.
+        scene: Name of the only scene to read.
+
+    Raises:
+        LogError: There is no version or more than one, a table is missing or broken, or the scene is unknown.
+        CalibrationError: The calibration table is broken.
+
+    """
+
+    def __init__(self, path: Path, rig: Rig | None = None, *, scene: str | None = None) -> None:
+        tables = _Tables(path, scene)
+        own_rig, left_out = tables.rig_of_first_scene()
+        self._left_out = {} if rig else left_out
+        try:
+            plan = list(_plan(tables, set(self._left_out)))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise _broken_table(tables.folder, error) from error
+        super().__init__(path, "nuscenes", rig or own_rig, plan)
+
+    def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
+        """See `DrivingLog.messages`; losses are counted anew by each call."""
+        yield from super().messages(start_ns=start_ns, end_ns=end_ns)
+        for name, count in self._left_out.items():
+            self.losses.add("unknown", f"{self.path}: {name} has another calibration and was left out", count)
 
 
 def is_nuscenes(path: Path) -> bool:
-    """Whether a directory holds nuScenes tables."""
-    return any((folder / "sample_data.json").is_file() for folder in path.glob("v1.0-*"))
+    """Whether a folder is a nuScenes root or one of its version folders."""
+    return path.is_dir() and bool(_versions(path))
 
 
-def open_nuscenes(path: Path, rig: Rig | None = None) -> DatasetLog:
-    """Open all scenes of a nuScenes directory as one log.
-
-    Raises:
-        LogError: A table is missing or broken.
-
-    """
-    tables = _tables(path)
-    entries: list[Entry] = []
-    poses_seen: set[int] = set()
-    for record in tables["sample_data"].values():
-        sensor = tables["calibrated_sensor"][record["calibrated_sensor_token"]]
-        meta = tables["sensor"][sensor["sensor_token"]]
-        stamp_ns = record["timestamp"] * 1000
-        load = partial(_load, path / record["filename"], meta, stamp_ns)
-        entries.append(Entry(received_ns=stamp_ns, kind=2, channel=meta["channel"], load=load))
-        if stamp_ns not in poses_seen:
-            poses_seen.add(stamp_ns)
-            pose = partial(_pose, tables["ego_pose"][record["ego_pose_token"]], stamp_ns)
-            entries.append(Entry(received_ns=stamp_ns, kind=0, channel="", load=pose))
-    for sample in tables["sample"].values():
-        truth = partial(_truth, tables, sample)
-        entries.append(Entry(received_ns=sample["timestamp"] * 1000, kind=1, channel="", load=truth))
-    return DatasetLog(path, "nuscenes", rig or _rig(tables), entries)
+def _versions(path: Path) -> list[Path]:
+    if (path / "sample_data.json").is_file() and (path / "calibrated_sensor.json").is_file():
+        return [path]
+    return sorted(folder.parent for folder in path.glob("v1.0-*/sample_data.json"))
 
 
-def read_radar_pcd(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Columns by name of a binary `.pcd` file.
+class _Tables:
+    """The tables of one version, by token, cut down to the scenes that are read."""
 
-    Raises:
-        SensorDataError: The header or the length of the data is wrong.
+    def __init__(self, path: Path, scene: str | None) -> None:
+        versions = _versions(path)
+        if len(versions) != 1:
+            raise LogError(
+                where=str(path),
+                got=f"{len(versions)} versions {[folder.name for folder in versions]}",
+                expected="one v1.0-* folder with tables",
+                remedy="name the version's folder" if versions else "check the path",
+            )
+        self.folder = versions[0]
+        self.root = self.folder.resolve().parent
+        try:
+            tables = {name: {row["token"]: row for row in self._read(name)} for name in TABLES}
+        except (KeyError, TypeError) as error:
+            raise _broken_table(self.folder, error) from error
+        self._tables: dict[str, dict[str, Row]] = tables
+        self.scenes = self._chosen(scene)
 
-    """
-    data = path.read_bytes()
-    head, separator, body = data.partition(b"DATA binary\n")
-    header = {}
-    for line in head.decode("ascii", errors="replace").splitlines():
-        key, _, rest = line.partition(" ")
-        header[key] = rest.split()
-    try:
-        formats = [PCD_TYPES[kind, int(size)] for kind, size in zip(header["TYPE"], header["SIZE"], strict=True)]
-        dtype = np.dtype(list(zip(header["FIELDS"], formats, strict=True)))
-        count = int(header["WIDTH"][0]) * int(header["HEIGHT"][0])
-        points = np.frombuffer(body, dtype, count)
-    except (KeyError, ValueError, IndexError) as error:
-        raise SensorDataError(
-            where=str(path),
-            got=f"{len(data)} bytes that are no whole binary pcd file ({error})",
-            expected="FIELDS, SIZE, TYPE, WIDTH, HEIGHT, 'DATA binary' and that many points",
-            remedy="download this file again",
-        ) from error
-    assert separator
-    return {name: points[name].copy() for name in header["FIELDS"]}
+    def __getitem__(self, table: str) -> dict[str, Row]:
+        return self._tables[table]
+
+    def scene_of(self, sample_data: Row) -> str:
+        """Name of the scene of a row of `sample_data`."""
+        return self["scene"][self["sample"][sample_data["sample_token"]]["scene_token"]]["name"]
+
+    def channel_of(self, sample_data: Row) -> str:
+        """Channel of a row of `sample_data`."""
+        calibrated = self["calibrated_sensor"][sample_data["calibrated_sensor_token"]]
+        return self["sensor"][calibrated["sensor_token"]]["channel"]
+
+    def sample_data(self) -> list[Row]:
+        """Rows of the scenes that are read, in order of time."""
+        rows = (row for row in self["sample_data"].values() if self.scene_of(row) in self.scenes)
+        return sorted(rows, key=lambda row: (row["timestamp"], row["token"]))
+
+    def rig_of_first_scene(self) -> tuple[Rig, dict[str, int]]:
+        """Calibration of the first scene, and the scenes that differ from it with their number of messages."""
+        try:
+            used: dict[str, dict[str, Row]] = {}
+            counts: dict[str, int] = {}
+            for row in self.sample_data():
+                scene = self.scene_of(row)
+                used.setdefault(scene, {}).setdefault(self.channel_of(row), row)
+                counts[scene] = counts.get(scene, 0) + 1
+            rigs = {scene: Rig.of(self._calibration(c, row) for c, row in rows.items()) for scene, rows in used.items()}
+        except CalibrationError as error:
+            where = f"{self.folder / 'calibrated_sensor.json'}: {error.where}"
+            raise CalibrationError(where=where, got=error.got, expected=error.expected, remedy=error.remedy) from error
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise CalibrationError(
+                where=str(self.folder / "calibrated_sensor.json"),
+                got=f"{type(error).__name__}: {error}",
+                expected="a calibration for every sensor of the scene",
+                remedy="unpack the metadata archive again",
+            ) from error
+        first = next(iter(rigs.values()), Rig())
+        return first, {scene: counts[scene] for scene, rig in rigs.items() if rig != first}
+
+    def _calibration(self, channel: str, sample_data: Row) -> SensorCalibration:
+        row = self["calibrated_sensor"][sample_data["calibrated_sensor_token"]]
+        modality = self["sensor"][row["sensor_token"]]["modality"]
+        lens = None
+        if modality == "camera":
+            (fx, _, cx), (_, fy, cy), _ = row["camera_intrinsic"]
+            lens = PinholeLens(
+                width_px=int(sample_data["width"]),
+                height_px=int(sample_data["height"]),
+                focal_px=(float(fx), float(fy)),
+                principal_px=(float(cx), float(cy)),
+            )
+        return SensorCalibration(channel=channel, modality=modality, ego_from_sensor=_pose(row), lens=lens)
+
+    def _chosen(self, scene: str | None) -> set[str]:
+        names = {row["name"] for row in self["scene"].values()}
+        if scene is None:
+            return names
+        if scene not in names:
+            raise LogError(
+                where=str(self.folder),
+                got=f"no scene {scene}",
+                expected=f"one of {', '.join(sorted(names)[:10])}",
+                remedy="check the scene's name",
+            )
+        return {scene}
+
+    def _read(self, name: str) -> list[Row]:
+        path = self.folder / f"{name}.json"
+        try:
+            return read_json(path)
+        except OSError as error:
+            raise LogError(
+                where=str(path),
+                got=error.strerror or str(error),
+                expected="a table of the dataset",
+                remedy="unpack the metadata archive again",
+            ) from error
 
 
-def _tables(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    folders = [folder for folder in sorted(path.glob("v1.0-*")) if (folder / "sample_data.json").is_file()]
-    if not folders:
-        raise LogError(
-            where=str(path), got="no v1.0-*/sample_data.json", expected="nuScenes tables", remedy="check the path"
-        )
-    return {name: {record["token"]: record for record in read_json(folders[0] / f"{name}.json")} for name in TABLES}
+def _broken_table(folder: Path, error: Exception) -> LogError:
+    return LogError(
+        where=str(folder),
+        got=f"tables that do not fit together ({type(error).__name__}: {error})",
+        expected="the dataset's native tables",
+        remedy="unpack the metadata archive again",
+    )
 
 
-def _se3(record: dict[str, Any]) -> SE3:
-    w, x, y, z = (float(v) for v in record["rotation"])
-    tx, ty, tz = (float(v) for v in record["translation"])
+def _plan(tables: _Tables, left_out: set[str]) -> Iterator[PlannedMessage]:
+    rows = [row for row in tables.sample_data() if tables.scene_of(row) not in left_out]
+    for scene in sorted(tables.scenes):
+        yield from planned_poses(_ego_poses(tables, [row for row in rows if tables.scene_of(row) == scene]))
+    lidar_rows: dict[str, Row] = {}
+    for row in rows:
+        channel, at_ns = tables.channel_of(row), row["timestamp"] * MICROSECOND_NS
+        path = tables.root / row["filename"]
+        modality = tables["sensor"][tables["calibrated_sensor"][row["calibrated_sensor_token"]]["sensor_token"]][
+            "modality"
+        ]
+        reader = {"camera": read_camera_frame, "lidar": _read_lidar, "radar": _read_radar}[modality]
+        yield planned_sensor(channel, at_ns, partial(reader, path, channel, at_ns))
+        if channel == "LIDAR_TOP" and row["is_key_frame"]:
+            lidar_rows[row["sample_token"]] = row
+    annotations: dict[str, list[Row]] = {}
+    for row in tables["sample_annotation"].values():
+        annotations.setdefault(row["sample_token"], []).append(row)
+    for token, lidar_row in lidar_rows.items():
+        at_ns = tables["sample"][token]["timestamp"] * MICROSECOND_NS
+        map_from_ego = _pose(tables["ego_pose"][lidar_row["ego_pose_token"]])
+        yield planned_truth(at_ns, partial(_truth, tables, annotations.get(token, []), map_from_ego, at_ns))
+
+
+def _pose(row: Row) -> SE3:
+    """A row's rotation (w, x, y, z), brought to unit length, and translation."""
+    quaternion = np.array(row["rotation"], np.float64)
+    w, x, y, z = (float(v) for v in quaternion / np.linalg.norm(quaternion))
+    tx, ty, tz = (float(v) for v in row["translation"])
     return SE3(quaternion_wxyz=(w, x, y, z), translation_m=(tx, ty, tz))
 
 
-def _rig(tables: dict[str, dict[str, dict[str, Any]]]) -> Rig:
-    sensors: dict[str, SensorCalibration] = {}
-    for record in tables["sample_data"].values():
-        calibrated = tables["calibrated_sensor"][record["calibrated_sensor_token"]]
-        meta = tables["sensor"][calibrated["sensor_token"]]
-        lens = None
-        if meta["modality"] == "camera":
-            k = calibrated["camera_intrinsic"]
-            lens = PinholeLens(
-                width_px=record["width"],
-                height_px=record["height"],
-                focal_px=(float(k[0][0]), float(k[1][1])),
-                principal_px=(float(k[0][2]), float(k[1][2])),
+def _ego_poses(tables: _Tables, rows: list[Row]) -> list[EgoPose]:
+    """One pose per time of one scene, with the twist over its neighbourhood where poses are dense enough."""
+    by_time = {row["timestamp"] * MICROSECOND_NS: _pose(tables["ego_pose"][row["ego_pose_token"]]) for row in rows}
+    stamps = sorted(by_time)
+    poses = []
+    for at_ns in stamps:
+        first = stamps[bisect.bisect_left(stamps, at_ns - TWIST_WINDOW_NS)]
+        last = stamps[bisect.bisect_right(stamps, at_ns + TWIST_WINDOW_NS) - 1]
+        linear = angular = None
+        if last - first >= MIN_TWIST_SPAN_NS:
+            span_s = (last - first) / 1e9
+            moved_m = by_time[at_ns].inverse.rotate(by_time[last].translation - by_time[first].translation)
+            linear = (float(moved_m[0]) / span_s, float(moved_m[1]) / span_s, float(moved_m[2]) / span_s)
+            angular = (0.0, 0.0, (by_time[first].inverse @ by_time[last]).yaw_rad / span_s)
+        poses.append(
+            EgoPose(
+                timestamp_ns=at_ns,
+                received_ns=at_ns,
+                odom_from_ego=by_time[at_ns],
+                linear_velocity_mps=linear,
+                angular_velocity_radps=angular,
             )
-        sensors[meta["channel"]] = SensorCalibration(
-            channel=meta["channel"], modality=meta["modality"], ego_from_sensor=_se3(calibrated), lens=lens
         )
-    return Rig.of(sensors.values())
+    return poses
 
 
-def _load(path: Path, meta: dict[str, Any], stamp_ns: int) -> CameraFrame | LidarSweep | RadarScan:
-    channel = meta["channel"]
-    if meta["modality"] == "camera":
-        return CameraFrame(
-            channel=channel, timestamp_ns=stamp_ns, received_ns=stamp_ns, encoding="jpeg", data=path.read_bytes()
-        )
-    if meta["modality"] == "lidar":
-        points = np.fromfile(path, np.float32).reshape(-1, 5)
-        return LidarSweep.from_points(channel, stamp_ns, points[:, :3], intensity=points[:, 3], rings=points[:, 4])
-    columns = read_radar_pcd(path)
-    points = np.stack([columns["x"], columns["y"], columns["z"]], axis=1)
-    sight = points[:, :2] / np.maximum(np.linalg.norm(points[:, :2], axis=1, keepdims=True), 1e-6)
+def _read_lidar(path: Path, channel: str, timestamp_ns: int) -> LidarSweep:
+    points = read_float_table(path, LIDAR_FIELDS, min_rows=1)
+    rings = points[:, 4].astype(np.uint16)
+    return LidarSweep.from_points(channel, timestamp_ns, points[:, :3], intensity=points[:, 3], rings=rings)
+
+
+def _read_radar(path: Path, channel: str, timestamp_ns: int) -> RadarScan:
+    """A scan without the returns that the sensor itself calls invalid or ambiguous (the official defaults)."""
+    cloud = read_radar_pcd(path)
+    valid = (cloud["invalid_state"] == 0) & (cloud["ambig_state"] == 3) & (cloud["dyn_prop"] < 7)
+    cloud = cloud[valid]
+    points_m = np.stack([cloud["x"], cloud["y"], cloud["z"]], axis=-1).astype(np.float32)
     return RadarScan.from_points(
         channel,
-        stamp_ns,
-        points,
-        rcs_dbsm=columns["rcs"],
-        radial_velocities_mps=(sight * np.stack([columns["vx"], columns["vy"]], axis=1)).sum(axis=1),
-        compensated_velocities_mps=(sight * np.stack([columns["vx_comp"], columns["vy_comp"]], axis=1)).sum(axis=1),
+        timestamp_ns,
+        points_m,
+        rcs_dbsm=cloud["rcs"],
+        radial_velocities_mps=_along_sight(points_m, cloud["vx"], cloud["vy"]),
+        compensated_velocities_mps=_along_sight(points_m, cloud["vx_comp"], cloud["vy_comp"]),
     )
 
 
-def _pose(record: dict[str, Any], stamp_ns: int) -> EgoPose:
-    return EgoPose(timestamp_ns=stamp_ns, received_ns=stamp_ns, odom_from_ego=_se3(record))
+def _along_sight(points_m: NDArray[Any], vx_mps: NDArray[Any], vy_mps: NDArray[Any]) -> NDArray[np.float64]:
+    """Part of a velocity along the line of sight, positive away from the sensor."""
+    x, y = points_m[:, 0].astype(np.float64), points_m[:, 1].astype(np.float64)
+    return (vx_mps * x + vy_mps * y) / np.maximum(np.hypot(x, y), 1e-6)
 
 
-def _truth(tables: dict[str, dict[str, dict[str, Any]]], sample: dict[str, Any]) -> Annotations:
-    stamp_ns = sample["timestamp"] * 1000
-    near = [r for r in tables["sample_data"].values() if r["sample_token"] == sample["token"] and r["is_key_frame"]]
-    reference = min(near, key=lambda r: abs(r["timestamp"] - sample["timestamp"]))
-    ego_from_map = _se3(tables["ego_pose"][reference["ego_pose_token"]]).inverse
-    rows = []
-    for record in tables["sample_annotation"].values():
-        category = tables["category"][tables["instance"][record["instance_token"]]["category_token"]]["name"]
-        if record["sample_token"] == sample["token"] and category in CLASS_OF_CATEGORY:
-            rows.append((record, CLASS_OF_CATEGORY[category]))
-    assert {name for _, name in rows} <= set(DETECTION_CLASSES)
+def _truth(tables: _Tables, rows: list[Row], map_from_ego: SE3, timestamp_ns: int) -> Annotations:
+    ego_from_map = map_from_ego.inverse
+    names = [tables["category"][tables["instance"][row["instance_token"]]["category_token"]]["name"] for row in rows]
+    known = [(row, CLASS_NAMES[name]) for row, name in zip(rows, names, strict=True) if name in CLASS_NAMES]
+    poses = [ego_from_map @ _pose(row) for row, _ in known]
+    sizes_m = np.array([row["size"] for row, _ in known], np.float64).reshape(-1, 3)[:, [1, 0, 2]]
+    velocities = [ego_from_map.rotate(_velocity(tables, row))[:2] for row, _ in known]
     boxes = Boxes(
-        centers_m=np.array([r["translation"] for r, _ in rows], dtype=np.float64).reshape(-1, 3),
-        sizes_m=np.array([[r["size"][1], r["size"][0], r["size"][2]] for r, _ in rows], np.float64).reshape(-1, 3),
-        yaws_rad=np.array([_se3(r).yaw_rad for r, _ in rows], dtype=np.float64),
-        velocities_mps=np.array([_velocity(tables, r) for r, _ in rows], dtype=np.float64).reshape(-1, 2),
+        centers_m=np.array([pose.translation for pose in poses]).reshape(-1, 3),
+        sizes_m=np.ascontiguousarray(sizes_m),
+        yaws_rad=np.array([pose.yaw_rad for pose in poses], np.float64),
+        velocities_mps=np.array(velocities, np.float64).reshape(-1, 2),
     )
-    return Annotations.from_boxes(
-        stamp_ns,
-        boxes.transformed(ego_from_map),
-        tuple(name for _, name in rows),
-        tuple(r["instance_token"] for r, _ in rows),
-        num_lidar_points=np.array([r["num_lidar_pts"] for r, _ in rows], np.int32),
-        num_radar_points=np.array([r["num_radar_pts"] for r, _ in rows], np.int32),
+    annotations = Annotations.from_boxes(
+        timestamp_ns,
+        boxes,
+        tuple(name for _, name in known),
+        tuple(row["instance_token"] for row, _ in known),
+        num_lidar_points=np.array([row["num_lidar_pts"] for row, _ in known], np.int32),
+        num_radar_points=np.array([row["num_radar_pts"] for row, _ in known], np.int32),
     )
+    futures = [_future(tables, row, ego_from_map) for row, _ in known]
+    return replace(annotations, futures_m=np.array(futures, np.float64).reshape(-1, NUM_FUTURE_STEPS, 2))
 
 
-def _velocity(tables: dict[str, dict[str, dict[str, Any]]], record: dict[str, Any]) -> list[float]:
-    """Velocity in the map from the annotations before and after, as the devkit's `box_velocity` defines it."""
+def _annotation_time_s(tables: _Tables, row: Row) -> float:
+    return tables["sample"][row["sample_token"]]["timestamp"] * 1e-6
+
+
+def _velocity(tables: _Tables, row: Row) -> NDArray[np.float64]:
+    """Velocity (3,) in map axes by the official definition: over both neighbouring annotations, or the only one."""
     annotations = tables["sample_annotation"]
-    first, last = annotations.get(record["prev"]), annotations.get(record["next"])
-    if first is None and last is None:
-        return [np.nan, np.nan]
-    limit_s = MAX_NEIGHBOUR_S * (2 if first is not None and last is not None else 1)
-    first, last = first or record, last or record
-    times_s = [tables["sample"][r["sample_token"]]["timestamp"] / 1e6 for r in (first, last)]
-    span_s = times_s[1] - times_s[0]
-    if not 0 < span_s <= limit_s:
-        return [np.nan, np.nan]
-    return [(last["translation"][i] - first["translation"][i]) / span_s for i in range(2)]
+    first, last = annotations.get(row["prev"], row), annotations.get(row["next"], row)
+    span_s = _annotation_time_s(tables, last) - _annotation_time_s(tables, first)
+    limit_s = MAX_NEIGHBOUR_S * (2 if row["prev"] and row["next"] else 1)
+    if first is last or not 0 < span_s <= limit_s:
+        return np.full(3, np.nan)
+    return (np.array(last["translation"], np.float64) - np.array(first["translation"], np.float64)) / span_s
+
+
+def _future(tables: _Tables, row: Row, ego_from_map: SE3) -> NDArray[np.float64]:
+    """Positions (12, 2) at the next keyframes, in ego axes of this one; NaN after the object's last annotation."""
+    future = np.full((NUM_FUTURE_STEPS, 2), np.nan)
+    start_s, follower = _annotation_time_s(tables, row), tables["sample_annotation"].get(row["next"])
+    while follower is not None:
+        ahead_s = _annotation_time_s(tables, follower) - start_s
+        step = math.floor(ahead_s / FUTURE_STEP_S + 0.5)
+        if step > NUM_FUTURE_STEPS:
+            break
+        if step > 0 and abs(ahead_s - step * FUTURE_STEP_S) <= MAX_FUTURE_DRIFT_S:
+            future[step - 1] = ego_from_map.apply(np.array(follower["translation"], np.float64))[:2]
+        follower = tables["sample_annotation"].get(follower["next"])
+    return future

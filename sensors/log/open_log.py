@@ -24,16 +24,16 @@ def open_log(path: Path, *, rig: Rig | None = None) -> DrivingLog:
     if not path.is_dir():
         return McapLog(path, rig)
     # Imported here: a dataset's file formats are of no concern to those who replay Tricast logs.
-    from tricast.sensors.log.aimotive import find_aimotive, open_aimotive
-    from tricast.sensors.log.nuscenes import is_nuscenes, open_nuscenes
-    from tricast.sensors.log.view_of_delft import is_view_of_delft, open_view_of_delft
+    from tricast.sensors.log.aimotive import AimotiveLog, is_aimotive
+    from tricast.sensors.log.nuscenes import NuscenesLog, is_nuscenes
+    from tricast.sensors.log.view_of_delft import ViewOfDelftLog, is_view_of_delft
 
     if is_nuscenes(path):
-        return open_nuscenes(path, rig)
+        return NuscenesLog(path, rig)
     if is_view_of_delft(path):
-        return open_view_of_delft(path, rig)
-    if find_aimotive(path) is not None:
-        return open_aimotive(path, rig)
+        return ViewOfDelftLog(path, rig)
+    if is_aimotive(path):
+        return AimotiveLog(path, rig)
     files = sorted(path.glob("*.mcap"))
     if len(files) == 1:
         return McapLog(files[0], rig)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mcap.records import Channel, Schema
 from mcap.records import Message as McapMessage
+
 from tricast.configs.errors import InputError
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.errors import LogError

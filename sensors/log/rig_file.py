@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import yaml
 from pydantic import Field
+
 from tricast.configs.strict import StrictConfig, parse_config, read_yaml
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.errors import CalibrationError

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from mcap.writer import CompressionType, Writer
+
 from tricast.sensors.log.schema import schema_text, serialize
 
 LATCHED_TOPICS = ("/tf_static",)

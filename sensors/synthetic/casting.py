@@ -8,6 +8,7 @@ import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
+
 from tricast.sensors.geometry.boxes import CORNER_SIGNS
 from tricast.sensors.synthetic.scene import Scene
 

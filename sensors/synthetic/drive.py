@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
 from tricast.sensors.annotations import FUTURE_STEP_S, NUM_FUTURE_STEPS, Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tricast.sensors.synthetic.world_config import StreetConfig
 
 LANE_WIDTH_M = 3.5

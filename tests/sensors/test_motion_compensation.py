@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from tricast.sensors.calibration import SensorCalibration
 from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.se3 import SE3

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from tricast.perception.config import PipelineConfig
 from tricast.perception.streaming.replay import replay
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
 from tricast.sensors.log.convert import convert
-from tricast.sensors.log.nuscenes import read_radar_pcd
 from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.pcd import read_radar_pcd
 from tricast.sensors.motion_compensation import EgoMotion, lidar_in_ego, radar_in_ego
 
 RECORDINGS = ("nuscenes", "view_of_delft", "aimotive")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.frames import LidarSweep
 from tricast.sensors.geometry.se3 import SE3

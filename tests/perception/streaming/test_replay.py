@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tricast.perception.config import PipelineConfig
 from tricast.perception.streaming.replay import ReplayOptions, replay, select_channels
 from tricast.sensors.errors import InputError

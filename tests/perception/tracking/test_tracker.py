@@ -18,9 +18,7 @@ def detections(tick: int, *centers: tuple[float, float], yaw: float = 0.0, name:
         yaws_rad=np.full(count, yaw),
         velocities_mps=np.full((count, 2), np.nan),
     )
-    return Detections(
-        timestamp_ns=tick * TICK_NS, boxes=boxes, class_names=(name,) * count, scores=np.full(count, 0.8)
-    )
+    return Detections(timestamp_ns=tick * TICK_NS, boxes=boxes, class_names=(name,) * count, scores=np.full(count, 0.8))
 
 
 def test_a_steady_object_has_its_velocity_within_five_percent() -> None:

@@ -41,9 +41,7 @@ RIG = Rig.of(
             ego_from_sensor=SE3(),
             lens=FisheyeLens(**SIZE, distortion=(0.01, 0.002, 0.0, 0.0)),
         ),
-        SensorCalibration(
-            channel="MEI", modality="camera", ego_from_sensor=SE3(), lens=MeiLens(**SIZE, mirror=1.02)
-        ),
+        SensorCalibration(channel="MEI", modality="camera", ego_from_sensor=SE3(), lens=MeiLens(**SIZE, mirror=1.02)),
         SensorCalibration(channel="LIDAR", modality="lidar", ego_from_sensor=SE3.from_yaw(0.7, (0.1, 0.2, 1.9))),
         SensorCalibration(channel="RADAR", modality="radar", ego_from_sensor=SE3.from_yaw(-1.3, (3.0, 0.0, 0.5))),
     ]

@@ -1,0 +1,136 @@
+"""Videos and stills of a replay."""
+
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+from tricast.configs.errors import InputError
+from tricast.perception.viewing.recorder import NullRecorder, PictureRecorder, compose
+from tricast.perception.viewing.video import GifWriter, VideoWriter, open_video
+from tricast.sensors.calibration import Rig
+from tricast.sensors.synced_frame import SyncedFrame
+
+
+def shades(count: int, size_px: tuple[int, int] = (64, 48)) -> list[np.ndarray]:
+    return [np.full((size_px[1], size_px[0], 3), 20 + 180 * i // count, np.uint8) for i in range(count)]
+
+
+def read_back(path: Path, size_px: tuple[int, int]) -> np.ndarray:
+    """Every image of a video, decoded by the program that `imageio-ffmpeg` carries."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert f"{size_px[0]}x{size_px[1]}" in done.stderr.decode()
+    return np.frombuffer(done.stdout, np.uint8).reshape(-1, size_px[1], size_px[0], 3)
+
+
+def test_a_video_reads_back_with_every_image(tmp_path: Path) -> None:
+    images = shades(12)
+    with VideoWriter(tmp_path / "a.mp4", fps=10) as video:
+        for image in images:
+            video.write(image)
+    assert imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "a.mp4")) == (12, pytest.approx(1.2))
+    frames = read_back(tmp_path / "a.mp4", (64, 48))
+    assert all(abs(int(f.mean()) - int(i.mean())) < 6 for f, i in zip(frames, images, strict=True))
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+    # +faststart: the index lies before the images.
+    data = (tmp_path / "a.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_odd_sizes_lose_their_last_row_and_column(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", fps=5) as video:
+        video.write(np.zeros((49, 65, 3), np.uint8))
+    assert len(read_back(tmp_path / "a.mp4", (64, 48))) == 1
+
+
+def test_an_interrupted_video_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "a.mp4", fps=5) as video:
+        video.write(shades(1)[0])
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_without_images_is_no_file(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", fps=5):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_that_cannot_write_is_a_clear_error(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"a\.mp4: got .*--no-pictures"),
+        VideoWriter(tmp_path / "missing" / "a.mp4", fps=5) as video,
+    ):
+        for image in shades(200, (640, 480)):
+            video.write(image)
+
+
+def test_without_an_encoder_a_gif_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_encoder() -> str:
+        raise RuntimeError("No ffmpeg exe could be found")
+
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", no_encoder)
+    video = open_video(tmp_path / "a.mp4", fps=10)
+    for image in shades(7):
+        video.write(image)
+    video.close()
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert (getattr(gif, "n_frames", 1), gif.info["duration"]) == (7, 100)
+
+
+def test_a_long_gif_is_thinned_out(tmp_path: Path) -> None:
+    video = GifWriter(tmp_path / "a.gif", fps=10)
+    for image in shades(600, (16, 12)):
+        video.write(image)
+    video.close()
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert getattr(gif, "n_frames", 1) <= 240
+        assert gif.info["duration"] == 400
+
+
+def test_a_replay_becomes_a_video_and_stills(tmp_path: Path, frame, make_result, truth) -> None:
+    with PictureRecorder(tmp_path, fps=10) as recorder:
+        for tick in range(5):
+            recorder.add(frame, make_result(), truth if tick == 2 else None)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["replay.mp4", "still.png", "still_late.png"]
+    assert len(read_back(tmp_path / "replay.mp4", (1280, 912))) == 5
+    with Image.open(tmp_path / "still_late.png") as still:
+        assert still.size == (1280, 912)
+
+
+def test_the_still_shows_the_tick_that_has_truth(tmp_path: Path, frame, make_result, truth) -> None:
+    with PictureRecorder(tmp_path, every_nth=4) as recorder:
+        for tick in range(6):
+            recorder.add(frame, make_result(()), truth if tick == 2 else None)
+    with Image.open(tmp_path / "still.png") as still:
+        picture = np.asarray(still)
+    assert (picture == compose(frame, make_result(()), truth)).all()
+    assert (picture != compose(frame, make_result(()), None)).any()
+
+
+def test_every_nth_draws_fewer_ticks(tmp_path: Path, frame, make_result, truth) -> None:
+    with PictureRecorder(tmp_path, every_nth=3) as recorder:
+        for tick in range(7):
+            recorder.add(frame, make_result(), truth if tick == 1 else None)
+    assert len(read_back(tmp_path / "replay.mp4", (1280, 912))) == 3
+
+
+def test_a_replay_of_nothing_leaves_no_pictures(tmp_path: Path) -> None:
+    with PictureRecorder(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_ticks_and_rigs_without_cameras_are_drawn(bare_frame, make_result) -> None:
+    assert compose(bare_frame, make_result(()), None).shape == (912, 1280, 3)
+    assert compose(SyncedFrame.of(Rig(), 5, []), make_result(()), None).shape == (720, 1280, 3)
+
+
+def test_a_null_recorder_takes_ticks_and_writes_nothing(tmp_path: Path, frame, make_result) -> None:
+    with NullRecorder() as recorder:
+        recorder.add(frame, make_result(), None)
+    assert list(tmp_path.iterdir()) == []
