@@ -25,7 +25,8 @@ class EgoMotion:
     """Ego poses known so far, answering for any time: interpolated between poses, extrapolated by twist after the last.
 
     Args:
-        poses: Poses sorted by `timestamp_ns`, the first of equal stamps counts; may be empty, then the vehicle is taken as standing still at the origin.
+        poses: Poses sorted by `timestamp_ns`, the first of equal stamps counts; may be empty, then the vehicle is
+            taken as standing still at the origin.
 
     """
 
@@ -189,7 +190,7 @@ def radar_in_ego(
 
 
 def _twisted(linear: NDArray[np.float64], angular: NDArray[np.float64], dt_s: float) -> SE3:
-    """Motion under a constant twist for a short time; the translation is turned by half the rotation (midpoint rule)."""
+    """Motion under a constant twist for a short time; half the rotation turns the translation (midpoint rule)."""
     angle = float(np.linalg.norm(angular)) * dt_s
     axis = angular / max(float(np.linalg.norm(angular)), 1e-12)
 

@@ -47,7 +47,7 @@ class SynchronizerConfig(StrictConfig):
     """Silence of all channels after which what was learned before no longer holds."""
     clock_jump_s: float = Field(default=1, gt=0, le=600)
     """A stamp this far behind the newest one means that time was set back."""
-    channels: dict[str, ChannelTiming] = {}
+    channels: dict[str, ChannelTiming] = Field(default_factory=dict)
 
 
 @dataclass

@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("logs", type=Path, nargs="*")
     parser.add_argument(
-        "--seeds", type=int, nargs=2, metavar=("A", "B"), help="scenes of the street with seeds A to B - 1"
+        "--seeds", type=int, nargs=2, metavar=("A", "B"), help="scenes of the standard world with seeds A to B - 1"
     )
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--config", default="cluster")

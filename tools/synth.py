@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scenes", type=int, default=1, help="number of scenes, one after another")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each scene")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first scene; the others follow it")
-    parser.add_argument("--world", default="street", help="packaged world or path to a YAML file")
+    parser.add_argument("--world", default="standard", help="packaged world or path to a YAML file")
     parser.add_argument("--out", type=Path, required=True, help="log to write (.mcap)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

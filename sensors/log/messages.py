@@ -143,7 +143,7 @@ def _structured(message: Any, channel: str) -> NDArray[Any]:
     if not {"x", "y", "z"} <= set(names) or len(set(names)) != len(names) or size != len(message.data) or not known:
         raise SensorDataError(
             where=channel,
-            got=f"a cloud with fields {names} and {len(message.data)} bytes for {message.width}x{message.height} points",
+            got=f"fields {names} and {len(message.data)} bytes for {message.width}x{message.height} points",
             expected="fields x, y, z and as many bytes as points",
             remedy="record the topic again or leave it out",
         )
@@ -234,7 +234,7 @@ def transforms(message: Any) -> dict[str, SE3]:
 
 
 def camera_info_message(lens: Lens, channel: str, timestamp_ns: int) -> Any:
-    """`sensor_msgs/CameraInfo`: `plumb_bob`, `equidistant`, or `mei` with the mirror parameter before k1, k2, p1, p2."""
+    """`sensor_msgs/CameraInfo`: `plumb_bob`, `equidistant`, or `mei` (mirror parameter first, then k1, k2, p1, p2)."""
     assert isinstance(lens, PinholeLens | FisheyeLens | MeiLens)
     (fx, fy), (cx, cy) = lens.focal_px, lens.principal_px
     model = {PinholeLens: "plumb_bob", FisheyeLens: "equidistant", MeiLens: "mei"}[type(lens)]

@@ -138,7 +138,8 @@ class McapLog:
             if name is not None and name not in self.rig:
                 if name not in self.losses.messages:
                     self.losses.details.append(
-                        f"{self.path}: {name} has no calibration; its messages are left out; give one with --calibration rig.yaml"
+                        f"{self.path}: {name} has no calibration; its messages are left out; "
+                        "give one with --calibration rig.yaml"
                     )
                 self.losses.messages[name] = self.losses.messages.get(name, 0) + 1
                 continue

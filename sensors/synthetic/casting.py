@@ -1,25 +1,23 @@
-"""Ray casting against a scene at one time, by Embree."""
+"""Ray casting against a scene: open3d's RaycastingScene, or `embreex` where open3d cannot load; both are Embree."""
 
 from __future__ import annotations
 
+import ctypes
+import importlib
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, Protocol
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
-from tricast.sensors.geometry.boxes import CORNER_SIGNS
 from tricast.sensors.synthetic.scene import Scene
 
-GROUND = -1
+STATIC = -1
 NOTHING = -2
-BOX_TRIANGLES = np.array(
-    [
-        [0, 1, 2], [0, 2, 3], [4, 6, 5], [4, 7, 6], [0, 4, 5], [0, 5, 1],
-        [1, 5, 6], [1, 6, 2], [2, 6, 7], [2, 7, 3], [3, 7, 4], [3, 4, 0],
-    ]
-)  # fmt: skip
+Backend = Literal["open3d", "embreex"]
+Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,55 +25,153 @@ class Hits:
     """First hits of R rays.
 
     Args:
-        distances_m: (R,) infinity where nothing is hit.
-        actors: (R,) index of the actor, `GROUND` or `NOTHING`.
-        normals: (R, 3) unit normals against the ray; zeros where nothing is hit.
+        distances_m: (R,) float32, infinity where nothing is hit.
+        owners: (R,) index of the actor, `STATIC` or `NOTHING`.
+        normals: (R, 3) float32 unit normals against the ray; zeros where nothing is hit.
+        colors: (R, 3) float32; NaN on the ground and where nothing is hit.
 
     """
 
-    distances_m: NDArray[np.float64]
-    actors: NDArray[np.int64]
-    normals: NDArray[np.float64]
+    distances_m: Float32
+    owners: NDArray[np.int32]
+    normals: Float32
+    colors: Float32
 
 
-class Caster:
-    """The scene frozen at one time."""
+class TriangleCaster(Protocol):
+    """Triangles (T, 3, 3) ready for rays."""
 
-    def __init__(self, scene: Scene, time_s: float) -> None:
-        vertices, owners = _triangles(scene, time_s)
-        self._owners = owners
-        self._embree = EmbreeScene()
-        TriangleMesh(self._embree, vertices.astype(np.float32))
+    def cast(self, origins_m: Float32, directions: Float32) -> tuple[Float32, NDArray[np.int64]]:
+        """Distances (R,), infinity for a miss, and indices (R,) of the triangles, -1 for a miss."""
+        ...
 
-    def cast(self, origins_m: NDArray[np.float64], directions: NDArray[np.float64]) -> Hits:
-        """First hits of rays (R, 3), (R, 3) in world axes; the ground is the plane z = 0."""
-        out = self._embree.run(origins_m.astype(np.float32), directions.astype(np.float32), output=1)
-        hit = out["primID"] >= 0
-        distances = np.where(hit, out["tfar"].astype(np.float64), np.inf)
-        actors = np.where(hit, self._owners[np.maximum(out["primID"], 0)], NOTHING)
-        normals = np.where(hit[:, None], out["Ng"].astype(np.float64), 0.0)
-        length = np.linalg.norm(normals, axis=1, keepdims=True)
-        normals = normals / np.maximum(length, 1e-12)
-        normals *= -np.sign((normals * directions).sum(axis=1, keepdims=True))
-        downward = directions[:, 2] < -1e-9
-        to_ground = np.where(downward, -origins_m[:, 2] / np.where(downward, directions[:, 2], 1.0), np.inf)
-        ground = to_ground < distances
-        normals[ground] = (0.0, 0.0, 1.0)
-        return Hits(
-            distances_m=np.where(ground, to_ground, distances),
-            actors=np.where(ground, GROUND, actors),
-            normals=normals,
+
+class EmbreexCaster:
+    """Casting by `embreex`, which needs nothing of the system."""
+
+    def __init__(self, triangles_m: NDArray[Any]) -> None:
+        from embreex.mesh_construction import TriangleMesh
+        from embreex.rtcore_scene import EmbreeScene
+
+        self._scene = EmbreeScene()
+        TriangleMesh(self._scene, np.ascontiguousarray(triangles_m, dtype=np.float32))
+
+    def cast(self, origins_m: Float32, directions: Float32) -> tuple[Float32, NDArray[np.int64]]:
+        """See `TriangleCaster.cast`."""
+        out = self._scene.run(origins_m, directions, output=1)
+        triangles = out["primID"].astype(np.int64)
+        return np.where(triangles >= 0, out["tfar"], np.inf).astype(np.float32), triangles
+
+
+class Open3dCaster:
+    """Casting by open3d, which also uses every core."""
+
+    def __init__(self, triangles_m: NDArray[Any]) -> None:
+        o3d = _open3d()
+        assert o3d is not None
+        self._o3d, self._scene = o3d, o3d.t.geometry.RaycastingScene()
+        vertices = np.ascontiguousarray(triangles_m, dtype=np.float32).reshape(-1, 3)
+        order = np.arange(len(vertices), dtype=np.uint32).reshape(-1, 3)
+        self._scene.add_triangles(o3d.core.Tensor(vertices), o3d.core.Tensor(order))
+
+    def cast(self, origins_m: Float32, directions: Float32) -> tuple[Float32, NDArray[np.int64]]:
+        """See `TriangleCaster.cast`."""
+        out = self._scene.cast_rays(self._o3d.core.Tensor(np.concatenate([origins_m, directions], axis=1)))
+        triangles = out["primitive_ids"].numpy().astype(np.int64)
+        distances = out["t_hit"].numpy()
+        return distances, np.where(np.isfinite(distances), triangles, -1)
+
+
+@cache
+def _open3d() -> Any:
+    """The module, or None where it or a library that it needs is missing."""
+    # The wheel of libusb stands in for the system's, which open3d links to and a bare machine may lack.
+    with suppress(ImportError, OSError):
+        ctypes.CDLL(str(importlib.import_module("libusb_package").get_library_path()), mode=ctypes.RTLD_GLOBAL)
+    try:
+        return importlib.import_module("open3d")
+    except (ImportError, OSError):
+        return None
+
+
+def default_backend() -> Backend:
+    """The caster that this machine can load."""
+    return "embreex" if _open3d() is None else "open3d"
+
+
+def make_caster(triangles_m: NDArray[Any], backend: Backend) -> TriangleCaster:
+    """Triangles (T, 3, 3) for a backend."""
+    return Open3dCaster(triangles_m) if backend == "open3d" else EmbreexCaster(triangles_m)
+
+
+class SceneCaster:
+    """A scene whose standing part is built once and whose road users are placed anew for each time."""
+
+    def __init__(self, scene: Scene, backend: Backend) -> None:
+        self._scene = scene
+        self._backend: Backend = backend
+        self._static = make_caster(scene.static_triangles_m, backend)
+        self._static_normals = _normals(scene.static_triangles_m)
+        self._static_colors = scene.static_colors.astype(np.float32)
+        counts = [len(a.triangles_m) for a in scene.actors]
+        self._owners = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
+        empty = np.zeros((0, 3, 3))
+        self._bodies = np.concatenate([empty, *(a.triangles_m for a in scene.actors)])
+        self._colors = np.concatenate([empty[:, 0], *(a.colors for a in scene.actors)]).astype(np.float32)
+
+    def triangles_m(self, time_s: float) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        """Triangles (T, 3, 3) of all road users in the world at a time, and their owners (T,)."""
+        centers, yaws, _ = self._scene.states(time_s)
+        cos, sin = np.cos(yaws)[self._owners, None], np.sin(yaws)[self._owners, None]
+        x, y = self._bodies[..., 0], self._bodies[..., 1]
+        turned = np.stack([x * cos - y * sin, x * sin + y * cos, self._bodies[..., 2]], axis=-1)
+        return turned + centers[self._owners][:, None], self._owners
+
+    def at(self, time_s: float) -> FrozenCaster:
+        """The scene standing still at a time."""
+        triangles, owners = self.triangles_m(time_s)
+        moving = make_caster(triangles, self._backend) if len(triangles) else None
+        return FrozenCaster(
+            static=self._static,
+            moving=moving,
+            normals=np.concatenate([self._static_normals, _normals(triangles)]),
+            colors=np.concatenate([self._static_colors, self._colors]),
+            owners=np.concatenate([np.full(len(self._static_normals), STATIC, np.int32), owners]),
+            num_static=len(self._static_normals),
         )
 
 
-def _triangles(scene: Scene, time_s: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Triangles (T, 3, 3) of all actors' parts in the world, and the actor (T,) that each belongs to."""
-    corners, owners = [], []
-    for index, actor in enumerate(scene.actors):
-        cos, sin = np.cos(actor.yaw_rad), np.sin(actor.yaw_rad)
-        rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-        for offset, share in actor.parts:
-            local = (np.array(offset) + 0.5 * CORNER_SIGNS * np.array(share)) * actor.size_m
-            corners.append(local @ rotation.T + actor.center_m(time_s))
-            owners.append(np.full(len(BOX_TRIANGLES), index))
-    return np.stack(corners)[:, BOX_TRIANGLES].reshape(-1, 3, 3), np.concatenate(owners)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FrozenCaster:
+    """The scene at one time; made by `SceneCaster.at`."""
+
+    static: TriangleCaster
+    moving: TriangleCaster | None
+    normals: Float32
+    colors: Float32
+    owners: NDArray[np.int32]
+    num_static: int
+
+    def cast(self, origins_m: NDArray[Any], directions: NDArray[Any]) -> Hits:
+        """First hits of rays (R, 3), (R, 3) in world axes."""
+        origins = np.ascontiguousarray(origins_m, dtype=np.float32)
+        rays = np.ascontiguousarray(directions, dtype=np.float32)
+        distances, triangles = self.static.cast(origins, rays)
+        if self.moving is not None:
+            nearer, bodies = self.moving.cast(origins, rays)
+            closer = nearer < distances
+            distances = np.where(closer, nearer, distances)
+            triangles = np.where(closer, bodies + self.num_static, triangles)
+        missed = triangles < 0
+        normals = self.normals[triangles]
+        normals = normals * -np.sign((normals * rays).sum(axis=1, keepdims=True))
+        normals[missed] = 0
+        colors = self.colors[triangles]
+        colors[missed] = np.nan
+        owners = np.where(missed, NOTHING, self.owners[triangles]).astype(np.int32)
+        return Hits(distances_m=distances, owners=owners, normals=normals, colors=colors)
+
+
+def _normals(triangles_m: NDArray[Any]) -> Float32:
+    normals = np.cross(triangles_m[:, 1] - triangles_m[:, 0], triangles_m[:, 2] - triangles_m[:, 0])
+    return (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)).astype(np.float32)

@@ -1,7 +1,4 @@
-"""A seeded street: road users with box-built bodies that keep their lanes, and the houses and poles beside it.
-
-World frame: x along the road, y to the left, z up; the ground is z = 0.
-"""
+"""A seeded town scene: who is there, how everybody moves, and how it looks."""
 
 from __future__ import annotations
 
@@ -10,165 +7,176 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.sensors.synthetic.world_config import StreetConfig
+from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.synthetic.bodies import SHAPES, body_triangles
+from tricast.sensors.synthetic.population import Resident, populate
+from tricast.sensors.synthetic.roads import Ground
+from tricast.sensors.synthetic.scenery import scenery_triangles
+from tricast.sensors.synthetic.traffic import Motion, simulate
+from tricast.sensors.synthetic.world_config import WorldConfig
 
-LANE_WIDTH_M = 3.5
-SIZES_M: dict[str, tuple[float, float, float]] = {
-    "car": (4.5, 1.9, 1.6),
-    "truck": (7.5, 2.5, 3.1),
-    "bus": (11.0, 2.7, 3.2),
-    "pedestrian": (0.6, 0.6, 1.75),
-    "bicycle": (1.8, 0.6, 1.7),
-    "motorcycle": (2.1, 0.8, 1.6),
-    "traffic_cone": (0.4, 0.4, 0.8),
-}
-# Parts of a body: offset of centre and size, both in shares of the whole box.
-VEHICLE_PARTS = (((0.0, 0.0, -0.15), (1.0, 1.0, 0.6)), ((-0.05, 0.0, 0.3), (0.6, 0.85, 0.4)))
-TALL_PARTS = (((0.35, 0.0, -0.05), (0.3, 0.95, 0.8)), ((-0.15, 0.0, 0.0), (0.7, 1.0, 1.0)))
-PERSON_PARTS = (((0.0, 0.0, -0.1), (0.5, 0.9, 0.8)), ((0.0, 0.0, 0.4), (0.4, 0.4, 0.2)))
-CONE_PARTS = (((0.0, 0.0, -0.45), (1.0, 1.0, 0.1)), ((0.0, 0.0, 0.05), (0.5, 0.5, 0.9)))
+FUTURE_MARGIN_S = 6.6
+EGO_SIZE_M = (4.6, 1.9, 1.6)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Light:
+    """Light of a scene.
+
+    Args:
+        name: `day`, `dusk` or `night`.
+        sun: (3,) unit direction to the sun, or the moon.
+        direct: Share of light from there.
+        ambient: Share from the sky.
+        headlights: Strength of the vehicle's own lights.
+        sky: (3,) colour.
+
+    """
+
+    name: str
+    sun: NDArray[np.float64]
+    direct: float
+    ambient: float
+    headlights: float
+    sky: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Actor:
-    """One object: constant velocity along its heading; `class_name` None is scenery."""
+    """A road user with its body about the centre of its box.
+
+    Args:
+        instance_id: Identity.
+        class_name: A detection name.
+        size_m: (3,) length, width, height.
+        triangles_m: (T, 3, 3) in its own axes.
+        colors: (T, 3).
+        agent: Column of the motion, or -1 for one that stands.
+        place_m: (2,) where it stands; unused for agents.
+        yaw_rad: Its direction; unused for agents.
+        rcs_dbsm: Mean radar cross-section.
+
+    """
 
     instance_id: str
-    class_name: str | None
+    class_name: str
     size_m: NDArray[np.float64]
-    start_m: NDArray[np.float64]
+    triangles_m: NDArray[np.float64]
+    colors: NDArray[np.float64]
+    agent: int
+    place_m: NDArray[np.float64]
     yaw_rad: float
-    speed_mps: float
-    color: NDArray[np.float64]
-    parts: tuple[tuple[tuple[float, float, float], tuple[float, float, float]], ...]
     rcs_dbsm: float
-
-    @property
-    def velocity_mps(self) -> NDArray[np.float64]:
-        """Velocity over ground (3,) in world axes."""
-        return self.speed_mps * np.array([np.cos(self.yaw_rad), np.sin(self.yaw_rad), 0.0])
-
-    def center_m(self, time_s: float) -> NDArray[np.float64]:
-        """Centre of volume (3,) at a time."""
-        return self.start_m + self.velocity_mps * time_s
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scene:
-    """All actors, scenery included, and the ego's constant speed along +x in its lane."""
+    """Everything of a scene; agent 0 of the motion is the vehicle itself.
+
+    Args:
+        actors: A road users.
+        motion: Of all agents.
+        ground: Its height.
+        light: Its light.
+        static_triangles_m: (T, 3, 3) ground and scenery in world axes.
+        static_colors: (T, 3); NaN where the ground's own colour applies.
+
+    """
 
     actors: tuple[Actor, ...]
-    ego_speed_mps: float
+    motion: Motion
+    ground: Ground
+    light: Light
+    static_triangles_m: NDArray[np.float64]
+    static_colors: NDArray[np.float64]
 
-    def ego_position_m(self, time_s: float) -> NDArray[np.float64]:
-        """Ego origin (3,) in the world at a time."""
-        return np.array([self.ego_speed_mps * time_s, -LANE_WIDTH_M / 2, 0.0])
+    def states(self, time_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Centres (A, 3), yaws (A,) and velocities (A, 2) over ground of all actors at a time."""
+        points, yaws, speeds = self.motion.at(time_s)
+        agents = np.array([a.agent for a in self.actors], dtype=int)
+        stands = agents < 0
+        place = np.where(stands[:, None], np.array([a.place_m for a in self.actors]).reshape(-1, 2), points[agents])
+        yaw = np.where(stands, [a.yaw_rad for a in self.actors], yaws[agents])
+        speed = np.where(stands, 0.0, speeds[agents])
+        height = self.ground.height_m(place) + np.array([a.size_m[2] for a in self.actors]) / 2
+        velocity = speed[:, None] * np.stack([np.cos(yaw), np.sin(yaw)], axis=1)
+        return np.column_stack([place, height]), yaw, velocity
+
+    def world_from_ego(self, time_s: float) -> SE3:
+        """Pose of the vehicle on its four wheels."""
+        points, yaws, _ = self.motion.at(time_s)
+        forward = np.array([np.cos(yaws[0]), np.sin(yaws[0])])
+        left = np.array([-forward[1], forward[0]])
+        wheels = points[0] + np.array(
+            [2.8 * forward + s * 0.8 * left for s in (1, -1)] + [s * 0.8 * left for s in (1, -1)]
+        )
+        height = self.ground.height_m(wheels)
+        pitch = -float(np.arctan2(height[:2].mean() - height[2:].mean(), 2.8))
+        roll = float(np.arctan2(height[[0, 2]].mean() - height[[1, 3]].mean(), 1.6))
+        z_m = float(height[2:].mean())
+        return SE3.from_euler(roll, pitch, float(yaws[0]), (float(points[0, 0]), float(points[0, 1]), z_m))
 
 
-def make_scene(config: StreetConfig, seed: int) -> Scene:
-    """The street of a seed; the same seed gives the same street."""
+def make_scene(config: WorldConfig, seed: int, seconds: float) -> Scene:
+    """The scene of a seed; the same seed gives the same scene."""
     rng = np.random.default_rng([seed, 1])
-    actors = [*_moving(config, rng), *_parked(config, rng), *_pedestrians(config, rng), *_cones(config, rng)]
-    actors += _scenery(config, rng)
-    speed = config.ego_speed_mps * float(rng.uniform(0.7, 1.2)) if config.ego_speed_mps else 0.0
-    return Scene(actors=tuple(actors), ego_speed_mps=speed)
-
-
-def _actor(
-    identity: str, name: str, x_m: float, y_m: float, yaw_rad: float, speed_mps: float, rng: np.random.Generator
-) -> Actor:
-    size = np.array(SIZES_M[name]) * rng.uniform(0.88, 1.12, 3)
-    parts = {"truck": TALL_PARTS, "bus": TALL_PARTS, "pedestrian": PERSON_PARTS, "traffic_cone": CONE_PARTS}
-    color = np.array([0.9, 0.4, 0.1]) if name == "traffic_cone" else rng.uniform(0.1, 0.9, 3)
-    return Actor(
-        instance_id=identity,
-        class_name=name,
-        size_m=size,
-        start_m=np.array([x_m, y_m, size[2] / 2]),
-        yaw_rad=yaw_rad,
-        speed_mps=speed_mps,
-        color=color,
-        parts=parts.get(name, VEHICLE_PARTS),
-        rcs_dbsm={"pedestrian": -8.0, "bicycle": -3.0, "traffic_cone": -15.0}.get(name, 8.0),
+    junction = np.array([rng.uniform(20, 75), 0.0])
+    numbers = rng.uniform(0.06, 0.22, (3, 2)) * rng.choice([-1, 1], (3, 2))
+    phases = rng.uniform(0, 2 * np.pi, 3)
+    waves = np.column_stack([np.full(3, config.town.ground_wave_m), numbers, phases])
+    ground = Ground(junction_m=junction, waves=waves, curb_m=config.town.curb_m)
+    reach = 150.0 + config.town.clear_speed_mps * 1.3 * seconds
+    residents = populate(config.town, ground, reach, rng)
+    movers = [r for r in residents if r.agent is not None]
+    standing = np.array([[*r.place_m, min(r.size_m[:2]) / 2] for r in residents if r.agent is None and r.on_road])
+    agents = tuple(r.agent for r in movers if r.agent is not None)
+    motion = simulate(agents, standing.reshape(-1, 3), ground, seconds + FUTURE_MARGIN_S, rng)
+    static, colors = scenery_triangles(config.town, ground, residents, reach, rng)
+    actors = []
+    order = {id(r): i for i, r in enumerate(movers)}
+    for number, resident in enumerate(residents):
+        if resident.class_name is not None and resident is not movers[0]:
+            actors.append(_actor(resident, order.get(id(resident), -1), number))
+    return Scene(
+        actors=tuple(actors),
+        motion=motion,
+        ground=ground,
+        light=_light(config, rng),
+        static_triangles_m=static,
+        static_colors=colors,
     )
 
 
-def _moving(config: StreetConfig, rng: np.random.Generator) -> list[Actor]:
-    """Vehicles in the ego's lane and the opposite one, spaced so that none catches up with another."""
-    actors = []
-    names = rng.choice(["car", "car", "car", "truck", "bus", "bicycle", "motorcycle"], config.num_moving)
-    places = {-1: 22.0, 1: -40.0}
-    lane_speed = {-1: config.ego_speed_mps * 1.25 + 1.0, 1: float(rng.uniform(6, 11))}
-    for i, name in enumerate(str(n) for n in names):
-        lane = -1 if i % 3 == 0 else 1
-        yaw = 0.0 if lane < 0 else np.pi
-        x_m = places[lane] + float(rng.uniform(0, 8))
-        places[lane] = x_m + SIZES_M[name][0] + 12
-        actors.append(_actor(f"moving-{i}", name, x_m, lane * LANE_WIDTH_M / 2, yaw, lane_speed[lane], rng))
-    return actors
-
-
-def _parked(config: StreetConfig, rng: np.random.Generator) -> list[Actor]:
-    actors = []
-    places = {-1: -30.0, 1: -30.0}
-    for i in range(config.num_parked):
-        side = 1 if rng.random() < 0.5 else -1
-        name = str(rng.choice(["car", "car", "car", "truck"]))
-        x_m = places[side] + float(rng.uniform(6, 16))
-        places[side] = x_m + SIZES_M[name][0] + 1
-        yaw = (0.0 if side < 0 else np.pi) + float(rng.normal(0, 0.03))
-        actors.append(_actor(f"parked-{i}", name, x_m, side * (LANE_WIDTH_M + 1.6), yaw, 0.0, rng))
-    return actors
-
-
-def _pedestrians(config: StreetConfig, rng: np.random.Generator) -> list[Actor]:
-    actors = []
-    for i in range(config.num_pedestrians):
-        side = 1 if rng.random() < 0.5 else -1
-        yaw = 0.0 if rng.random() < 0.5 else np.pi
-        y_m = side * (LANE_WIDTH_M + 4.2 + 0.8 * (i % 3))
-        speed = float(rng.uniform(0.6, 1.8))
-        actors.append(_actor(f"pedestrian-{i}", "pedestrian", float(rng.uniform(-25, 70)), y_m, yaw, speed, rng))
-    return actors
-
-
-def _cones(config: StreetConfig, rng: np.random.Generator) -> list[Actor]:
-    x_m = float(rng.uniform(15, 50))
-    return [
-        _actor(f"cone-{i}", "traffic_cone", x_m + 2.0 * i, LANE_WIDTH_M + 0.25, 0.0, 0.0, rng)
-        for i in range(config.num_cones)
-    ]
-
-
-def _scenery(config: StreetConfig, rng: np.random.Generator) -> list[Actor]:
-    """Houses, poles and bins: never in the truth."""
-    actors = []
-    for side in (-1, 1):
-        for i, x_m in enumerate(np.arange(-60.0, config.length_m, 24.0)):
-            house = np.array([rng.uniform(12, 20), rng.uniform(8, 12), rng.uniform(4, 9)])
-            y_m = side * (LANE_WIDTH_M + 8 + house[1] / 2 + float(rng.uniform(0, 3)))
-            color = rng.uniform([0.5, 0.35, 0.3], [0.8, 0.65, 0.6])
-            actors.append(_block(f"house-{side}-{i}", house, float(x_m), y_m, color, 0.0))
-            pole = np.array([0.2, 0.2, 5.0])
-            at_m = float(x_m + rng.uniform(-6, 6))
-            actors.append(_block(f"pole-{side}-{i}", pole, at_m, side * (LANE_WIDTH_M + 3.2), np.full(3, 0.35), 2.0))
-            bin_size = np.array([0.6, 0.6, 1.1]) * rng.uniform(0.9, 1.2, 3)
-            near_m = side * (LANE_WIDTH_M + 7.0)
-            actors.append(_block(f"bin-{side}-{i}", bin_size, at_m + 3, near_m, np.array([0.2, 0.3, 0.2]), -5.0))
-    return actors
-
-
-def _block(
-    identity: str, size: NDArray[np.float64], x_m: float, y_m: float, color: NDArray[np.float64], rcs: float
-) -> Actor:
+def _actor(resident: Resident, agent: int, number: int) -> Actor:
+    assert resident.class_name is not None
+    parts = SHAPES[resident.class_name][resident.shape]
+    triangles, colors = body_triangles(parts, resident.size_m, resident.color, resident.second_color)
     return Actor(
-        instance_id=identity,
-        class_name=None,
-        size_m=size,
-        start_m=np.array([x_m, y_m, size[2] / 2]),
-        yaw_rad=0.0,
-        speed_mps=0.0,
-        color=color,
-        parts=(((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),),
-        rcs_dbsm=rcs,
+        instance_id=f"{resident.class_name}-{number}",
+        class_name=resident.class_name,
+        size_m=resident.size_m,
+        triangles_m=triangles,
+        colors=colors,
+        agent=agent,
+        place_m=resident.place_m,
+        yaw_rad=resident.yaw_rad,
+        rcs_dbsm=resident.rcs_dbsm,
+    )
+
+
+def _light(config: WorldConfig, rng: np.random.Generator) -> Light:
+    weights = np.array([config.light.day, config.light.dusk, config.light.night])
+    name = str(rng.choice(["day", "dusk", "night"], p=weights / weights.sum()))
+    height = {"day": rng.uniform(0.5, 1.3), "dusk": rng.uniform(0.08, 0.3), "night": 0.9}[name]
+    angle = rng.uniform(0, 2 * np.pi)
+    sun = np.array([np.cos(height) * np.cos(angle), np.cos(height) * np.sin(angle), np.sin(height)])
+    direct, ambient, headlights = {"day": (0.65, 0.4, 0.0), "dusk": (0.3, 0.22, 0.25), "night": (0.03, 0.05, 0.8)}[name]
+    sky = {"day": (0.58, 0.72, 0.92), "dusk": (0.62, 0.42, 0.36), "night": (0.02, 0.02, 0.05)}[name]
+    return Light(
+        name=name,
+        sun=sun,
+        direct=direct * float(rng.uniform(0.7, 1.1)),
+        ambient=ambient * float(rng.uniform(0.8, 1.2)),
+        headlights=headlights,
+        sky=np.array(sky),
     )

@@ -46,7 +46,7 @@ def test_an_oriented_box_is_fitted_to_two_sides(yaw: float) -> None:
 @pytest.mark.parametrize("slope", [0.0, 0.05, -0.05])
 def test_a_car_on_sloping_ground_is_one_box_in_its_place(slope: float) -> None:
     rng = np.random.default_rng(1)
-    car = sides(15.0, 3.0, 0.3, rng) + [0.0, 0.0, slope * 15.0]
+    car = sides(15.0, 3.0, 0.3, rng) + np.array([0.0, 0.0, slope * 15.0])
     centers, names = detect(np.concatenate([ground(rng, slope), car]))
     assert names == ("car",)
     assert centers[0, :2] == pytest.approx([15.0, 3.0], abs=0.3)

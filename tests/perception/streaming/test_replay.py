@@ -102,7 +102,7 @@ def test_the_resolved_configuration_states_backend_and_threads(run: Path) -> Non
 
 
 def test_unknown_sensor_names_are_refused_with_the_channels_of_the_log() -> None:
-    with pytest.raises(InputError, match="sonar.*CAM"):
+    with pytest.raises(InputError, match=r"sonar.*CAM"):
         select_channels(open_log(demo_log_path()).rig, ("sonar",))
 
 

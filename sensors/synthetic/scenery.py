@@ -1,0 +1,132 @@
+"""What never moves and is no road user: ground, houses, trees, poles, hedges, and the look-alikes' bodies."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tricast.sensors.synthetic.bodies import LOOKALIKES, Part, body_triangles
+from tricast.sensors.synthetic.population import Resident
+from tricast.sensors.synthetic.roads import ROAD_HALF_M, Ground
+from tricast.sensors.synthetic.world_config import TownConfig
+
+Mesh = tuple[NDArray[np.float64], NDArray[np.float64]]
+CELL_M = 2.0
+SIDE_M = 90.0
+BLOCK = (Part(kind="box", at=(0, 0, 0), size=(1, 1, 1)),)
+TREE = (
+    Part(kind="cylinder", at=(0, 0, -0.25), size=(0.09, 0.09, 0.5), paint="wood"),
+    Part(kind="ball", at=(0, 0, 0.14), size=(0.8, 0.8, 0.5), paint="body"),
+    Part(kind="ball", at=(0.15, 0.1, 0.3), size=(0.6, 0.6, 0.4), paint="body"),
+    Part(kind="ball", at=(-0.2, -0.1, 0.02), size=(0.55, 0.6, 0.3), paint="body"),
+)
+POLE = (
+    Part(kind="cylinder", at=(-0.45, 0, 0), size=(0.1, 0.6, 1.0), paint="metal"),
+    Part(kind="box", at=(0, 0, 0.48), size=(1, 0.4, 0.03), paint="metal"),
+)
+RAILING = (
+    *(Part(kind="box", at=(0, 0, z), size=(1, 0.5, 0.17), paint="metal") for z in (-0.25, 0.08, 0.41)),
+    *(Part(kind="box", at=(x, 0, 0), size=(0.02, 1, 1), paint="metal") for x in (-0.49, 0.0, 0.49)),
+)
+
+
+def scenery_triangles(
+    config: TownConfig, ground: Ground, residents: tuple[Resident, ...], reach_m: float, rng: np.random.Generator
+) -> Mesh:
+    """Triangles (T, 3, 3) in the world and colours (T, 3); the ground's are NaN and come from its own pattern."""
+    meshes = [_ground_mesh(ground, reach_m)]
+    meshes += _houses(ground, reach_m, rng)
+    meshes += _greenery(config, ground, rng)
+    meshes += _railings(config, ground, rng)
+    for resident in residents:
+        if resident.class_name is None:
+            parts = LOOKALIKES[resident.kind]
+            body = body_triangles(parts, resident.size_m, resident.color, resident.second_color)
+            meshes.append(_placed(body, resident.place_m, resident.yaw_rad, resident.size_m[2], ground))
+    return np.concatenate([m[0] for m in meshes]), np.concatenate([m[1] for m in meshes])
+
+
+def _ground_mesh(ground: Ground, reach_m: float) -> Mesh:
+    x = np.arange(-SIDE_M, reach_m - 150.0 + SIDE_M + ground.junction_m[0], CELL_M)
+    y = np.arange(-SIDE_M, SIDE_M + 1, CELL_M)
+    # Lines along the curbs keep their step sharp: nothing beside one stands in the ground.
+    curbs = np.array([s * (ROAD_HALF_M + d) for s in (-1, 1) for d in (-0.1, 0.1)])
+    x, y = np.union1d(x, ground.junction_m[0] + curbs), np.union1d(y, ground.junction_m[1] + curbs)
+    grid = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)
+    points = np.concatenate([grid, ground.height_m(grid)[..., None]], axis=-1)
+    a, b, c, d = points[:-1, :-1], points[1:, :-1], points[1:, 1:], points[:-1, 1:]
+    triangles = np.concatenate(
+        [np.stack([a, b, c], axis=2).reshape(-1, 3, 3), np.stack([a, c, d], axis=2).reshape(-1, 3, 3)]
+    )
+    return triangles, np.full((len(triangles), 3), np.nan)
+
+
+def _placed(
+    body: Mesh, place_m: NDArray[np.float64], yaw_rad: float, height_m: float, ground: Ground, sink_m: float = 0.0
+) -> Mesh:
+    cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
+    z_m = float(ground.height_m(place_m)) + height_m / 2 - sink_m
+    rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    return body[0] @ rotation.T + np.array([*place_m, z_m]), body[1]
+
+
+def _houses(ground: Ground, reach_m: float, rng: np.random.Generator) -> list[Mesh]:
+    """Rows of houses along both roads, with gaps, set back from the pavement."""
+    meshes = []
+    for axis, side in ((0, -1), (0, 1), (1, -1), (1, 1)):
+        centre = ground.junction_m[axis]
+        along = -SIDE_M
+        end = SIDE_M + ground.junction_m[0] + (reach_m - 150.0 if axis == 0 else 0.0)
+        while along < end:
+            size = np.array([rng.uniform(8, 20), rng.uniform(8, 12), rng.uniform(4, 12)])
+            middle = along + size[0] / 2
+            along += size[0] + float(rng.choice([0.4, 6.0, 14.0], p=[0.5, 0.3, 0.2]))
+            if abs(middle - centre) < size[0] / 2 + ROAD_HALF_M + 5:
+                continue
+            lateral = ground.junction_m[1 - axis] + side * (ROAD_HALF_M + 7.5 + size[1] / 2 + float(rng.uniform(0, 3)))
+            place = np.array([middle, lateral]) if axis == 0 else np.array([lateral, middle])
+            color = rng.uniform([0.4, 0.3, 0.25], [0.8, 0.7, 0.65])
+            body = body_triangles(BLOCK, size, color, color)
+            meshes.append(_placed(body, place, 0.0 if axis == 0 else np.pi / 2, size[2], ground, sink_m=0.5))
+    return meshes
+
+
+def _greenery(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Mesh]:
+    meshes = []
+    for i in range(config.num_trees):
+        side, along = int(rng.choice([-1, 1])), float(rng.uniform(-60, 85))
+        place = np.array([along, side * (ROAD_HALF_M + float(rng.uniform(3.0, 6.5)))])
+        if i % 3 == 0:
+            place = place[::-1] + ground.junction_m
+        if ground.off_road_m(place) < 2.5:
+            continue
+        kind = i % 5
+        if kind == 0:
+            size, parts = np.array([0.15 * 10, 0.25, rng.uniform(4.5, 7.0)]), POLE
+        elif kind == 1:
+            size, parts = np.array([rng.uniform(2, 9), rng.uniform(0.6, 1.2), rng.uniform(0.7, 1.8)]), BLOCK
+        else:
+            spread = rng.uniform(2.0, 4.5)
+            size, parts = np.array([spread, spread, rng.uniform(3.5, 8.0)]), TREE
+        color = np.array([0.16, 0.33, 0.12]) * rng.uniform(0.7, 1.5, 3)
+        yaw = float(rng.uniform(0, 2 * np.pi)) if kind > 1 else 0.0
+        meshes.append(_placed(body_triangles(parts, size, color, color), place, yaw, size[2], ground))
+    return meshes
+
+
+def _railings(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Mesh]:
+    """Railings and hedges between carriageway and pavement, through and over which people are half seen."""
+    meshes = []
+    for _ in range(config.num_railings):
+        side, along = int(rng.choice([-1, 1])), float(rng.uniform(-45, 65))
+        length, height = float(rng.uniform(5, 14)), float(rng.uniform(0.7, 1.4))
+        place = np.array([along, side * (ROAD_HALF_M + float(rng.uniform(0.25, 0.5)))])
+        if abs(along - ground.junction_m[0]) < ROAD_HALF_M + 4 + length / 2:
+            continue
+        size, hedge = np.array([length, 0.12, height]), rng.random() < 0.3
+        color = np.array([0.16, 0.33, 0.12]) if hedge else np.full(3, 0.5)
+        if hedge:
+            size = size * [1, 4, 0.7]
+        body = body_triangles(BLOCK if hedge else RAILING, size, color, color)
+        meshes.append(_placed(body, place, 0.0, size[2], ground))
+    return meshes

@@ -1,0 +1,142 @@
+"""Synthetic drives: the same bytes for the same seed, and truth that agrees with what the sensors measured."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tricast.configs.errors import ConfigError
+from tricast.sensors.annotations import DETECTION_CLASSES, Annotations
+from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
+from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.log.stream import Message
+from tricast.sensors.log.writer import LogWriter
+from tricast.sensors.motion_compensation import EgoMotion, lidar_in_ego
+from tricast.sensors.synthetic.casting import SceneCaster
+from tricast.sensors.synthetic.drive import SyntheticDrive
+from tricast.sensors.synthetic.population import SIZE_RANGES_M, random_size_m
+from tricast.sensors.synthetic.radar import CLUTTER, scan
+from tricast.sensors.synthetic.rig import make_rigs
+from tricast.sensors.synthetic.scene import make_scene
+from tricast.sensors.synthetic.truth import occlusion
+from tricast.sensors.synthetic.world_config import SeedRanges, WorldConfig, load_world
+
+SEED = 100_010
+
+
+@pytest.fixture(scope="module")
+def messages() -> list[Message]:
+    return list(SyntheticDrive(load_world(), [SEED], 1.0).messages())
+
+
+def of(messages: Sequence[Message], kind: type[Any]) -> list[Any]:
+    return [m for m in messages if isinstance(m, kind)]
+
+
+def test_the_packaged_world_states_every_setting() -> None:
+    assert load_world() == WorldConfig()
+
+
+def test_seeds_of_training_validation_and_test_never_overlap() -> None:
+    with pytest.raises(ValueError, match="overlap"):
+        SeedRanges(train=(0, 100), validation=(99, 200), test=(200, 300))
+
+
+def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
+    digests = set()
+    for name in ("a.mcap", "b.mcap"):
+        drive = SyntheticDrive(load_world(), [SEED], 0.3)
+        with LogWriter(tmp_path / name, drive.rig) as writer:
+            for message in drive.messages():
+                writer.write(message)
+        digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
+def test_every_sensor_delivers_and_nothing_is_stamped_after_its_arrival(messages: list[Message]) -> None:
+    channels = {m.channel for m in messages if isinstance(m, CameraFrame | LidarSweep | RadarScan)}
+    assert channels == set(SyntheticDrive(load_world(), [SEED], 1.0).rig.channels())
+    assert [m.received_ns for m in messages] == sorted(m.received_ns for m in messages)
+    assert all(m.received_ns >= m.timestamp_ns for m in messages)
+
+
+def test_boxes_hold_about_as_many_points_as_the_truth_counts(messages: list[Message]) -> None:
+    true_rig, _ = make_rigs(load_world(), SEED)
+    truth = of(messages, Annotations)[-1]
+    sweep = next(m for m in of(messages, LidarSweep) if m.timestamp_ns == truth.timestamp_ns)
+    cloud = lidar_in_ego([sweep], true_rig[sweep.channel], EgoMotion(of(messages, EgoPose)), truth.timestamp_ns)
+    # Returns lie on the boxes' faces, so range noise puts half of them outside.
+    inside = replace(truth.boxes, sizes_m=truth.boxes.sizes_m + 0.2).contains(cloud.points_m).sum(axis=1)
+    many = (truth.num_lidar_points > 20) & (np.linalg.norm(truth.boxes.velocities_mps, axis=1) < 0.1)
+    assert many.sum() >= 5
+    ratio = inside[many] / truth.num_lidar_points[many]
+    assert 0.8 < np.median(ratio) < 1.25
+
+
+def test_futures_continue_the_boxes(messages: list[Message]) -> None:
+    early, late = of(messages, Annotations)[:2]
+    poses = {p.timestamp_ns: p.odom_from_ego for p in of(messages, EgoPose)}
+    early_from_late = poses[early.timestamp_ns].inverse @ poses[late.timestamp_ns]
+    places = dict(zip(late.instance_ids, early_from_late.apply(late.boxes.centers_m), strict=True))
+    both = [i for i, name in enumerate(early.instance_ids) if name in places]
+    assert len(both) > 10
+    for i in both:  # the truth is half a second apart: the first step
+        np.testing.assert_allclose(early.futures_m[i, 0], places[early.instance_ids[i]][:2], atol=0.02)
+
+
+def test_the_stated_calibration_is_a_little_off() -> None:
+    true, stated = make_rigs(load_world(), SEED)
+    for channel in true.channels():
+        error = true[channel].ego_from_sensor.inverse @ stated[channel].ego_from_sensor
+        assert 0 < np.linalg.norm(error.translation) < 0.06
+        assert 0 < np.abs(error.rotation - np.eye(3)).max() < 0.012
+
+
+def test_a_fifth_of_the_radar_returns_belongs_to_nothing() -> None:
+    world = load_world()
+    scene = make_scene(world, SEED, 0.5)
+    caster, rng = SceneCaster(scene, "embreex").at(0.0), np.random.default_rng(0)
+    pose = scene.world_from_ego(0.0) @ SE3(translation_m=(3.7, 0.0, 0.6))
+    owners = np.concatenate([scan(scene, caster, pose, np.zeros(3), world.radar, 0.0, rng).owners for _ in range(40)])
+    assert 0.2 <= (owners == CLUTTER).mean() < 0.45
+    assert (owners >= 0).mean() > 0.1
+
+
+def test_nearly_everything_is_occluded_from_under_the_ground_and_seen_from_above() -> None:
+    scene = make_scene(load_world(), SEED, 0.5)
+    caster = SceneCaster(scene, "embreex")
+    centers, _, _ = scene.states(0.0)
+    near = np.flatnonzero(np.linalg.norm(centers[:, :2], axis=1) < 50)
+    below = occlusion(caster, np.array([0.0, 0.0, -30.0]), 0.0, near)
+    assert np.median(below) > 0.9  # bodies stand upright on sloping ground: an edge may reach through it
+    above = [occlusion(caster, centers[i] + [0, 0, 3.0], 0.0, np.array([i]))[0] for i in near]
+    assert np.median(above) < 0.1
+
+
+def nearest_class_accuracy(per_class: int) -> float:
+    """Balanced accuracy of a 15-nearest-neighbour classifier that knows the true size alone."""
+    from scipy.spatial import cKDTree
+
+    rng = np.random.default_rng(5)
+    train, test = (
+        np.log([[random_size_m(name, rng) for _ in range(per_class)] for name in SIZE_RANGES_M]) for _ in range(2)
+    )
+    labels = np.repeat(np.arange(len(SIZE_RANGES_M)), per_class)
+    _, nearest = cKDTree(train.reshape(-1, 3)).query(test.reshape(-1, 3), k=15)
+    votes = np.apply_along_axis(np.bincount, 1, labels[nearest], minlength=len(SIZE_RANGES_M))
+    return float((votes.argmax(axis=1) == labels).mean())
+
+
+def test_size_alone_tells_at_most_half_of_the_classes() -> None:
+    assert set(SIZE_RANGES_M) == set(DETECTION_CLASSES)
+    assert nearest_class_accuracy(2000) <= 0.5
+
+
+def test_an_unknown_setting_of_a_world_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("town: {num_treez: 3}\n")
+    with pytest.raises(ConfigError, match="num_treez"):
+        load_world(str(tmp_path / "mine.yaml"))
