@@ -12,6 +12,7 @@ from typing import Any
 
 from tricast.configs.errors import InputError
 from tricast.configs.strict import load_config
+from tricast.sensors.log.stream import DrivingLog
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--duration", type=float, metavar="D", help="seconds to replay")
     parser.add_argument("--sensors", help="modalities or channels, separated by commas: camera,lidar,radar")
     parser.add_argument("--calibration", type=Path, metavar="RIG", help="YAML rig used in place of the log's own")
+    parser.add_argument("--faults", metavar="F", help="packaged faults or path to a YAML file, laid over the log")
     parser.add_argument("--strict", action="store_true", help="exit with 2 when the log is damaged")
     parser.add_argument("--no-pictures", action="store_true", help="write results only")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
@@ -34,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     """Replay; returns the exit code."""
     from tricast.perception.config import PipelineConfig
     from tricast.perception.streaming.replay import ReplayOptions, check_writable, replay
+    from tricast.sensors.faults.fault_config import load_faults
+    from tricast.sensors.faults.faulty_log import FaultyLog
     from tricast.sensors.log.open_log import open_log
     from tricast.sensors.log.rig_file import load_rig
 
@@ -43,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
     options = ReplayOptions(rate=parse_rate(args.rate), start_s=args.start, duration_s=args.duration, sensors=sensors)
     rig = load_rig(args.calibration) if args.calibration is not None else None
-    log = open_log(args.log, rig=rig)
+    log: DrivingLog = open_log(args.log, rig=rig)
+    if args.faults is not None:
+        log = FaultyLog(log, load_faults(args.faults))
     check_writable(args.out)
     with ExitStack() as stack:
         observers = _observers(stack, args, log)
@@ -91,7 +97,7 @@ def describe(summary: dict[str, Any], out: Path) -> str:
     return "\n".join(lines)
 
 
-def _observers(stack: ExitStack, args: argparse.Namespace, log: Any) -> list[Any]:
+def _observers(stack: ExitStack, args: argparse.Namespace, log: DrivingLog) -> list[Any]:
     observers: list[Any] = []
     if not args.no_pictures:
         from tricast.perception.viewing.recorder import PictureRecorder

@@ -1,0 +1,1 @@
+"""Faults of sensors as a layer over any log."""
