@@ -38,12 +38,12 @@ class ClusterConfig(StrictConfig):
 
     range_m: float = Field(default=55, gt=0, le=300)
     ground_cell_m: float = Field(default=2.0, gt=0)
-    ground_clearance_m: float = Field(default=0.3, gt=0)
+    ground_clearance_m: float = Field(default=0.2, gt=0)
     max_height_m: float = Field(default=7.0, gt=0)
     """Points higher above the ground than this are left out: bridges and tree tops that reach over the road."""
     max_top_m: float = Field(default=4.3, gt=0)
     """Clusters that reach higher are trees, poles and houses."""
-    cell_m: float = Field(default=0.35, gt=0)
+    cell_m: float = Field(default=0.25, gt=0)
     max_rail_height_m: float = Field(default=1.3, gt=0)
     """Clusters below this height and longer than `max_rail_length_m` are rails, kerbs and hedges."""
     max_rail_length_m: float = Field(default=4.0, gt=0)
@@ -51,7 +51,7 @@ class ClusterConfig(StrictConfig):
     """Wider clusters are vegetation, or several things at once."""
     min_fit: float = Field(default=0.3, ge=0, le=1)
     """How typical of its class a size must be, from 0 to 1."""
-    min_points: int = Field(default=4, ge=1)
+    min_points: int = Field(default=3, ge=1)
     max_extent_m: float = Field(default=14, gt=0)
     """Longer clusters are walls and hedges."""
     radar_margin_m: float = Field(default=0.8, ge=0)
