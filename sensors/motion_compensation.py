@@ -217,11 +217,12 @@ def _deskewed(
 def _over_ground(
     scan: RadarScan, sight: NDArray[np.float64], calibration: SensorCalibration, motion: EgoMotion
 ) -> NDArray[np.float32]:
-    """Radial velocity with the sensor's own velocity taken out; the recording's own figure where that is unknown."""
+    """Radial velocity over ground: the recording's own figure where it states one, else own motion taken out."""
+    stated = scan.compensated_velocities_mps
+    if not motion.known:
+        return stated
     lever = calibration.ego_from_sensor.translation
     omega = motion.angular_velocity_radps(scan.timestamp_ns)
     own = motion.velocity_mps(scan.timestamp_ns) + np.cross(omega, lever)
     radial = (scan.radial_velocities_mps + sight @ own).astype(np.float32)
-    stated = scan.compensated_velocities_mps
-    use_stated = np.isfinite(stated) if not motion.known else np.isfinite(stated) & ~np.isfinite(radial)
-    return np.where(use_stated, stated, radial if motion.known else np.float32(np.nan))
+    return np.where(np.isfinite(stated), stated, radial)

@@ -1,7 +1,8 @@
 """The collector: from a stream of arriving messages to ticks, deterministic and never from the future.
 
 Ticks are multiples of a period from the log's first message, plus every annotation stamp. A tick opens by time
-alone and closes when every channel that is alive has delivered data fresh enough, or when the deadline passes.
+alone and closes when every channel that is alive has delivered data fresh enough, or when the deadline passes; a
+replay always waits for the deadline, so that nothing depends on which channels were chosen.
 Stamps decide what a tick holds, arrival times decide when it closes; no clock is read.
 """
 
@@ -79,19 +80,28 @@ class Synchronizer:
         config: Timing.
         origin_ns: Tick 0: arrival of the log's first message.
         channels: Channels to use; None uses all of the rig. Others only move time.
+        close_early: Close a tick as soon as every live channel has delivered, which a live vehicle wants; truth
+            that arrives later than a tick closed has lost its own.
 
     """
 
     def __init__(
-        self, rig: Rig, config: SynchronizerConfig, *, origin_ns: int, channels: frozenset[str] | None = None
+        self,
+        rig: Rig,
+        config: SynchronizerConfig,
+        *,
+        origin_ns: int,
+        channels: frozenset[str] | None = None,
+        close_early: bool = False,
     ) -> None:
+        self._close_early = close_early
         self._rig = rig
         self._config = config
         self._origin_ns = origin_ns
         self._channels = tuple(c for c in rig.channels() if channels is None or c in channels)
         self._period_ns = config.tick_period_ms * MS_NS
         self.counts = SyncCounts()
-        self._ever_delivered: set[str] = set()
+        self._last_stamp_ns: dict[str, int] = {}
         self._discontinuity = False
         self.reset()
         self._discontinuity = False
@@ -119,7 +129,7 @@ class Synchronizer:
         stamp_ns = message.timestamp_ns
         self._newest_stamp_ns = stamp_ns if self._newest_stamp_ns is None else max(self._newest_stamp_ns, stamp_ns)
         self._take(message)
-        return frames + self._close_complete()
+        return frames + (self._close_complete() if self._close_early else [])
 
     def flush(self) -> list[SyncedFrame]:
         """Close the ticks up to the last arrival: the end of a log."""
@@ -143,7 +153,9 @@ class Synchronizer:
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Annotations):
-            if (message.timestamp_ns - self._origin_ns) % self._period_ns and self._is_open(message.timestamp_ns):
+            if self._closed_ns is not None and message.timestamp_ns < self._closed_ns:
+                self.counts.add("late", "annotations")
+            elif (message.timestamp_ns - self._origin_ns) % self._period_ns and self._is_open(message.timestamp_ns):
                 insort(self._extra_ticks_ns, message.timestamp_ns)
             return
         if isinstance(message, EgoPose):
@@ -163,7 +175,7 @@ class Synchronizer:
             self.counts.add("out_of_order", channel)
         if self._closed_ns is not None and message.timestamp_ns <= self._closed_ns - self._phase_ns(channel):
             self.counts.add("late", channel)
-        self._ever_delivered.add(channel)
+        self._last_stamp_ns[channel] = max(message.timestamp_ns, self._last_stamp_ns.get(channel, message.timestamp_ns))
         buffer.insert(bisect_right(stamps, message.timestamp_ns), message)
         if len(buffer) > MAX_BUFFERED:
             self.counts.add("overflow", channel)
@@ -204,7 +216,7 @@ class Synchronizer:
     def _complete(self) -> bool:
         """Whether waiting cannot help: every channel already holds data stamped past the time it is due."""
         tick_ns = self._pending_ns()
-        alive = [c for c in self._channels if c in self._ever_delivered]
+        alive = [c for c in self._channels if c in self._last_stamp_ns]
         return bool(alive) and all(
             self._buffers[c] and self._buffers[c][-1].timestamp_ns >= tick_ns - self._phase_ns(c) for c in alive
         )
@@ -237,7 +249,7 @@ class Synchronizer:
             health[channel] = self._health(channel, messages, tick_ns)
             if messages:
                 used[channel] = messages
-            elif channel in self._ever_delivered:
+            elif channel in self._last_stamp_ns:
                 self.counts.add("missing", channel)
             for message in messages:
                 stamp_ns = message.timestamp_ns
@@ -285,7 +297,8 @@ class Synchronizer:
         if messages:
             fresh = messages[0].timestamp_ns not in self._used[channel]
             return ChannelHealth(state="ok" if fresh else "degraded", age_ns=tick_ns - messages[0].timestamp_ns)
-        past = [m for m in self._buffers[channel] if m.timestamp_ns <= tick_ns]
-        if past:
-            return ChannelHealth(state="lost", age_ns=tick_ns - past[-1].timestamp_ns)
-        return ChannelHealth(state="lost" if channel in self._ever_delivered else "waiting", age_ns=None)
+        last_ns = self._last_stamp_ns.get(channel)
+        if last_ns is None:
+            return ChannelHealth(state="waiting", age_ns=None)
+        # A channel whose clock runs ahead has no age; its data waits for its time to come.
+        return ChannelHealth(state="lost", age_ns=tick_ns - last_ns if last_ns <= tick_ns else None)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.frames import LidarSweep
+from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.log.stream import Message
 from tricast.sensors.synced_frame import SyncedFrame
-from tricast.sensors.synchronization import Synchronizer, SynchronizerConfig
+from tricast.sensors.synchronization import MAX_BUFFERED, ChannelTiming, Synchronizer, SynchronizerConfig
 
 MS = 1_000_000
 RIG = Rig.of(SensorCalibration(channel=c, modality="lidar", ego_from_sensor=SE3()) for c in ("A", "B"))
@@ -19,9 +24,13 @@ def sweep(channel: str, stamp_ms: int, received_ms: int) -> LidarSweep:
 
 
 def replayed(
-    messages: list[LidarSweep], channels: frozenset[str] | None = None
+    messages: Sequence[Message],
+    channels: frozenset[str] | None = None,
+    *,
+    timing: dict[str, ChannelTiming] | None = None,
 ) -> tuple[list[SyncedFrame], Synchronizer]:
-    synchronizer = Synchronizer(RIG, SynchronizerConfig(), origin_ns=0, channels=channels)
+    config = SynchronizerConfig(channels=timing or {})
+    synchronizer = Synchronizer(RIG, config, origin_ns=0, channels=channels)
     frames = [frame for message in messages for frame in synchronizer.push(message)]
     return frames + synchronizer.flush(), synchronizer
 
@@ -63,3 +72,99 @@ def test_a_channel_that_stops_is_lost() -> None:
 def test_a_stamp_from_the_future_beside_others_of_one_arrival_is_no_discontinuity() -> None:
     frames, _ = replayed([sweep("A", 0, 0), sweep("A", 3000, 100), sweep("B", 100, 100), sweep("B", 200, 200)])
     assert not any(f.discontinuity for f in frames)
+
+
+def truth(stamp_ms: int, received_ms: int) -> Annotations:
+    return Annotations.from_boxes(stamp_ms * MS, Boxes.empty(), (), (), received_ns=received_ms * MS)
+
+
+def stamps_ms(frames: list[SyncedFrame]) -> list[int]:
+    return [f.timestamp_ns // MS for f in frames]
+
+
+def steady(until_ms: int, step_ms: int = 100) -> list[Message]:
+    return [sweep(c, t, t) for t in range(0, until_ms, step_ms) for c in "AB"]
+
+
+def arrived(*messages: Message) -> list[Message]:
+    return sorted(messages, key=lambda m: m.received_ns)
+
+
+def test_truth_that_arrives_within_the_deadline_has_its_tick_whatever_channels_are_asked_for() -> None:
+    stream = arrived(*steady(600), truth(130, 185), truth(250, 255), truth(300, 301))
+    for asked in (None, frozenset({"A"}), frozenset[str]()):
+        frames, synchronizer = replayed(stream, asked)
+        assert stamps_ms(frames) == [0, 100, 130, 200, 250, 300, 400, 500]
+        assert synchronizer.counts.late == {}
+
+
+def test_truth_that_arrives_after_later_ticks_closed_is_counted() -> None:
+    frames, synchronizer = replayed(arrived(*steady(600), truth(130, 450)))
+    assert stamps_ms(frames) == [0, 100, 200, 300, 400, 500]
+    assert synchronizer.counts.late == {"annotations": 1}
+
+
+def test_a_tick_closes_at_its_deadline_or_as_soon_as_all_delivered() -> None:
+    messages = [sweep("A", 0, 0), sweep("B", 0, 5), sweep("A", 100, 100), sweep("B", 100, 120), sweep("A", 110, 170)]
+    for early, closing in ((True, [0, 120]), (False, [100, 170])):
+        synchronizer = Synchronizer(RIG, SynchronizerConfig(), origin_ns=0, close_early=early)
+        closed = [m.received_ns // MS for m in messages for _ in synchronizer.push(m)]
+        assert closed == closing
+
+
+def test_data_that_arrives_after_the_deadline_is_late_and_enters_the_next_tick() -> None:
+    frames, synchronizer = replayed(arrived(*(sweep("A", t, t) for t in range(0, 500, 100)), sweep("B", 95, 170)))
+    assert synchronizer.counts.late == {"B": 1}
+    by_stamp = {f.timestamp_ns // MS: f for f in frames}
+    assert "B" not in by_stamp[100].lidars
+    assert by_stamp[200].lidars["B"][0].timestamp_ns == 95 * MS
+    assert by_stamp[200].health["B"].age_ns == 105 * MS
+
+
+def test_data_out_of_order_is_counted_and_sorted_in() -> None:
+    frames, synchronizer = replayed([sweep("A", 0, 0), sweep("A", 90, 92), sweep("A", 80, 95), sweep("A", 200, 200)])
+    assert synchronizer.counts.out_of_order == {"A": 1}
+    assert {f.timestamp_ns // MS: f for f in frames}[100].lidars["A"][0].timestamp_ns == 90 * MS
+
+
+def test_old_data_does_not_pass_the_age_test_of_its_channel() -> None:
+    stream = arrived(*(sweep("B", t, t) for t in range(0, 500, 100)), sweep("A", 0, 0))
+    ages = {"A": ChannelTiming(tolerance_ms=250)}
+    for timing, used in ((None, [0, 100]), (ages, [0, 100, 200])):
+        frames, _ = replayed(stream, timing=timing)
+        assert [f.timestamp_ns // MS for f in frames if "A" in f.lidars] == used
+
+
+def test_a_channel_with_a_phase_is_not_waited_for() -> None:
+    stream = [sweep("A", 40, 40), sweep("B", 40, 41), sweep("A", 100, 100), sweep("B", 140, 140)]
+    for timing, closed in (({}, 140), ({"B": ChannelTiming(phase_ms=60)}, 100)):
+        synchronizer = Synchronizer(RIG, SynchronizerConfig(channels=timing), origin_ns=0, close_early=True)
+        closing = [m.received_ns // MS for m in stream for f in synchronizer.push(m) if f.timestamp_ns == 100 * MS]
+        assert closing == [closed]
+
+
+def test_silence_between_scenes_is_a_discontinuity_without_ticks() -> None:
+    later = [sweep(c, t, t) for t in range(8000, 8300, 100) for c in "AB"]
+    frames, _ = replayed([*steady(300), *later])
+    assert stamps_ms(frames) == [0, 100, 200, 8000, 8100, 8200]
+    assert [f.discontinuity for f in frames] == [False, False, False, True, False, False]
+
+
+def test_a_lost_channel_says_how_old_its_last_data_is() -> None:
+    frames, _ = replayed(arrived(*(sweep("B", t, t) for t in range(0, 800, 100)), sweep("A", 0, 0)))
+    assert frames[-1].health["A"].state == "lost"
+    assert frames[-1].health["A"].age_ns == 700 * MS
+
+
+def test_a_sensor_whose_clock_was_set_back_is_lost_and_its_messages_are_late() -> None:
+    back = [sweep("A", t - 5000, t) for t in range(500, 1000, 100)]
+    frames, synchronizer = replayed(arrived(*steady(500), *(sweep("B", t, t) for t in range(500, 1000, 100)), *back))
+    assert frames[-1].health["A"].state == "lost"
+    assert "A" not in frames[-1].lidars
+    assert synchronizer.counts.late == {"A": 5}
+
+
+def test_a_channel_that_runs_ahead_fills_no_more_than_its_buffer() -> None:
+    ahead = [sweep("A", 10_000 + t, t) for t in range(0, 1000, 5)]
+    _, synchronizer = replayed(arrived(*(sweep("B", t, t) for t in range(0, 1000, 100)), *ahead))
+    assert synchronizer.counts.overflow == {"A": 200 - MAX_BUFFERED}
