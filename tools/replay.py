@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults", metavar="F", help="packaged faults or path to a YAML file, laid over the log")
     parser.add_argument("--strict", action="store_true", help="exit with 2 when the log is damaged")
     parser.add_argument("--no-pictures", action="store_true", help="write results only")
+    parser.add_argument("--rerun", action="store_true", help="also write replay.rrd for the Rerun viewer")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -103,6 +104,10 @@ def _observers(stack: ExitStack, args: argparse.Namespace, log: DrivingLog) -> l
         from tricast.perception.viewing.recorder import PictureRecorder
 
         observers.append(stack.enter_context(PictureRecorder(args.out)))
+    if args.rerun:
+        from tricast.perception.viewing.rerun_recording import RerunRecorder
+
+        observers.append(stack.enter_context(RerunRecorder(args.out / "replay.rrd")))
     if sys.stderr.isatty():
         from tricast.tools.progress import ProgressLine
 
