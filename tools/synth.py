@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from tricast.configs.errors import InputError
@@ -16,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the first scene; the others follow it")
     parser.add_argument("--world", default="standard", help="packaged world or path to a YAML file")
     parser.add_argument("--out", type=Path, required=True, help="log to write (.mcap)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; the log is the same")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -25,12 +27,13 @@ def run(args: argparse.Namespace) -> int:
     from tricast.sensors.synthetic.drive import SyntheticDrive
     from tricast.sensors.synthetic.world_config import load_world
 
-    for name, value in (("--scenes", args.scenes), ("--seconds", args.seconds)):
+    for name, value in (("--scenes", args.scenes), ("--seconds", args.seconds), ("--workers", args.workers)):
         if not value > 0:
-            raise InputError(where=name, got=str(value), expected="more than 0", remedy="ask for at least one second")
+            raise InputError(where=name, got=str(value), expected="more than 0", remedy="give a positive number")
     if args.seed < 0:
         raise InputError(where="--seed", got=str(args.seed), expected="0 or more", remedy="choose another seed")
-    drive = SyntheticDrive(load_world(args.world), range(args.seed, args.seed + args.scenes), args.seconds)
+    seeds = range(args.seed, args.seed + args.scenes)
+    drive = SyntheticDrive(load_world(args.world), seeds, args.seconds, workers=args.workers)
     count = 0
     with LogWriter(args.out, drive.rig) as writer:
         for message in drive.messages():

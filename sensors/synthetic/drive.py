@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +31,7 @@ EPOCH_NS = 1_700_000_000_000_000_000
 SCENE_GAP_NS = 5_000_000_000
 MS_NS = 1_000_000
 POSE_PERIOD_MS = 20
+PIECE_MS = 1000
 TRUTH_PERIOD_MS = 500
 LATENCY_MS = {"camera": 30, "lidar": 15, "radar": 10}
 DERIVATIVE_S = 0.05
@@ -38,52 +45,132 @@ class SyntheticDrive:
         seeds: One per scene; the first one also chooses the rig.
         seconds: Length of each scene.
         backend: Caster; the one that this machine can load unless given.
+        workers: Processes that record pieces of the scenes; the messages are the same for any number.
 
     """
 
     def __init__(
-        self, config: WorldConfig, seeds: Sequence[int], seconds: float, backend: Backend | None = None
+        self,
+        config: WorldConfig,
+        seeds: Sequence[int],
+        seconds: float,
+        *,
+        backend: Backend | None = None,
+        workers: int = 1,
     ) -> None:
         self._config, self._seeds, self._length_ms = config, tuple(seeds), round(seconds * 1000)
         self._backend: Backend = backend or default_backend()
-        self._true_rig, self.rig = make_rigs(config, self._seeds[0])
+        self._workers = workers
+        self.rig = make_rigs(config, self._seeds[0])[1]
 
     def messages(self) -> Iterator[Message]:
         """All messages in the order of their arrival."""
+        pending: list[Message] = []
+        for piece, made in self._recorded():
+            pending = sorted([*pending, *made], key=stream_order)
+            # What is made later arrives later than the end of this piece.
+            ready = bisect_right(pending, piece.end_ns, key=lambda m: m.received_ns)
+            yield from pending[:ready]
+            pending = pending[ready:]
+        yield from pending
+
+    def _recorded(self) -> Iterator[tuple[Piece, list[Message]]]:
+        pieces = list(self._pieces())
+        if self._workers == 1:
+            yield from ((piece, record(piece)) for piece in pieces)
+            return
+        with ProcessPoolExecutor(self._workers, mp_context=get_context("spawn")) as pool:
+            # No more than a few pieces ahead of the one that is asked for: memory stays bounded.
+            waiting: deque[tuple[Piece, Future[list[Message]]]] = deque()
+            for piece in pieces:
+                waiting.append((piece, pool.submit(record, piece)))
+                if len(waiting) > 2 * self._workers:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            yield from ((piece, future.result()) for piece, future in waiting)
+
+    def _pieces(self) -> Iterator[Piece]:
         for index, seed in enumerate(self._seeds):
-            begin_ns = EPOCH_NS + index * (self._length_ms * MS_NS + SCENE_GAP_NS)
-            scene = make_scene(self._config, seed, self._length_ms / 1000)
-            recorder = SceneRecorder(self._config, scene, seed, self._backend, self._true_rig, begin_ns, str(index))
-            yield from recorder.messages(self._length_ms)
+            for first_ms in range(0, self._length_ms + 1, PIECE_MS):
+                yield Piece(
+                    config=self._config,
+                    seed=seed,
+                    rig_seed=self._seeds[0],
+                    index=index,
+                    length_ms=self._length_ms,
+                    first_ms=first_ms,
+                    last_ms=min(first_ms + PIECE_MS - 1, self._length_ms),
+                    backend=self._backend,
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A part of a scene that one process records: from `first_ms` up to and including `last_ms`."""
+
+    config: WorldConfig
+    seed: int
+    rig_seed: int
+    index: int
+    length_ms: int
+    first_ms: int
+    last_ms: int
+    backend: Backend
+
+    @property
+    def begin_ns(self) -> int:
+        """Time at which the scene begins."""
+        return EPOCH_NS + self.index * (self.length_ms * MS_NS + SCENE_GAP_NS)
+
+    @property
+    def end_ns(self) -> int:
+        """Time of the piece's last millisecond."""
+        return self.begin_ns + self.last_ms * MS_NS
+
+
+def record(piece: Piece) -> list[Message]:
+    """The messages made during a piece, in the order in which they were made."""
+    recorder = _recorder(piece.config.model_dump_json(), piece.seed, piece.length_ms, piece.backend, piece.rig_seed)
+    return recorder.record(piece)
+
+
+@lru_cache(maxsize=1)
+def _recorder(config_json: str, seed: int, length_ms: int, backend: Backend, rig_seed: int) -> SceneRecorder:
+    """Building a scene takes as long as recording a second of it, so a process keeps the last one."""
+    config = WorldConfig.model_validate_json(config_json)
+    return SceneRecorder(
+        config, make_scene(config, seed, length_ms / 1000), seed, backend, make_rigs(config, rig_seed)[0]
+    )
 
 
 class SceneRecorder:
     """The sensors of one scene."""
 
-    def __init__(
-        self, config: WorldConfig, scene: Scene, seed: int, backend: Backend, rig: Rig, begin_ns: int, prefix: str
-    ) -> None:
+    def __init__(self, config: WorldConfig, scene: Scene, seed: int, backend: Backend, rig: Rig) -> None:
         self._config, self._scene, self._seed, self._rig = config, scene, seed, rig
-        self._begin_ns, self._prefix = begin_ns, prefix
         self._caster = SceneCaster(scene, backend)
-        self._seen = Visibility(num_actors=len(scene.actors))
         self._rays = {c: _rays(rig[c].lens) for c in rig.channels("camera")}
         self._measure: dict[str, Callable[[str, float, int, np.random.Generator], Message]] = {
             "camera": self._camera,
             "lidar": self._lidar,
             "radar": self._radar,
         }
+        self._begin_ns, self._prefix = 0, ""
+        self._seen = Visibility(num_actors=len(scene.actors))
 
-    def messages(self, length_ms: int) -> Iterator[Message]:
-        """The scene's messages in the order of their arrival."""
-        pending: list[Message] = []
-        for now_ms in range(length_ms + 1):
-            pending += self._made_at(now_ms)
-            if pending:
-                pending.sort(key=stream_order)
-                while pending and pending[0].received_ns <= self._begin_ns + now_ms * MS_NS:
-                    yield pending.pop(0)
-        yield from pending
+    def record(self, piece: Piece) -> list[Message]:
+        """See `record`."""
+        self._begin_ns, self._prefix = piece.begin_ns, str(piece.index)
+        self._seen = Visibility(num_actors=len(self._scene.actors))
+        made: list[Message] = []
+        # The truth counts what every channel saw last, which may lie in the piece before.
+        config = self._config
+        lead_ms = max(config.camera.period_ms, config.lidar.period_ms, config.radar.period_ms)
+        first_truth_ms = -(-piece.first_ms // TRUTH_PERIOD_MS) * TRUTH_PERIOD_MS
+        for now_ms in range(max(0, min(piece.first_ms, first_truth_ms - lead_ms)), piece.last_ms + 1):
+            now = self._made_at(now_ms)
+            made += now if now_ms >= piece.first_ms else []
+        return made
 
     def _made_at(self, now_ms: int) -> list[Message]:
         now_ns, time_s = self._begin_ns + now_ms * MS_NS, now_ms / 1000

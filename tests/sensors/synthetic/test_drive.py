@@ -46,10 +46,10 @@ def test_seeds_of_training_validation_and_test_never_overlap() -> None:
         SeedRanges(train=(0, 100), validation=(99, 200), test=(200, 300))
 
 
-def test_the_same_seed_gives_the_same_file(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_file_on_one_process_or_two(tmp_path: Path) -> None:
     digests = set()
-    for name in ("a.mcap", "b.mcap"):
-        drive = SyntheticDrive(load_world(), [SEED], 0.3)
+    for name, workers in (("a.mcap", 1), ("b.mcap", 1), ("c.mcap", 2)):
+        drive = SyntheticDrive(load_world(), [SEED, SEED + 1], 1.2, workers=workers)
         with LogWriter(tmp_path / name, drive.rig) as writer:
             for message in drive.messages():
                 writer.write(message)
