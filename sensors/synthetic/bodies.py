@@ -284,12 +284,22 @@ def _ball_solid() -> NDArray[np.float64]:
     return 0.5 * solid / np.linalg.norm(solid, axis=2, keepdims=True)
 
 
+def _outward(solid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Triangles of a convex solid about the origin, wound so that their normals point outward."""
+    normals = np.cross(solid[:, 1] - solid[:, 0], solid[:, 2] - solid[:, 0])
+    inward = (normals * solid.mean(axis=1)).sum(axis=1) < 0
+    return np.where(inward[:, None, None], solid[:, ::-1], solid)
+
+
 _CYLINDER = _round_solid(1.0)
 _SOLIDS = {
-    "box": _box_solid(),
-    "cylinder": _CYLINDER,
-    "axle": _CYLINDER[..., [0, 2, 1]],
-    "drum": _CYLINDER[..., [2, 1, 0]],
-    "cone": _round_solid(0.0),
-    "ball": _ball_solid(),
+    name: _outward(solid)
+    for name, solid in {
+        "box": _box_solid(),
+        "cylinder": _CYLINDER,
+        "axle": _CYLINDER[..., [0, 2, 1]],
+        "drum": _CYLINDER[..., [2, 1, 0]],
+        "cone": _round_solid(0.0),
+        "ball": _ball_solid(),
+    }.items()
 }

@@ -17,6 +17,8 @@ from tricast.sensors.synthetic.scene import Scene
 HAZE_M = 220.0
 HEADLIGHT_RANGE_M = 14.0
 Float32 = NDArray[np.float32]
+NOISE: Float32 = np.random.default_rng(0).standard_normal(1 << 21, dtype=np.float32)
+"""Drawn once: each image takes another piece of it, as drawing anew costs as much as casting the rays."""
 
 
 def render(
@@ -32,29 +34,37 @@ def render(
     directions = (rays @ world_from_camera.rotation.T.astype(np.float32)).astype(np.float32)
     origin = world_from_camera.translation.astype(np.float32)
     hits = caster.cast(np.broadcast_to(origin, directions.shape), directions)
+    light, sky = scene.light, scene.light.sky.astype(np.float32)
+    toward_sun = np.clip(caster.normals @ light.sun.astype(np.float32), 0, 1)
+    shine = np.float32(light.ambient) + np.float32(light.direct) * toward_sun
+    lit = (caster.colors * shine[:, None])[hits.triangles]
     nothing = hits.owners == NOTHING
     distances = np.where(nothing, 0, hits.distances_m)[:, None]
-    points = origin + directions * distances
-    color = hits.colors
-    ground = np.isnan(color[:, 0]) & ~nothing
-    color[ground] = ground_colors(scene, points[ground])
-    color = color * _texture(points)[:, None]
-    light = scene.light
-    lit = light.ambient + light.direct * np.clip(hits.normals @ light.sun.astype(np.float32), 0, 1)
+    points = directions * distances
+    points += origin
+    ground = np.flatnonzero(np.isnan(lit[:, 0]) & ~nothing)
+    lit[ground] = ground_colors(scene, points[ground]) * shine[hits.triangles[ground]][:, None]
     if light.headlights > 0:
-        forward = world_from_ego.rotate(np.array([1.0, 0, 0]))
-        toward = (points - world_from_ego.apply(np.array([[3.0, 0, 0.7]]))[0]).astype(np.float32)
-        away = np.linalg.norm(toward, axis=1)
-        beam = np.clip((toward @ forward.astype(np.float32)) / np.maximum(away, 0.1) - 0.7, 0, 0.3) / 0.3
-        lit = lit + light.headlights * beam * np.exp(-away / HEADLIGHT_RANGE_M)
-    color = color * lit[:, None]
-    haze = 1 - np.exp(-distances / HAZE_M)
-    color = color * (1 - haze) + light.sky.astype(np.float32) * 0.8 * haze
-    sky = light.sky.astype(np.float32) * (1 - 0.45 * np.clip(directions[:, 2:], 0, 1))
-    color = np.where(nothing[:, None], sky, color)
-    strength = noise * {"day": 1.0, "dusk": 1.7, "night": 3.0}[light.name]
-    color = color * _exposure(color) + strength * rng.standard_normal(color.shape, dtype=np.float32)
-    return np.clip(color, 0, 1, out=color).astype(np.float32), hits.owners
+        lit *= 1 + (_headlights(light.headlights, world_from_ego, points) / shine[hits.triangles])[:, None]
+    lit *= _texture(points)[:, None]
+    clear = np.exp(distances / np.float32(-HAZE_M))
+    color = lit * clear
+    color += sky * np.float32(0.8) * (1 - clear)
+    color[nothing] = sky * (1 - np.float32(0.45) * np.clip(directions[nothing, 2:], 0, 1))
+    strength = np.float32(noise * {"day": 1.0, "dusk": 1.7, "night": 3.0}[light.name])
+    first = int(rng.integers(len(NOISE) - color.size)) if color.size < len(NOISE) else 0
+    color *= _exposure(color)
+    color += strength * np.resize(NOISE[first : first + color.size], color.shape)
+    return np.clip(color, 0, 1, out=color), hits.owners
+
+
+def _headlights(strength: float, world_from_ego: SE3, points_m: Float32) -> Float32:
+    """Light (P,) of the vehicle's own lamps at points (P, 3)."""
+    forward = world_from_ego.rotate(np.array([1.0, 0, 0])).astype(np.float32)
+    toward = points_m - world_from_ego.apply(np.array([[3.0, 0, 0.7]]))[0].astype(np.float32)
+    away = np.sqrt((toward * toward).sum(axis=1))
+    beam = np.clip((toward @ forward) / np.maximum(away, np.float32(0.1)) - np.float32(0.7), 0, 0.3) / np.float32(0.3)
+    return np.float32(strength) * beam * np.exp(away / np.float32(-HEADLIGHT_RANGE_M))
 
 
 def encode_jpeg(colors: Float32, width_px: int, height_px: int, quality: int) -> bytes:

@@ -26,16 +26,14 @@ class Hits:
 
     Args:
         distances_m: (R,) float32, infinity where nothing is hit.
+        triangles: (R,) index into the caster's arrays by triangle, -1 where nothing is hit.
         owners: (R,) index of the actor, `STATIC` or `NOTHING`.
-        normals: (R, 3) float32 unit normals against the ray; zeros where nothing is hit.
-        colors: (R, 3) float32; NaN on the ground and where nothing is hit.
 
     """
 
     distances_m: Float32
+    triangles: NDArray[np.int64]
     owners: NDArray[np.int32]
-    normals: Float32
-    colors: Float32
 
 
 class TriangleCaster(Protocol):
@@ -112,12 +110,14 @@ class SceneCaster:
         self._backend: Backend = backend
         self._static = make_caster(scene.static_triangles_m, backend)
         self._static_normals = _normals(scene.static_triangles_m)
-        self._static_colors = scene.static_colors.astype(np.float32)
         counts = [len(a.triangles_m) for a in scene.actors]
         self._owners = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
         empty = np.zeros((0, 3, 3))
         self._bodies = np.concatenate([empty, *(a.triangles_m for a in scene.actors)])
-        self._colors = np.concatenate([empty[:, 0], *(a.colors for a in scene.actors)]).astype(np.float32)
+        colors = [scene.static_colors, *(a.colors for a in scene.actors), np.full((1, 3), np.nan)]
+        self._all_colors = np.concatenate(colors).astype(np.float32)
+        standing = np.full(len(scene.static_triangles_m), STATIC, np.int32)
+        self._all_owners = np.concatenate([standing, self._owners, np.array([NOTHING], np.int32)])
 
     def triangles_m(self, time_s: float) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         """Triangles (T, 3, 3) of all road users in the world at a time, and their owners (T,)."""
@@ -129,21 +129,31 @@ class SceneCaster:
 
     def at(self, time_s: float) -> FrozenCaster:
         """The scene standing still at a time."""
-        triangles, owners = self.triangles_m(time_s)
+        triangles, _ = self.triangles_m(time_s)
         moving = make_caster(triangles, self._backend) if len(triangles) else None
         return FrozenCaster(
             static=self._static,
             moving=moving,
-            normals=np.concatenate([self._static_normals, _normals(triangles)]),
-            colors=np.concatenate([self._static_colors, self._colors]),
-            owners=np.concatenate([np.full(len(self._static_normals), STATIC, np.int32), owners]),
+            normals=np.concatenate([self._static_normals, _normals(triangles), np.zeros((1, 3), np.float32)]),
+            colors=self._all_colors,
+            owners=self._all_owners,
             num_static=len(self._static_normals),
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FrozenCaster:
-    """The scene at one time; made by `SceneCaster.at`."""
+    """The scene at one time; made by `SceneCaster.at`.
+
+    Args:
+        static: What always stands.
+        moving: Road users; None where there are none.
+        normals: (T + 1, 3) float32 outward unit normals of all triangles; the last row, that of a miss, is zero.
+        colors: (T + 1, 3) float32; NaN on the ground and in the last row.
+        owners: (T + 1,) as in `Hits`.
+        num_static: How many of the triangles always stand; they come first.
+
+    """
 
     static: TriangleCaster
     moving: TriangleCaster | None
@@ -159,17 +169,11 @@ class FrozenCaster:
         distances, triangles = self.static.cast(origins, rays)
         if self.moving is not None:
             nearer, bodies = self.moving.cast(origins, rays)
-            closer = nearer < distances
-            distances = np.where(closer, nearer, distances)
-            triangles = np.where(closer, bodies + self.num_static, triangles)
-        missed = triangles < 0
-        normals = self.normals[triangles]
-        normals = normals * -np.sign((normals * rays).sum(axis=1, keepdims=True))
-        normals[missed] = 0
-        colors = self.colors[triangles]
-        colors[missed] = np.nan
-        owners = np.where(missed, NOTHING, self.owners[triangles]).astype(np.int32)
-        return Hits(distances_m=distances, owners=owners, normals=normals, colors=colors)
+            closer = np.flatnonzero(nearer < distances)
+            distances, triangles = distances.copy(), triangles.copy()
+            distances[closer] = nearer[closer]
+            triangles[closer] = bodies[closer] + self.num_static
+        return Hits(distances_m=distances, triangles=triangles, owners=self.owners[triangles])
 
 
 def _normals(triangles_m: NDArray[Any]) -> Float32:

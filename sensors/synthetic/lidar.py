@@ -59,10 +59,11 @@ def sweep(
         origins = np.broadcast_to(first.translation * (1 - share) + last.translation * share, local.shape).reshape(
             -1, 3
         )
-        hits = caster.at(time_s + float(offsets.mean())).cast(origins, directions)
-        incidence = np.abs((hits.normals * directions).sum(axis=1))
-        bare = np.isnan(hits.colors[:, 0]) & (hits.owners != NOTHING)
-        colors = hits.colors
+        frozen = caster.at(time_s + float(offsets.mean()))
+        hits = frozen.cast(origins, directions)
+        incidence = np.abs((frozen.normals[hits.triangles] * directions).sum(axis=1))
+        colors = frozen.colors[hits.triangles]
+        bare = np.isnan(colors[:, 0]) & (hits.owners != NOTHING)
         colors[bare] = ground_colors(scene, origins[bare] + directions[bare] * hits.distances_m[bare, None])
         albedo = np.nan_to_num(colors.mean(axis=1))
         # Dark, grazed and distant surfaces give too little light back.
