@@ -108,6 +108,7 @@ class SceneCaster:
     def __init__(self, scene: Scene, backend: Backend) -> None:
         self._scene = scene
         self._backend: Backend = backend
+        self._last: tuple[float, FrozenCaster] | None = None
         self._static = make_caster(scene.static_triangles_m, backend)
         self._static_normals = _normals(scene.static_triangles_m)
         counts = [len(a.triangles_m) for a in scene.actors]
@@ -128,7 +129,12 @@ class SceneCaster:
         return turned + centers[self._owners][:, None], self._owners
 
     def at(self, time_s: float) -> FrozenCaster:
-        """The scene standing still at a time."""
+        """The scene standing still at a time; the last one asked for is kept."""
+        if self._last is None or self._last[0] != time_s:
+            self._last = (time_s, self._frozen_at(time_s))
+        return self._last[1]
+
+    def _frozen_at(self, time_s: float) -> FrozenCaster:
         triangles, _ = self.triangles_m(time_s)
         moving = make_caster(triangles, self._backend) if len(triangles) else None
         return FrozenCaster(

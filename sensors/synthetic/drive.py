@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,8 @@ SCENE_GAP_NS = 5_000_000_000
 MS_NS = 1_000_000
 POSE_PERIOD_MS = 20
 PIECE_MS = 1000
+PHASE_MS = {"camera": 5, "lidar": 0, "radar": 12}
+"""How long before the others' time a sensor measures; sensors of a kind are triggered together."""
 TRUTH_PERIOD_MS = 500
 LATENCY_MS = {"camera": 30, "lidar": 15, "radar": 10}
 DERIVATIVE_S = 0.05
@@ -79,7 +83,9 @@ class SyntheticDrive:
         if self._workers == 1:
             yield from ((piece, record(piece)) for piece in pieces)
             return
-        with ProcessPoolExecutor(self._workers, mp_context=get_context("spawn")) as pool:
+        context = get_context("spawn")
+        pinned = (context.Value("i", 0),)
+        with ProcessPoolExecutor(self._workers, mp_context=context, initializer=_pin, initargs=pinned) as pool:
             # No more than a few pieces ahead of the one that is asked for: memory stays bounded.
             waiting: deque[tuple[Piece, Future[list[Message]]]] = deque()
             for piece in pieces:
@@ -126,6 +132,15 @@ class Piece:
     def end_ns(self) -> int:
         """Time of the piece's last millisecond."""
         return self.begin_ns + self.last_ms * MS_NS
+
+
+def _pin(number: Any) -> None:
+    """Keep a worker to one core of its own, so that the casters of several workers do not fight for all of them."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        with number.get_lock():
+            core, number.value = cores[number.value % len(cores)], number.value + 1
+        os.sched_setaffinity(0, {core})
 
 
 def record(piece: Piece) -> list[Message]:
@@ -180,7 +195,7 @@ class SceneRecorder:
         for number, channel in enumerate(self._rig.channels()):
             modality = self._rig[channel].modality
             period_ms: int = getattr(self._config, modality).period_ms
-            phase_ms = 0 if modality == "lidar" else 7 * self._rig.channels(modality).index(channel) + 5
+            phase_ms = PHASE_MS[modality]
             if now_ms >= (period_ms if modality == "lidar" else 1) and (now_ms + phase_ms) % period_ms == 0:
                 rng = np.random.default_rng([self._seed, 2, now_ms, number])
                 made.append(self._measure[modality](channel, time_s, now_ns, rng))
