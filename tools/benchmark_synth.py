@@ -1,0 +1,55 @@
+"""Full frames per second of the synthetic world: `python -m tricast.tools.benchmark_synth`.
+
+Inside the clock: building the scenes, traffic, casting, shading, JPEG, truth, and writing the log. A full frame is one
+period of every sensor. The clock starts with the first message: processes have started and the first second is recorded by then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from tricast.sensors.frames import LidarSweep
+from tricast.sensors.log.writer import LogWriter
+from tricast.sensors.synthetic.casting import default_backend
+from tricast.sensors.synthetic.drive import SyntheticDrive
+from tricast.sensors.synthetic.world_config import load_world
+
+
+def main() -> None:
+    """Print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--world", default="standard")
+    parser.add_argument("--scenes", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    args = parser.parse_args()
+    world = load_world(args.world)
+    first = world.seeds.validation[0]
+    drive = SyntheticDrive(world, range(first, first + args.scenes), args.seconds, workers=args.workers)
+    with tempfile.TemporaryDirectory() as folder, LogWriter(Path(folder) / "log.mcap", drive.rig) as writer:
+        messages = drive.messages()
+        writer.write(next(messages))
+        begin, sweeps, count = time.perf_counter(), 0, 0
+        for message in messages:
+            writer.write(message)
+            sweeps += isinstance(message, LidarSweep)
+            count += 1
+        seconds = time.perf_counter() - begin
+    figures = {
+        "full_frames_per_second": round(sweeps / seconds, 2),
+        "full_frames": sweeps,
+        "messages": count,
+        "seconds": round(seconds, 2),
+        "workers": args.workers,
+        "backend": default_backend(),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
