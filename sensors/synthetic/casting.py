@@ -39,8 +39,14 @@ class Hits:
 class TriangleCaster(Protocol):
     """Triangles (T, 3, 3) ready for rays."""
 
-    def cast(self, origins_m: Float32, directions: Float32) -> tuple[Float32, NDArray[np.int64]]:
-        """Distances (R,), infinity for a miss, and indices (R,) of the triangles, -1 for a miss."""
+    def cast(self, rays: Float32) -> tuple[Float32, NDArray[np.int64]]:
+        """First hits of rays (R, 6), origin and direction.
+
+        Returns:
+            Distances (R,), infinity for a miss, and indices (R,) of the triangles, -1 for a miss; both the
+            caller's own.
+
+        """
         ...
 
 
@@ -54,15 +60,16 @@ class EmbreexCaster:
         self._scene = EmbreeScene()
         TriangleMesh(self._scene, np.ascontiguousarray(triangles_m, dtype=np.float32))
 
-    def cast(self, origins_m: Float32, directions: Float32) -> tuple[Float32, NDArray[np.int64]]:
+    def cast(self, rays: Float32) -> tuple[Float32, NDArray[np.int64]]:
         """See `TriangleCaster.cast`."""
-        out = self._scene.run(origins_m, directions, output=1)
+        origins, directions = np.ascontiguousarray(rays[:, :3]), np.ascontiguousarray(rays[:, 3:])
+        out = self._scene.run(origins, directions, output=1)
         triangles = out["primID"].astype(np.int64)
         return np.where(triangles >= 0, out["tfar"], np.inf).astype(np.float32), triangles
 
 
 class Open3dCaster:
-    """Casting by open3d, which also uses every core."""
+    """Casting by open3d, on one thread: drives are recorded by several processes."""
 
     def __init__(self, triangles_m: NDArray[Any]) -> None:
         o3d = _open3d()
@@ -72,12 +79,20 @@ class Open3dCaster:
         order = np.arange(len(vertices), dtype=np.uint32).reshape(-1, 3)
         self._scene.add_triangles(o3d.core.Tensor(vertices), o3d.core.Tensor(order))
 
-    def cast(self, origins_m: Float32, directions: Float32) -> tuple[Float32, NDArray[np.int64]]:
+    def cast(self, rays: Float32) -> tuple[Float32, NDArray[np.int64]]:
         """See `TriangleCaster.cast`."""
-        out = self._scene.cast_rays(self._o3d.core.Tensor(np.concatenate([origins_m, directions], axis=1)))
+        out = self._scene.cast_rays(self._o3d.core.Tensor.from_numpy(rays), nthreads=1)
         triangles = out["primitive_ids"].numpy().astype(np.int64)
         distances = out["t_hit"].numpy()
-        return distances, np.where(np.isfinite(distances), triangles, -1)
+        triangles[np.isinf(distances)] = -1
+        return distances, triangles
+
+
+def rays_from(origins_m: NDArray[Any], directions: NDArray[Any]) -> Float32:
+    """Rays (R, 6) from origins (R, 3), or one (3,) for all, along directions (R, 3)."""
+    rays = np.empty((len(directions), 6), np.float32)
+    rays[:, :3], rays[:, 3:] = origins_m, directions
+    return rays
 
 
 @cache
@@ -103,30 +118,49 @@ def make_caster(triangles_m: NDArray[Any], backend: Backend) -> TriangleCaster:
 
 
 class SceneCaster:
-    """A scene whose standing part is built once and whose road users are placed anew for each time."""
+    """A scene whose standing part is built once and whose moving road users are placed anew for each time."""
 
     def __init__(self, scene: Scene, backend: Backend) -> None:
         self._scene = scene
         self._backend: Backend = backend
         self._last: tuple[float, FrozenCaster] | None = None
-        self._static = make_caster(scene.static_triangles_m, backend)
-        self._static_normals = _normals(scene.static_triangles_m)
-        counts = [len(a.triangles_m) for a in scene.actors]
-        self._owners = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
-        empty = np.zeros((0, 3, 3))
-        self._bodies = np.concatenate([empty, *(a.triangles_m for a in scene.actors)])
-        colors = [scene.static_colors, *(a.colors for a in scene.actors), np.full((1, 3), np.nan)]
+        # Scenery first, then whoever stands for the whole scene, then whoever moves.
+        numbers = [i for i, a in enumerate(scene.actors) if a.agent < 0]
+        numbers += [i for i, a in enumerate(scene.actors) if a.agent >= 0]
+        actors = [scene.actors[i] for i in numbers]
+        self._owners = np.repeat(numbers, [len(a.triangles_m) for a in actors]).astype(np.int32)
+        self._bodies = np.concatenate([np.zeros((0, 3, 3)), *(a.triangles_m for a in actors)]).astype(np.float32)
+        self._body_normals = normals(self._bodies)
+        self._num_standing = sum(len(a.triangles_m) for a in actors if a.agent < 0)
+        standing = self._placed(0.0, slice(0, self._num_standing))
+        self._static = make_caster(np.concatenate([scene.static_triangles_m, standing[0]]), backend)
+        self._static_normals = np.concatenate([normals(scene.static_triangles_m), standing[1]])
+        colors = [scene.static_colors, *(a.colors for a in actors), np.full((1, 3), np.nan)]
         self._all_colors = np.concatenate(colors).astype(np.float32)
-        standing = np.full(len(scene.static_triangles_m), STATIC, np.int32)
-        self._all_owners = np.concatenate([standing, self._owners, np.array([NOTHING], np.int32)])
+        scenery = np.full(len(scene.static_triangles_m), STATIC, np.int32)
+        self._all_owners = np.concatenate([scenery, self._owners, np.array([NOTHING], np.int32)])
 
-    def triangles_m(self, time_s: float) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    def triangles_m(self, time_s: float) -> tuple[Float32, NDArray[np.int32]]:
         """Triangles (T, 3, 3) of all road users in the world at a time, and their owners (T,)."""
+        return self._placed(time_s, slice(None))[0], self._owners
+
+    def _placed(self, time_s: float, part: slice) -> tuple[Float32, Float32]:
+        """Triangles (T, 3, 3) of a part of the bodies in the world, and their normals (T, 3)."""
         centers, yaws, _ = self._scene.states(time_s)
-        cos, sin = np.cos(yaws)[self._owners, None], np.sin(yaws)[self._owners, None]
-        x, y = self._bodies[..., 0], self._bodies[..., 1]
-        turned = np.stack([x * cos - y * sin, x * sin + y * cos, self._bodies[..., 2]], axis=-1)
-        return turned + centers[self._owners][:, None], self._owners
+        owners = self._owners[part]
+        cos, sin = (f(yaws).astype(np.float32)[owners] for f in (np.cos, np.sin))
+        x, y, z = centers.astype(np.float32)[owners].T
+        bodies, flat = self._bodies[part], self._body_normals[part]
+        triangles, turned = np.empty_like(bodies), np.empty_like(flat)
+        for corner in range(3):
+            ahead, left, up = bodies[:, corner].T
+            triangles[:, corner, 0] = ahead * cos - left * sin + x
+            triangles[:, corner, 1] = ahead * sin + left * cos + y
+            triangles[:, corner, 2] = up + z
+        turned[:, 0] = flat[:, 0] * cos - flat[:, 1] * sin
+        turned[:, 1] = flat[:, 0] * sin + flat[:, 1] * cos
+        turned[:, 2] = flat[:, 2]
+        return triangles, turned
 
     def at(self, time_s: float) -> FrozenCaster:
         """The scene standing still at a time; the last one asked for is kept."""
@@ -135,12 +169,12 @@ class SceneCaster:
         return self._last[1]
 
     def _frozen_at(self, time_s: float) -> FrozenCaster:
-        triangles, _ = self.triangles_m(time_s)
+        triangles, turned = self._placed(time_s, slice(self._num_standing, None))
         moving = make_caster(triangles, self._backend) if len(triangles) else None
         return FrozenCaster(
             static=self._static,
             moving=moving,
-            normals=np.concatenate([self._static_normals, _normals(triangles), np.zeros((1, 3), np.float32)]),
+            normals=np.concatenate([self._static_normals, turned, np.zeros((1, 3), np.float32)]),
             colors=self._all_colors,
             owners=self._all_owners,
             num_static=len(self._static_normals),
@@ -153,7 +187,7 @@ class FrozenCaster:
 
     Args:
         static: What always stands.
-        moving: Road users; None where there are none.
+        moving: Moving road users; None where there are none.
         normals: (T + 1, 3) float32 outward unit normals of all triangles; the last row, that of a miss, is zero.
         colors: (T + 1, 3) float32; NaN on the ground and in the last row.
         owners: (T + 1,) as in `Hits`.
@@ -168,20 +202,18 @@ class FrozenCaster:
     owners: NDArray[np.int32]
     num_static: int
 
-    def cast(self, origins_m: NDArray[Any], directions: NDArray[Any]) -> Hits:
-        """First hits of rays (R, 3), (R, 3) in world axes."""
-        origins = np.ascontiguousarray(origins_m, dtype=np.float32)
-        rays = np.ascontiguousarray(directions, dtype=np.float32)
-        distances, triangles = self.static.cast(origins, rays)
+    def cast(self, rays: Float32) -> Hits:
+        """First hits of rays (R, 6) in world axes: origins and directions."""
+        distances, triangles = self.static.cast(rays)
         if self.moving is not None:
-            nearer, bodies = self.moving.cast(origins, rays)
+            nearer, bodies = self.moving.cast(rays)
             closer = np.flatnonzero(nearer < distances)
-            distances, triangles = distances.copy(), triangles.copy()
             distances[closer] = nearer[closer]
             triangles[closer] = bodies[closer] + self.num_static
         return Hits(distances_m=distances, triangles=triangles, owners=self.owners[triangles])
 
 
-def _normals(triangles_m: NDArray[Any]) -> Float32:
-    normals = np.cross(triangles_m[:, 1] - triangles_m[:, 0], triangles_m[:, 2] - triangles_m[:, 0])
-    return (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+def normals(triangles_m: NDArray[Any]) -> Float32:
+    """Outward unit normals (T, 3) of triangles (T, 3, 3)."""
+    crossed = np.cross(triangles_m[:, 1] - triangles_m[:, 0], triangles_m[:, 2] - triangles_m[:, 0])
+    return (crossed / np.maximum(np.linalg.norm(crossed, axis=1, keepdims=True), 1e-12)).astype(np.float32)

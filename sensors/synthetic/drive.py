@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from tricast.sensors.calibration import Rig
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
@@ -84,8 +84,10 @@ class SyntheticDrive:
             yield from ((piece, record(piece)) for piece in pieces)
             return
         context = get_context("spawn")
-        pinned = (context.Value("i", 0),)
-        with ProcessPoolExecutor(self._workers, mp_context=context, initializer=_pin, initargs=pinned) as pool:
+        # One thread each: workers share the cores.
+        with ProcessPoolExecutor(
+            self._workers, mp_context=context, initializer=threadpool_limits, initargs=(1,)
+        ) as pool:
             # No more than a few pieces ahead of the one that is asked for: memory stays bounded.
             waiting: deque[tuple[Piece, Future[list[Message]]]] = deque()
             for piece in pieces:
@@ -97,15 +99,16 @@ class SyntheticDrive:
 
     def _pieces(self) -> Iterator[Piece]:
         for index, seed in enumerate(self._seeds):
-            for first_ms in range(0, self._length_ms + 1, PIECE_MS):
+            # A piece ends with a truth, so that the next truth needs no measurement made before its own piece.
+            for last_ms in range(PIECE_MS, self._length_ms + PIECE_MS, PIECE_MS):
                 yield Piece(
                     config=self._config,
                     seed=seed,
                     rig_seed=self._seeds[0],
                     index=index,
                     length_ms=self._length_ms,
-                    first_ms=first_ms,
-                    last_ms=min(first_ms + PIECE_MS - 1, self._length_ms),
+                    first_ms=last_ms - PIECE_MS + (last_ms > PIECE_MS),
+                    last_ms=min(last_ms, self._length_ms),
                     backend=self._backend,
                 )
 
@@ -134,15 +137,6 @@ class Piece:
         return self.begin_ns + self.last_ms * MS_NS
 
 
-def _pin(number: Any) -> None:
-    """Keep a worker to one core of its own, so that the casters of several workers do not fight for all of them."""
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        with number.get_lock():
-            core, number.value = cores[number.value % len(cores)], number.value + 1
-        os.sched_setaffinity(0, {core})
-
-
 def record(piece: Piece) -> list[Message]:
     """The messages made during a piece, in the order in which they were made."""
     recorder = _recorder(piece.config.model_dump_json(), piece.seed, piece.length_ms, piece.backend, piece.rig_seed)
@@ -163,6 +157,7 @@ class SceneRecorder:
 
     def __init__(self, config: WorldConfig, scene: Scene, seed: int, backend: Backend, rig: Rig) -> None:
         self._config, self._scene, self._seed, self._rig = config, scene, seed, rig
+        self._ego_pose = lru_cache(maxsize=8)(scene.world_from_ego)
         self._caster = SceneCaster(scene, backend)
         self._rays = {c: _rays(rig[c].lens) for c in rig.channels("camera")}
         self._measure: dict[str, Callable[[str, float, int, np.random.Generator], Message]] = {
@@ -201,14 +196,14 @@ class SceneRecorder:
                 made.append(self._measure[modality](channel, time_s, now_ns, rng))
         if now_ms % TRUTH_PERIOD_MS == 0 and now_ms > 0:
             lidar = self._rig[self._rig.channels("lidar")[0]].ego_from_sensor
-            origin = (self._scene.world_from_ego(time_s) @ lidar).translation
+            origin = (self._ego_pose(time_s) @ lidar).translation
             reach = self._config.town.truth_range_m
             made.append(annotate(self._scene, self._caster, self._seen, origin, time_s, now_ns, reach, self._prefix))
         return made
 
     def _pose(self, time_s: float, now_ns: int) -> EgoPose:
         before, pose, after = (
-            self._scene.world_from_ego(max(t, 0.0)) for t in (time_s - DERIVATIVE_S, time_s, time_s + DERIVATIVE_S)
+            self._ego_pose(max(t, 0.0)) for t in (time_s - DERIVATIVE_S, time_s, time_s + DERIVATIVE_S)
         )
         span_s = 2 * DERIVATIVE_S if time_s >= DERIVATIVE_S else time_s + DERIVATIVE_S
         linear = pose.inverse.rotate(self._velocity(time_s))
@@ -225,7 +220,7 @@ class SceneRecorder:
         """Velocity (3,) over ground in world axes of a point of the vehicle."""
         lever = np.zeros(3) if lever_m is None else lever_m
         first, second = max(time_s - DERIVATIVE_S, 0.0), time_s + DERIVATIVE_S
-        places = [self._scene.world_from_ego(t).apply(lever[None])[0] for t in (first, second)]
+        places = [self._ego_pose(t).apply(lever[None])[0] for t in (first, second)]
         return (places[1] - places[0]) / (second - first)
 
     def _lidar(self, channel: str, time_s: float, now_ns: int, rng: np.random.Generator) -> LidarSweep:
@@ -244,7 +239,7 @@ class SceneRecorder:
 
     def _camera(self, channel: str, time_s: float, now_ns: int, rng: np.random.Generator) -> CameraFrame:
         sensor, config = self._rig[channel], self._config.camera
-        ego = self._scene.world_from_ego(time_s)
+        ego = self._ego_pose(time_s)
         frozen = self._caster.at(time_s)
         pose = ego @ sensor.ego_from_sensor
         colors, owners = render(self._scene, frozen, pose, ego, self._rays[channel], config.noise, rng)
@@ -259,7 +254,7 @@ class SceneRecorder:
 
     def _radar(self, channel: str, time_s: float, now_ns: int, rng: np.random.Generator) -> RadarScan:
         mount = self._rig[channel].ego_from_sensor
-        pose = self._scene.world_from_ego(time_s) @ mount
+        pose = self._ego_pose(time_s) @ mount
         velocity = self._velocity(time_s, mount.translation)
         frozen = self._caster.at(time_s)
         returns = scan(self._scene, frozen, pose, velocity, self._config.radar, time_s, rng)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.synthetic.camera import ground_colors
-from tricast.sensors.synthetic.casting import NOTHING, SceneCaster
+from tricast.sensors.synthetic.casting import NOTHING, FrozenCaster, Hits, SceneCaster, rays_from
 from tricast.sensors.synthetic.scene import Scene
 from tricast.sensors.synthetic.world_config import LidarConfig
+
+FADING_M = np.float32(60.0)
+LEAST_STRENGTH = np.float32(0.025)
+Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,8 +32,8 @@ class LidarReturns:
 
     """
 
-    points_m: NDArray[np.float64]
-    intensity: NDArray[np.float64]
+    points_m: Float32
+    intensity: Float32
     offsets_s: NDArray[np.float64]
     rings: NDArray[np.int64]
     owners: NDArray[np.int32]
@@ -38,47 +43,64 @@ def sweep(
     scene: Scene, caster: SceneCaster, ego_from_lidar: SE3, config: LidarConfig, time_s: float, rng: np.random.Generator
 ) -> LidarReturns:
     """The revolution that ends at a time."""
-    elevations = np.linspace(config.lowest_rad, config.highest_rad, config.num_beams)
-    parts = []
+    local, offsets_s = _beams(config)
+    ranges, albedo, incidence = (np.empty(offsets_s.shape, np.float32) for _ in range(3))
+    owners = np.empty(offsets_s.shape, np.int32)
     for columns in np.array_split(np.arange(config.num_columns), config.num_slices):
-        azimuths = -2 * np.pi * columns / config.num_columns
-        local = np.stack(
-            [
-                np.outer(np.cos(elevations), np.cos(azimuths)),
-                np.outer(np.cos(elevations), np.sin(azimuths)),
-                np.outer(np.sin(elevations), np.ones(len(columns))),
-            ],
-            axis=-1,
-        )
-        offsets = config.period_ms / 1000 * ((columns + 1) / config.num_columns - 1)
-        # The vehicle moves on within the slice: from the poses at its ends, column by column.
-        first, last = (scene.world_from_ego(time_s + float(t)) @ ego_from_lidar for t in offsets[[0, -1]])
-        share = np.linspace(0, 1, len(columns))[None, :, None]
-        directions = (local @ first.rotation.T) * (1 - share) + (local @ last.rotation.T) * share
-        directions = directions.reshape(-1, 3) / np.linalg.norm(directions.reshape(-1, 3), axis=1, keepdims=True)
-        origins = np.broadcast_to(first.translation * (1 - share) + last.translation * share, local.shape).reshape(
-            -1, 3
-        )
-        frozen = caster.at(time_s + float(offsets.mean()))
-        hits = frozen.cast(origins, directions)
-        incidence = np.abs((frozen.normals[hits.triangles] * directions).sum(axis=1))
-        colors = frozen.colors[hits.triangles]
-        bare = np.isnan(colors[:, 0]) & (hits.owners != NOTHING)
-        colors[bare] = ground_colors(scene, origins[bare] + directions[bare] * hits.distances_m[bare, None])
-        albedo = np.nan_to_num(colors.mean(axis=1))
-        # Dark, grazed and distant surfaces give too little light back.
-        strength = (
-            albedo
-            * (0.15 + 0.85 * incidence)
-            * np.exp(-np.where(np.isfinite(hits.distances_m), hits.distances_m, 0) / 60)
-        )
-        seen = (hits.distances_m < config.max_range_m) & (rng.random(len(albedo)) > config.drop_out)
-        seen &= rng.random(len(albedo)) < np.clip(strength / 0.025, 0, 1)
-        ranges = hits.distances_m + rng.normal(0, config.range_noise_m, len(albedo))
-        intensity = np.clip(albedo * (0.2 + 0.8 * incidence) + rng.normal(0, 0.02, len(albedo)), 0, 1)
-        points = local.reshape(-1, 3)[seen] * ranges[seen, None]
-        times = np.tile(offsets, config.num_beams)[seen]
-        rings = np.repeat(np.arange(config.num_beams), len(columns))[seen]
-        parts.append((points, intensity[seen], times, rings, hits.owners[seen]))
-    points, intensity, offsets_s, rings, owners = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return LidarReturns(points_m=points, intensity=intensity, offsets_s=offsets_s, rings=rings, owners=owners)
+        within = slice(columns[0], columns[-1] + 1)
+        times_s = time_s + offsets_s[0, within]
+        origins, directions = _moved(scene, ego_from_lidar, local[:, :, within], times_s)
+        frozen = caster.at(float(times_s.mean()))
+        hits = frozen.cast(rays_from(origins.reshape(3, -1).T, directions.reshape(3, -1).T))
+        shape = (config.num_beams, len(columns))
+        light, angle = _reflection(scene, frozen, origins.reshape(3, -1), directions.reshape(3, -1), hits)
+        ranges[:, within], owners[:, within] = hits.distances_m.reshape(shape), hits.owners.reshape(shape)
+        albedo[:, within], incidence[:, within] = light.reshape(shape), angle.reshape(shape)
+    # Dark, grazed and distant surfaces give too little light back.
+    strength = albedo * (0.15 + 0.85 * incidence) * np.exp(-np.minimum(ranges, np.float32(1e4)) / FADING_M)
+    chance = np.clip(strength / LEAST_STRENGTH, 0, 1) * np.float32(1 - config.drop_out)
+    seen = (ranges < config.max_range_m) & (rng.random(ranges.shape, np.float32) < chance)
+    count = int(seen.sum())
+    noisy = ranges[seen] + np.float32(config.range_noise_m) * rng.standard_normal(count, np.float32)
+    glow = albedo[seen] * (0.2 + 0.8 * incidence[seen]) + np.float32(0.02) * rng.standard_normal(count, np.float32)
+    return LidarReturns(
+        points_m=(local[:, seen] * noisy).T,
+        intensity=np.clip(glow, 0, 1),
+        offsets_s=offsets_s[seen],
+        rings=np.nonzero(seen)[0],
+        owners=owners[seen],
+    )
+
+
+@lru_cache(maxsize=4)
+def _beams(config: LidarConfig) -> tuple[Float32, NDArray[np.float64]]:
+    """Directions (3, beams, columns) in the sensor's axes, and times (beams, columns) since the revolution's end."""
+    elevations = np.linspace(config.lowest_rad, config.highest_rad, config.num_beams)[:, None]
+    azimuths = -2 * np.pi * np.arange(config.num_columns)[None] / config.num_columns
+    parts = np.cos(elevations) * np.cos(azimuths), np.cos(elevations) * np.sin(azimuths), np.sin(elevations)
+    local = np.stack(np.broadcast_arrays(*parts)).astype(np.float32)
+    offsets_s = config.period_ms / 1000 * (np.arange(1, config.num_columns + 1) / config.num_columns - 1)
+    return local, np.tile(offsets_s, (config.num_beams, 1))
+
+
+def _moved(scene: Scene, ego_from_lidar: SE3, local: Float32, times_s: NDArray[np.float64]) -> tuple[Float32, Float32]:
+    """Origins and directions (3, beams, columns) in the world: the vehicle moves on from column to column."""
+    first, last = (scene.world_from_ego(float(t)) @ ego_from_lidar for t in times_s[[0, -1]])
+    share = np.linspace(0, 1, len(times_s), dtype=np.float32)
+    begin, end = (np.tensordot(p.rotation.astype(np.float32), local, axes=1) for p in (first, last))
+    directions = begin + (end - begin) * share
+    directions /= np.sqrt(np.square(directions).sum(axis=0))
+    start, way = first.translation[:, None, None], (last.translation - first.translation)[:, None, None]
+    return np.broadcast_to((start + way * share).astype(np.float32), local.shape), directions
+
+
+def _reflection(
+    scene: Scene, frozen: FrozenCaster, origins_m: Float32, directions: Float32, hits: Hits
+) -> tuple[Float32, Float32]:
+    """Share of light that comes back (R,), and the cosine of incidence (R,); 0 where nothing is hit."""
+    incidence = np.abs((np.take(frozen.normals.T, hits.triangles, axis=1) * directions).sum(axis=0))
+    albedo = frozen.colors.mean(axis=1)[hits.triangles]
+    bare = np.flatnonzero(np.isnan(albedo) & (hits.owners != NOTHING))
+    points = origins_m[:, bare] + directions[:, bare] * hits.distances_m[bare]
+    albedo[bare] = ground_colors(scene, points).mean(axis=0)
+    return np.nan_to_num(albedo), incidence

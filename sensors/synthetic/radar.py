@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tricast.sensors.geometry.se3 import SE3
-from tricast.sensors.synthetic.casting import NOTHING, STATIC, FrozenCaster
+from tricast.sensors.synthetic.casting import NOTHING, STATIC, FrozenCaster, rays_from
 from tricast.sensors.synthetic.scene import Scene
 from tricast.sensors.synthetic.world_config import RadarConfig
 
@@ -49,7 +49,7 @@ def scan(
     sight = targets - world_from_radar.translation
     far = np.maximum(np.linalg.norm(sight, axis=1), 1e-6)
     sight = sight / far[:, None]
-    hits = caster.cast(np.broadcast_to(world_from_radar.translation, sight.shape), sight)
+    hits = caster.cast(rays_from(world_from_radar.translation, sight))
     # A ray at a standing thing takes whatever standing thing it meets.
     structure = owners == STATIC
     ranges = np.where(structure, hits.distances_m, far)

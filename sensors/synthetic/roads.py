@@ -6,6 +6,7 @@ World frame: x along the main street, y to the left, z up; the vehicle starts ne
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -48,11 +49,15 @@ class Path:
 
     def at(self, s_m: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Points (..., 2) and yaws (...) at arc lengths (...), held at both ends."""
-        place = np.clip(s_m / STEP_M, 0, len(self.points_m) - 1.001)
+        place = np.minimum(np.maximum(s_m / STEP_M, 0), len(self.points_m) - 1.001)
         low = place.astype(int)
-        part = place - low
-        points = self.points_m[low] * (1 - part)[..., None] + self.points_m[low + 1] * part[..., None]
-        return points, self.yaws_rad[low] * (1 - part) + self.yaws_rad[low + 1] * part
+        part = (place - low)[..., None]
+        states = self._states[low] * (1 - part) + self._states[low + 1] * part
+        return states[..., :2], states[..., 2]
+
+    @cached_property
+    def _states(self) -> NDArray[np.float64]:
+        return np.column_stack([self.points_m, self.yaws_rad])
 
 
 def lane_path(arm: int, turn: str, junction_m: NDArray[np.float64], reach_m: float, offset_m: float = 0.0) -> Path:

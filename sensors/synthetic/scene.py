@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,16 +106,14 @@ class Scene:
     def world_from_ego(self, time_s: float) -> SE3:
         """Pose of the vehicle on its four wheels."""
         points, yaws, _ = self.motion.at(time_s)
-        forward = np.array([np.cos(yaws[0]), np.sin(yaws[0])])
-        left = np.array([-forward[1], forward[0]])
-        wheels = points[0] + np.array(
-            [2.8 * forward + s * 0.8 * left for s in (1, -1)] + [s * 0.8 * left for s in (1, -1)]
-        )
-        height = self.ground.height_m(wheels)
-        pitch = -float(np.arctan2(height[:2].mean() - height[2:].mean(), 2.8))
-        roll = float(np.arctan2(height[[0, 2]].mean() - height[[1, 3]].mean(), 1.6))
-        z_m = float(height[2:].mean())
-        return SE3.from_euler(roll, pitch, float(yaws[0]), (float(points[0, 0]), float(points[0, 1]), z_m))
+        yaw, (x, y) = float(yaws[0]), points[0].tolist()
+        ahead, beside = np.array([np.cos(yaw), np.sin(yaw)]), 0.8 * np.array([-np.sin(yaw), np.cos(yaw)])
+        rear = points[0] + np.stack([beside, -beside])
+        heights = self.ground.height_m(np.concatenate([rear + 2.8 * ahead, rear]))
+        front_left, front_right, rear_left, rear_right = heights.tolist()
+        pitch = -math.atan2((front_left + front_right - rear_left - rear_right) / 2, 2.8)
+        roll = math.atan2((front_left + rear_left - front_right - rear_right) / 2, 1.6)
+        return SE3.from_euler(roll, pitch, yaw, (x, y, (rear_left + rear_right) / 2))
 
 
 def make_scene(config: WorldConfig, seed: int, seconds: float) -> Scene:

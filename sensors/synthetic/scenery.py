@@ -11,7 +11,7 @@ from tricast.sensors.synthetic.roads import ROAD_HALF_M, Ground
 from tricast.sensors.synthetic.world_config import TownConfig
 
 Mesh = tuple[NDArray[np.float64], NDArray[np.float64]]
-CELL_M = 2.0
+CELL_M = 4.0
 SIDE_M = 90.0
 BLOCK = (Part(kind="box", at=(0, 0, 0), size=(1, 1, 1)),)
 TREE = (

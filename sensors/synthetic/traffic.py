@@ -5,12 +5,13 @@ Source: Treiber, Hennecke and Helbing, Physical Review E 62, 2000 (car following
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.sensors.synthetic.roads import ROAD_HALF_M, Ground, Path
+from tricast.sensors.synthetic.roads import ROAD_HALF_M, STEP_M, Ground, Path
 
 SIM_STEP_S = 0.1
 LOOK_AHEAD_M = 28.0
@@ -77,25 +78,33 @@ def simulate(
     pauses[:, 1] = rng.uniform(1, 4, count)
     waited_s = np.zeros(count)
     points, yaws, speeds = np.zeros((steps, count, 2)), np.zeros((steps, count)), np.zeros((steps, count))
+    limits = [_bend_limits_mps(a.path) for a in agents]
+    curbs = [_before_curb(a.path, ground) for a in agents]
     for step in range(steps):
         time_s = step * SIM_STEP_S
         for i, agent in enumerate(agents):
-            points[step, i], yaws[step, i] = agent.path.at(s_m[i : i + 1])[0][0], agent.path.at(s_m[i : i + 1])[1][0]
+            points[step, i], yaws[step, i] = agent.path.at(s_m[i])
         speeds[step] = speed
+        places = (s_m / STEP_M).astype(int).tolist()
         circles, owners = _circles(agents, points[step], yaws[step], standing)
         for i, agent in enumerate(agents):
             if agent.on_foot:
                 paused = pauses[i, 0] < time_s < pauses[i, 0] + pauses[i, 1]
-                waiting = waited_s[i] < WALKERS_PATIENCE_S and _must_wait(i, agents, s_m, points[step], speed, ground)
+                waiting = (
+                    curbs[i][places[i]]
+                    and waited_s[i] < WALKERS_PATIENCE_S
+                    and _must_wait(agents, points[step, i], float(yaws[step, i]), points[step], speed)
+                )
                 waited_s[i] = waited_s[i] + SIM_STEP_S if waiting else max(waited_s[i] - SIM_STEP_S, 0.0)
                 wanted = 0.0 if paused or waiting else agent.clear_speed_mps
-                speed[i] += np.clip(wanted - speed[i], -0.25, 0.15)
+                speed[i] += min(max(wanted - speed[i], -0.25), 0.15)
             else:
                 gap, lead = _gap(i, agent, s_m[i], circles, owners, points[step], yaws[step], speed)
                 signal = _signal_gap(i, agents, s_m, points[step], speed, time_s + phase_s, ground.junction_m)
                 if signal < gap:
                     gap, lead = signal, 0.0
-                speed[i] = max(0.0, speed[i] + SIM_STEP_S * _acceleration(agent, s_m[i], speed[i], gap, lead))
+                wanted = min(agent.clear_speed_mps, float(limits[i][places[i]]))
+                speed[i] = max(0.0, speed[i] + SIM_STEP_S * _acceleration(wanted, float(speed[i]), gap, lead))
         s_m = np.minimum(s_m + SIM_STEP_S * speed, [a.path.length_m - 1 for a in agents])
         speed = np.where(s_m >= [a.path.length_m - 1.01 for a in agents], 0.0, speed)
     return Motion(points_m=points, yaws_rad=yaws, speeds_mps=speeds)
@@ -125,13 +134,14 @@ def _gap(
 ) -> tuple[float, float]:
     """Free way ahead along the path, and the speed along it of what ends it."""
     other = owners != index
-    near = other & (np.abs(circles[:, :2] - points[index]).max(axis=1) < LOOK_AHEAD_M + 8)
+    x_m, y_m = points[index]
+    near = other & (np.abs(circles[:, 0] - x_m) < LOOK_AHEAD_M + 8) & (np.abs(circles[:, 1] - y_m) < LOOK_AHEAD_M + 8)
     if not near.any():
         return np.inf, 0.0
     ahead = np.arange(0.0, LOOK_AHEAD_M, 0.75)
     way, _ = agent.path.at(s_m + agent.size_m[0] / 2 + ahead)
-    reach = circles[near, 2] + agent.size_m[1] / 2 + 0.2
-    blocked = ((way[:, None] - circles[None, near, :2]) ** 2).sum(axis=2) < reach**2
+    x_m, y_m, radii = circles[near].T
+    blocked = (way[:, :1] - x_m) ** 2 + (way[:, 1:] - y_m) ** 2 < (radii + agent.size_m[1] / 2 + 0.2) ** 2
     if not blocked.any():
         return np.inf, 0.0
     first = int(np.argmax(blocked.any(axis=1)))
@@ -167,33 +177,38 @@ def _signal_gap(
     return np.inf
 
 
-def _acceleration(agent: Agent, s_m: float, speed: float, gap: float, lead: float) -> float:
-    _, yaws = agent.path.at(s_m + np.array([0.0, 3.0, 8.0]))
-    curvature = float(np.abs(np.diff(yaws) / [3.0, 5.0]).max())
-    wanted = min(agent.clear_speed_mps, np.sqrt(LATERAL_MPS2 / max(curvature, 1e-3)))
+def _bend_limits_mps(path: Path) -> NDArray[np.float64]:
+    """Speeds (N,), one per step of the path, at which its bend over the next 8 m is comfortable."""
+    yaws = np.append(path.yaws_rad, np.full(round(8 / STEP_M), path.yaws_rad[-1]))
+    count, near, far = len(path.yaws_rad), round(3 / STEP_M), round(8 / STEP_M)
+    first, second, third = yaws[:count], yaws[near : count + near], yaws[far : count + far]
+    curvature = np.maximum(np.abs(second - first) / 3, np.abs(third - second) / 5)
+    return np.sqrt(LATERAL_MPS2 / np.maximum(curvature, 1e-3))
+
+
+def _before_curb(path: Path, ground: Ground) -> NDArray[np.bool_]:
+    """Steps (N,) of the path from which the next metre leads onto the road."""
+    off = ground.off_road_m(path.points_m)
+    soon = np.append(off, np.full(round(1.25 / STEP_M), off[-1]))[-len(off) :]
+    return (off >= 0) & (soon < 0)
+
+
+def _acceleration(wanted_mps: float, speed: float, gap: float, lead: float) -> float:
     easy, hard = COMFORT_MPS2
-    safe = 2.0 + max(0.0, speed * 1.2 + speed * (speed - lead) / (2 * np.sqrt(easy * hard)))
-    closeness = 0.0 if np.isinf(gap) else (safe / max(gap, 0.1)) ** 2
-    return float(np.clip(easy * (1 - (speed / wanted) ** 4 - closeness), -HARDEST_MPS2, easy))
+    safe = 2.0 + max(0.0, speed * 1.2 + speed * (speed - lead) / (2 * math.sqrt(easy * hard)))
+    closeness = 0.0 if math.isinf(gap) else (safe / max(gap, 0.1)) ** 2
+    return min(max(easy * (1 - (speed / wanted_mps) ** 4 - closeness), -HARDEST_MPS2), easy)
 
 
 def _must_wait(
-    index: int,
     agents: tuple[Agent, ...],
-    s_m: NDArray[np.float64],
+    place: NDArray[np.float64],
+    yaw: float,
     points: NDArray[np.float64],
     speed: NDArray[np.float64],
-    ground: Ground,
 ) -> bool:
     """Whether somebody at the curb has to let a vehicle pass."""
-    way, yaw = agents[index].path.at(s_m[index] + np.array([0.3, 1.2]))
-    here, soon = ground.off_road_m(way)
-    if here < 0 or soon >= 0:
-        return False
-    across = np.array([np.cos(yaw[1]), np.sin(yaw[1])])
-    for j, other in enumerate(agents):
-        offset = points[j] - way[1]
-        along = abs(offset @ across)
-        if not other.on_foot and speed[j] > 1.5 and along < 2 * ROAD_HALF_M and np.linalg.norm(offset) < 18:
-            return True
-    return False
+    ahead = np.array([math.cos(yaw), math.sin(yaw)])
+    offsets = points - (place + 1.2 * ahead)
+    coming = (speed > 1.5) & (np.abs(offsets @ ahead) < 2 * ROAD_HALF_M) & (np.square(offsets).sum(axis=1) < 18**2)
+    return any(not agents[j].on_foot for j in np.flatnonzero(coming))

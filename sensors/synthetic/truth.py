@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tricast.sensors.annotations import FUTURE_STEP_S, NUM_FUTURE_STEPS, Annotations
 from tricast.sensors.geometry.boxes import Boxes
-from tricast.sensors.synthetic.casting import SceneCaster
+from tricast.sensors.synthetic.casting import SceneCaster, rays_from
 from tricast.sensors.synthetic.scene import Scene
 
 PROBES = 40
@@ -87,5 +87,5 @@ def occlusion(
     targets, label = np.concatenate(points), np.concatenate(labels)
     rays = targets - origin_m
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-    hits = caster.at(time_s).cast(np.broadcast_to(origin_m, rays.shape), rays)
+    hits = caster.at(time_s).cast(rays_from(origin_m, rays))
     return (hits.owners != label).reshape(-1, PROBES).mean(axis=1).astype(np.float32)

@@ -29,13 +29,13 @@ class TownConfig(StrictConfig):
 
     num_driving: int = Field(default=16, ge=0, le=60)
     num_cycling: int = Field(default=5, ge=0, le=40)
-    num_walking: int = Field(default=20, ge=0, le=80)
+    num_walking: int = Field(default=36, ge=0, le=80)
     num_parked: int = Field(default=42, ge=0, le=80)
     num_work_zones: int = Field(default=2, ge=0, le=6)
     num_lookalikes: int = Field(default=34, ge=0, le=120)
     """Things of a road user's size, on the road and beside it, that are none."""
     num_trees: int = Field(default=30, ge=0, le=200)
-    num_railings: int = Field(default=28, ge=0, le=60)
+    num_railings: int = Field(default=45, ge=0, le=60)
     ground_wave_m: float = Field(default=0.12, ge=0, le=1)
     """Amplitude of each of the ground's three waves."""
     curb_m: float = Field(default=0.12, ge=0, le=0.5)

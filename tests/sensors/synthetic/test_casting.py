@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tricast.sensors.synthetic.bodies import SHAPES, body_triangles
-from tricast.sensors.synthetic.casting import SceneCaster, default_backend, make_caster
+from tricast.sensors.synthetic.casting import SceneCaster, default_backend, make_caster, rays_from
 from tricast.sensors.synthetic.scene import make_scene
 from tricast.sensors.synthetic.world_config import load_world
 
@@ -19,9 +19,8 @@ def _backends() -> None:
 
 @pytest.mark.parametrize("backend", ["open3d", "embreex"])
 def test_a_wall_is_hit_at_its_distance_and_missed_beside_it(backend: str) -> None:
-    origins = np.zeros((2, 3), np.float32)
-    rays = np.array([[1, 0, 0], [-1, 0, 0]], np.float32)
-    distances, triangles = make_caster(WALL, backend).cast(origins, rays)  # pyright: ignore[reportArgumentType]
+    rays = rays_from(np.zeros(3), np.array([[1, 0, 0], [-1, 0, 0]]))
+    distances, triangles = make_caster(WALL, backend).cast(rays)  # pyright: ignore[reportArgumentType]
     assert distances.tolist() == [5.0, np.inf]
     assert triangles.tolist() == [0, -1]
 
@@ -31,8 +30,8 @@ def test_open3d_and_embreex_see_the_same_scene() -> None:
     rng = np.random.default_rng(0)
     rays = rng.normal(size=(20_000, 3)) * [1, 1, 0.2]
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-    origins = np.broadcast_to(scene.world_from_ego(0.3).apply(np.array([[0, 0, 2.0]])), rays.shape)
-    first, second = (SceneCaster(scene, b).at(0.3).cast(origins, rays) for b in ("open3d", "embreex"))
+    rays = rays_from(scene.world_from_ego(0.3).apply(np.array([[0, 0, 2.0]]))[0], rays)
+    first, second = (SceneCaster(scene, b).at(0.3).cast(rays) for b in ("open3d", "embreex"))
     same = first.owners == second.owners
     assert same.mean() > 0.9995  # rays that graze an edge may go either way
     finite = same & np.isfinite(first.distances_m)
