@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tricast.sensors.geometry.se3 import SE3
-from tricast.sensors.synthetic.casting import NOTHING, FrozenCaster, rays_from
+from tricast.sensors.synthetic.casting import NOTHING, Float32, FrozenCaster, rays_from
 from tricast.sensors.synthetic.roads import LANE_M, ROAD_HALF_M
 from tricast.sensors.synthetic.scene import Scene
 
 HAZE_M = 220.0
 HEADLIGHT_RANGE_M = 14.0
-Float32 = NDArray[np.float32]
 NOISE: Float32 = np.random.default_rng(0).standard_normal(1 << 21, dtype=np.float32)
 """Drawn once: each image takes another piece of it, as drawing anew costs as much as casting the rays."""
 

@@ -130,11 +130,11 @@ class SceneCaster:
         actors = [scene.actors[i] for i in numbers]
         self._owners = np.repeat(numbers, [len(a.triangles_m) for a in actors]).astype(np.int32)
         self._bodies = np.concatenate([np.zeros((0, 3, 3)), *(a.triangles_m for a in actors)]).astype(np.float32)
-        self._body_normals = normals(self._bodies)
+        self._body_normals = _normals(self._bodies)
         self._num_standing = sum(len(a.triangles_m) for a in actors if a.agent < 0)
         standing = self._placed(0.0, slice(0, self._num_standing))
         self._static = make_caster(np.concatenate([scene.static_triangles_m, standing[0]]), backend)
-        self._static_normals = np.concatenate([normals(scene.static_triangles_m), standing[1]])
+        self._static_normals = np.concatenate([_normals(scene.static_triangles_m), standing[1]])
         colors = [scene.static_colors, *(a.colors for a in actors), np.full((1, 3), np.nan)]
         self._all_colors = np.concatenate(colors).astype(np.float32)
         scenery = np.full(len(scene.static_triangles_m), STATIC, np.int32)
@@ -213,7 +213,7 @@ class FrozenCaster:
         return Hits(distances_m=distances, triangles=triangles, owners=self.owners[triangles])
 
 
-def normals(triangles_m: NDArray[Any]) -> Float32:
+def _normals(triangles_m: NDArray[Any]) -> Float32:
     """Outward unit normals (T, 3) of triangles (T, 3, 3)."""
     crossed = np.cross(triangles_m[:, 1] - triangles_m[:, 0], triangles_m[:, 2] - triangles_m[:, 0])
     return (crossed / np.maximum(np.linalg.norm(crossed, axis=1, keepdims=True), 1e-12)).astype(np.float32)

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.synthetic.camera import ground_colors
-from tricast.sensors.synthetic.casting import NOTHING, FrozenCaster, Hits, SceneCaster, rays_from
+from tricast.sensors.synthetic.casting import NOTHING, Float32, FrozenCaster, Hits, SceneCaster, rays_from
 from tricast.sensors.synthetic.scene import Scene
 from tricast.sensors.synthetic.world_config import LidarConfig
 
 FADING_M = np.float32(60.0)
 LEAST_STRENGTH = np.float32(0.025)
-Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +42,7 @@ def sweep(
     scene: Scene, caster: SceneCaster, ego_from_lidar: SE3, config: LidarConfig, time_s: float, rng: np.random.Generator
 ) -> LidarReturns:
     """The revolution that ends at a time."""
-    local, offsets_s = _beams(config)
+    local, offsets_s = _beams(config)  # pyright: ignore[reportArgumentType] - a frozen pydantic model has a hash
     ranges, albedo, incidence = (np.empty(offsets_s.shape, np.float32) for _ in range(3))
     owners = np.empty(offsets_s.shape, np.int32)
     for columns in np.array_split(np.arange(config.num_columns), config.num_slices):
@@ -61,8 +60,8 @@ def sweep(
     chance = np.clip(strength / LEAST_STRENGTH, 0, 1) * np.float32(1 - config.drop_out)
     seen = (ranges < config.max_range_m) & (rng.random(ranges.shape, np.float32) < chance)
     count = int(seen.sum())
-    noisy = ranges[seen] + np.float32(config.range_noise_m) * rng.standard_normal(count, np.float32)
-    glow = albedo[seen] * (0.2 + 0.8 * incidence[seen]) + np.float32(0.02) * rng.standard_normal(count, np.float32)
+    noisy = ranges[seen] + np.float32(config.range_noise_m) * rng.standard_normal(count, dtype=np.float32)
+    glow = albedo[seen] * (0.2 + 0.8 * incidence[seen]) + np.float32(0.02) * rng.standard_normal(count, dtype=np.float32)
     return LidarReturns(
         points_m=(local[:, seen] * noisy).T,
         intensity=np.clip(glow, 0, 1),
