@@ -31,8 +31,8 @@ class LidarReturns:
 
     """
 
-    points_m: Float32
-    intensity: Float32
+    points_m: NDArray[np.floating]
+    intensity: NDArray[np.floating]
     offsets_s: NDArray[np.float64]
     rings: NDArray[np.int64]
     owners: NDArray[np.int32]
@@ -59,9 +59,9 @@ def sweep(
     strength = albedo * (0.15 + 0.85 * incidence) * np.exp(-np.minimum(ranges, np.float32(1e4)) / FADING_M)
     chance = np.clip(strength / LEAST_STRENGTH, 0, 1) * np.float32(1 - config.drop_out)
     seen = (ranges < config.max_range_m) & (rng.random(ranges.shape, np.float32) < chance)
-    count = int(seen.sum())
-    noisy = ranges[seen] + np.float32(config.range_noise_m) * rng.standard_normal(count, dtype=np.float32)
-    glow = albedo[seen] * (0.2 + 0.8 * incidence[seen]) + np.float32(0.02) * rng.standard_normal(count, dtype=np.float32)
+    range_noise, glow_noise = rng.standard_normal((2, int(seen.sum())), dtype=np.float32)
+    noisy = ranges[seen] + np.float32(config.range_noise_m) * range_noise
+    glow = albedo[seen] * (0.2 + 0.8 * incidence[seen]) + np.float32(0.02) * glow_noise
     return LidarReturns(
         points_m=(local[:, seen] * noisy).T,
         intensity=np.clip(glow, 0, 1),
