@@ -22,6 +22,8 @@ PAINT: dict[str, Triple] = {
     "wood": (0.42, 0.3, 0.18),
     "leaf": (0.16, 0.33, 0.12),
 }
+BESIDE_WHEELS = 0.97
+"""Wheels stand out of a body's sides a little: surfaces in one plane would show in speckles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,12 +241,15 @@ def body_triangles(
     """Triangles (T, 3, 3) about the box's centre in metres, and their colours (T, 3) in 0 .. 1."""
     paints = {**{name: np.array(value) for name, value in PAINT.items()}, "body": body, "second": second}
     triangles, colors = [], []
+    has_wheels = any(part.kind == "axle" for part in parts)
     for part in parts:
         solid = _SOLIDS[part.kind]
         if part.kind == "box" and part.taper != (1.0, 1.0):
             scale = np.where(solid[..., 2:] > 0, (*part.taper, 1.0), 1.0)
             solid = solid * scale
         placed = (solid * part.size + part.at) * size_m
+        if has_wheels and part.kind != "axle":
+            placed[..., 1] *= BESIDE_WHEELS
         triangles.append(placed)
         colors.append(np.tile(paints[part.paint], (len(placed), 1)))
     return np.concatenate(triangles), np.concatenate(colors)

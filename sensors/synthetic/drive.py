@@ -36,6 +36,8 @@ PIECE_MS = 1000
 PHASE_MS = {"camera": 5, "lidar": 0, "radar": 12}
 """How long before the others' time a sensor measures; sensors of a kind are triggered together."""
 TRUTH_PERIOD_MS = 500
+SPARSE_LEAD_MS = {"camera": 100, "lidar": 400, "radar": 250}
+"""How long before a truth a sparse drive begins to record: one picture, five sweeps, three scans."""
 LATENCY_MS = {"camera": 30, "lidar": 15, "radar": 10}
 DERIVATIVE_S = 0.05
 
@@ -49,6 +51,8 @@ class SyntheticDrive:
         seconds: Length of each scene.
         backend: Caster; the one that this machine can load unless given.
         workers: Processes that record pieces of the scenes; the messages are the same for any number.
+        sparse: Leave out what no tick at a truth's stamp uses (see `SPARSE_LEAD_MS`), for training. What is recorded
+            has the same bytes as in the full drive.
 
     """
 
@@ -60,10 +64,12 @@ class SyntheticDrive:
         *,
         backend: Backend | None = None,
         workers: int = 1,
+        sparse: bool = False,
     ) -> None:
         self._config, self._seeds, self._length_ms = config, tuple(seeds), round(seconds * 1000)
         self._backend: Backend = backend or default_backend()
         self._workers = workers
+        self._sparse = sparse
         self.rig = make_rigs(config, self._seeds[0])[1]
 
     def messages(self) -> Iterator[Message]:
@@ -109,6 +115,7 @@ class SyntheticDrive:
                     first_ms=last_ms - PIECE_MS + (last_ms > PIECE_MS),
                     last_ms=min(last_ms, self._length_ms),
                     backend=self._backend,
+                    sparse=self._sparse,
                 )
 
 
@@ -124,6 +131,7 @@ class Piece:
     first_ms: int
     last_ms: int
     backend: Backend
+    sparse: bool = False
 
     @property
     def begin_ns(self) -> int:
@@ -177,11 +185,11 @@ class SceneRecorder:
         lead_ms = max(config.camera.period_ms, config.lidar.period_ms, config.radar.period_ms)
         first_truth_ms = -(-piece.first_ms // TRUTH_PERIOD_MS) * TRUTH_PERIOD_MS
         for now_ms in range(max(0, min(piece.first_ms, first_truth_ms - lead_ms)), piece.last_ms + 1):
-            now = self._made_at(now_ms)
+            now = self._made_at(now_ms, piece.sparse)
             made += now if now_ms >= piece.first_ms else []
         return made
 
-    def _made_at(self, now_ms: int) -> list[Message]:
+    def _made_at(self, now_ms: int, sparse: bool) -> list[Message]:
         now_ns, time_s = self._begin_ns + now_ms * MS_NS, now_ms / 1000
         made: list[Message] = []
         if now_ms % POSE_PERIOD_MS == 0:
@@ -190,6 +198,8 @@ class SceneRecorder:
             modality = self._rig[channel].modality
             period_ms: int = getattr(self._config, modality).period_ms
             phase_ms = PHASE_MS[modality]
+            if sparse and -now_ms % TRUTH_PERIOD_MS > SPARSE_LEAD_MS[modality]:
+                continue
             if now_ms >= (period_ms if modality == "lidar" else 1) and (now_ms + phase_ms) % period_ms == 0:
                 rng = np.random.default_rng([self._seed, 2, now_ms, number])
                 made.append(self._measure[modality](channel, time_s, now_ns, rng))
