@@ -67,6 +67,7 @@ class Tracks:
         scores: (N,) float64 in [0, 1].
         track_ids: (N,) int64, constant over an object's life and never used again.
         turn_rates_radps: (N,) float64 estimated turn rates.
+        detection_indices: (N,) int64, the row of this tick's detections that updated the track; -1 where none did.
 
     """
 
@@ -76,6 +77,7 @@ class Tracks:
     scores: NDArray[np.float64]
     track_ids: NDArray[np.int64]
     turn_rates_radps: NDArray[np.float64]
+    detection_indices: NDArray[np.int64]
 
     @staticmethod
     def empty(timestamp_ns: int) -> Tracks:
@@ -87,6 +89,7 @@ class Tracks:
             scores=np.zeros(0),
             track_ids=np.zeros(0, np.int64),
             turn_rates_radps=np.zeros(0),
+            detection_indices=np.zeros(0, np.int64),
         )
 
     def __len__(self) -> int:

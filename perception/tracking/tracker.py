@@ -58,6 +58,7 @@ class _Track:
     hits: int = 1
     unseen_s: float = 0.0
     turn_rate_radps: float = 0.0
+    detection_index: int = -1
 
     @property
     def class_name(self) -> str:
@@ -97,6 +98,7 @@ class Tracker:
         self._elapsed_s += dt_s if self._tracks else 0.0
         for track in self._tracks:
             self._predict(track, dt_s)
+            track.detection_index = -1
         order = np.lexsort((detections.boxes.centers_m[:, 1], detections.boxes.centers_m[:, 0], -detections.scores))
         world = detections.boxes[order].transformed(odom_from_ego)
         names = [detections.class_names[i] for i in order]
@@ -104,6 +106,7 @@ class Tracker:
         pairs = self._associate(world, names)
         for track_index, box_index in pairs:
             self._correct(self._tracks[track_index], world, box_index, names[box_index], float(scores[box_index]), dt_s)
+            self._tracks[track_index].detection_index = int(order[box_index])
         taken = {box for _, box in pairs}
         seen = {track for track, _ in pairs}
         for index, track in enumerate(self._tracks):
@@ -114,6 +117,7 @@ class Tracker:
         for index in range(len(world)):
             if index not in taken:
                 self._tracks.append(self._born(world, index, names[index], float(scores[index])))
+                self._tracks[-1].detection_index = int(order[index])
         return self._result(detections.timestamp_ns, odom_from_ego)
 
     def _patience_s(self, track: _Track) -> float:
@@ -228,4 +232,5 @@ class Tracker:
             scores=np.array([t.score for t in tracks]),
             track_ids=np.array([t.identity for t in tracks], np.int64),
             turn_rates_radps=np.array([t.turn_rate_radps for t in tracks]),
+            detection_indices=np.array([t.detection_index for t in tracks], np.int64),
         )

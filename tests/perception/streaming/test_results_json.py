@@ -32,6 +32,7 @@ def one_car(score: float = 0.1234567891) -> TickResult:
             scores=np.array([score]),
             track_ids=np.array([7]),
             turn_rates_radps=np.zeros(1),
+            detection_indices=np.zeros(1, np.int64),
         ),
         trajectories=Trajectories(
             probabilities=np.ones((1, 1)),

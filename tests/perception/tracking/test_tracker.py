@@ -47,6 +47,19 @@ def test_identity_survives_eight_ticks_of_occlusion() -> None:
             assert tracks.track_ids.tolist() == [1]
 
 
+def test_tracks_name_the_detection_that_updated_them_and_none_while_they_coast() -> None:
+    tracker = Tracker()
+    for tick in range(4):
+        tracks = tracker.update(detections(tick, (5.0, 0.0), (20.0, 0.0)), SE3())
+    identity = dict(zip(tracks.boxes.centers_m[:, 0].round().tolist(), tracks.track_ids.tolist(), strict=True))
+    tracks = tracker.update(detections(4, (20.0, 0.0), (5.0, 0.0)), SE3())
+    rows = dict(zip(tracks.track_ids.tolist(), tracks.detection_indices.tolist(), strict=True))
+    assert rows == {identity[20.0]: 0, identity[5.0]: 1}
+    tracks = tracker.update(detections(5, (5.0, 0.0)), SE3())
+    rows = dict(zip(tracks.track_ids.tolist(), tracks.detection_indices.tolist(), strict=True))
+    assert rows == {identity[5.0]: 0, identity[20.0]: -1}
+
+
 def test_two_objects_that_cross_keep_their_identities() -> None:
     tracker = Tracker()
     for tick in range(40):

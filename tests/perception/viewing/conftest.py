@@ -117,6 +117,7 @@ def make_result() -> Callable[..., TickResult]:
                 scores=np.full(len(rows), 0.9),
                 track_ids=np.arange(1, len(rows) + 1),
                 turn_rates_radps=np.zeros(len(rows)),
+                detection_indices=np.arange(len(rows)),
             ),
             trajectories=Trajectories(
                 probabilities=np.tile([0.7, 0.3], (len(rows), 1)), points_m=np.stack([straight, turned], axis=1)
