@@ -1,0 +1,84 @@
+"""What the network gives before decoding, and the extra queries that training puts in.
+
+Letters in shapes: B batch, Q queries, C classes, K modes, Y and X cells of the heatmap grid, G training seeds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerOutputs:
+    """Boxes of every query after one layer, in ego axes at the tick.
+
+    Args:
+        class_logits: (B, Q, C).
+        centers_m: (B, Q, 3) centres of volume.
+        log_sizes: (B, Q, 3) logarithms of length, width and height in metres.
+        yaw_sin_cos: (B, Q, 2) sine and cosine of the heading about +z, not normalised.
+        velocities_mps: (B, Q, 2) over ground.
+        quality_logits: (B, Q): how near the centre is to a true one.
+
+    """
+
+    class_logits: Tensor
+    centers_m: Tensor
+    log_sizes: Tensor
+    yaw_sin_cos: Tensor
+    velocities_mps: Tensor
+    quality_logits: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QueryOutputs:
+    """All outputs of one forward pass.
+
+    Args:
+        heatmap: (B, C, Y, X) logits; Y counts along ego y and X along ego x, both from the negative end.
+        camera_heatmap: (B, C, Y', X') logits from the cameras alone; None at inference. Training only.
+        radar_heatmap: Likewise from the radars alone.
+        query_cells: (B, Q) int64, `y * X + x` of the heatmap cell that a query started from.
+        query_classes: (B, Q) int64, the class that it started from.
+        query_mask: (B, Q) bool; False: padding that means nothing.
+        num_seeded: The first so many queries come from peaks, the rest from training seeds.
+        layers: Index 0 straight from the features at the query's cell, then one per decoder layer; the last is the
+            answer.
+        mode_points_m: (B, Q, K, 12, 2) futures as offsets from the last layer's centre, along and across the query's
+            own predicted heading (that yaw is detached).
+        mode_log_scales: (B, Q, K, 12, 2) logarithms of Laplace scales in metres, along the same axes.
+        mode_logits: (B, Q, K).
+
+    """
+
+    heatmap: Tensor
+    camera_heatmap: Tensor | None
+    radar_heatmap: Tensor | None
+    query_cells: Tensor
+    query_classes: Tensor
+    query_mask: Tensor
+    num_seeded: int
+    layers: tuple[LayerOutputs, ...]
+    mode_points_m: Tensor
+    mode_log_scales: Tensor
+    mode_logits: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingSeeds:
+    """Extra queries at (jittered) true cells, so that box and trajectory heads learn from the first step on.
+
+    They see peaks and each other no more than peaks see them: self-attention keeps the two groups apart.
+
+    Args:
+        cells: (B, G) int64, `y * X + x` on the heatmap grid.
+        classes: (B, G) int64.
+        mask: (B, G) bool; False: padding.
+
+    """
+
+    cells: Tensor
+    classes: Tensor
+    mask: Tensor

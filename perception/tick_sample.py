@@ -1,0 +1,178 @@
+"""What the network takes of one tick: plain arrays in ego axes at the tick, with every missing sensor missing.
+
+A `TickSample` is made of a `SyncedFrame` at inference and read from shards at training; both go through
+`tricast.perception.batch`. It holds nothing but numpy arrays, encoded images, lenses and poses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tricast.configs.strict import StrictConfig
+from tricast.sensors.arrays import checked_array
+from tricast.sensors.frames import CameraFrame, LidarSweep
+from tricast.sensors.geometry.lenses import Lens
+from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.motion_compensation import lidar_in_ego, radar_in_ego
+from tricast.sensors.synced_frame import SyncedFrame
+
+LIDAR_COLUMNS = ("x_m", "y_m", "z_m", "intensity", "age_s")
+RADAR_COLUMNS = (
+    "x_m",
+    "y_m",
+    "z_m",
+    "rcs_dbsm",
+    "radial_velocity_mps",
+    "velocity_known",
+    "direction_x",
+    "direction_y",
+    "age_s",
+)
+"""Radial velocity over ground, 0 where unknown; `velocity_known` is 1 or 0; the direction is the line of sight."""
+
+
+class SampleConfig(StrictConfig):
+    """Which sweeps and scans of a tick the network takes."""
+
+    lidar_lags_s: tuple[float, ...] = (0.0, 0.2, 0.4)
+    """Sweeps taken: the newest, and those nearest to so much older."""
+    lidar_lag_tolerance_s: float = Field(default=0.06, gt=0, le=1)
+    older_thinning: int = Field(default=2, ge=1, le=100)
+    """Of a sweep that is not the newest, one of so many returns is taken."""
+    radar_scans: int = Field(default=3, ge=1, le=20)
+    range_m: float = Field(default=64.0, gt=0, le=300)
+    """Returns farther from the ego origin, seen from above, are left out."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CameraInput:
+    """One camera at one tick.
+
+    Args:
+        channel: The camera's channel.
+        image: The frame as it came, decoded by whoever needs pixels.
+        lens: Its lens, for the frame's own size.
+        tick_from_camera: From the camera's axes at the time of exposure to ego axes at the tick.
+
+    """
+
+    channel: str
+    image: CameraFrame
+    lens: Lens
+    tick_from_camera: SE3
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TickSample:
+    """Everything the network sees of one tick, in ego axes at the tick.
+
+    Args:
+        timestamp_ns: The tick.
+        cameras: Cameras that delivered; may be empty.
+        lidar: (P, 5) float32, `LIDAR_COLUMNS`, each return moved by the ego motion since its own time. None where no
+            LiDAR delivered; an empty array is a LiDAR that saw nothing.
+        radar: (R, 9) float32, `RADAR_COLUMNS`; None likewise.
+
+    Raises:
+        SensorDataError: An array has a wrong shape, type or a value that is not finite.
+
+    """
+
+    timestamp_ns: int
+    cameras: tuple[CameraInput, ...]
+    lidar: NDArray[np.float32] | None
+    radar: NDArray[np.float32] | None
+
+    def __post_init__(self) -> None:
+        for name, columns in (("lidar", LIDAR_COLUMNS), ("radar", RADAR_COLUMNS)):
+            array = getattr(self, name)
+            if array is not None:
+                shape = (None, len(columns))
+                label = f"{name} at {self.timestamp_ns} ns"
+                array = checked_array(array, name=label, shape=shape, dtype=np.float32, finite=True)
+                object.__setattr__(self, name, array)
+
+
+def sample_of(frame: SyncedFrame, config: SampleConfig) -> TickSample:
+    """What the network takes of a tick; sensors may be missing in any way."""
+    cameras: list[CameraInput] = []
+    for channel, image in sorted(frame.cameras.items()):
+        calibration = frame.rig[channel]
+        assert calibration.lens is not None
+        tick_from_ego = frame.ego_motion.ego_from_ego(frame.timestamp_ns, image.timestamp_ns)
+        cameras.append(
+            CameraInput(
+                channel=channel,
+                image=image,
+                lens=calibration.lens,
+                tick_from_camera=tick_from_ego @ calibration.ego_from_sensor,
+            )
+        )
+    return TickSample(
+        timestamp_ns=frame.timestamp_ns,
+        cameras=tuple(cameras),
+        lidar=_lidar(frame, config) if frame.lidars else None,
+        radar=_radar(frame, config) if frame.radars else None,
+    )
+
+
+def _lidar(frame: SyncedFrame, config: SampleConfig) -> NDArray[np.float32]:
+    parts: list[NDArray[np.float32]] = [np.zeros((0, len(LIDAR_COLUMNS)), np.float32)]
+    for channel, sweeps in sorted(frame.lidars.items()):
+        cloud = lidar_in_ego(_chosen(sweeps, config), frame.rig[channel], frame.ego_motion, frame.timestamp_ns)
+        parts.append(np.concatenate([cloud.points_m, cloud.intensity[:, None], cloud.ages_s[:, None]], axis=1))
+    return _within(np.concatenate(parts), config.range_m)
+
+
+def _chosen(sweeps: tuple[LidarSweep, ...], config: SampleConfig) -> list[LidarSweep]:
+    """The newest sweep whole, and the sweeps nearest to the older lags thinned, each once."""
+    chosen: dict[int, LidarSweep] = {}
+    newest_ns = sweeps[0].timestamp_ns
+    for lag_s in config.lidar_lags_s:
+        nearest = min(sweeps, key=lambda s: abs(newest_ns - lag_s * 1e9 - s.timestamp_ns))
+        off_s = abs((newest_ns - nearest.timestamp_ns) / 1e9 - lag_s)
+        if off_s <= config.lidar_lag_tolerance_s and nearest.timestamp_ns not in chosen:
+            step = 1 if nearest is sweeps[0] else config.older_thinning
+            chosen[nearest.timestamp_ns] = _thinned(nearest, step)
+    return list(chosen.values())
+
+
+def _thinned(sweep: LidarSweep, step: int) -> LidarSweep:
+    """One of every `step` returns."""
+    if step == 1:
+        return sweep
+    return replace(
+        sweep,
+        points_m=sweep.points_m[::step],
+        intensity=sweep.intensity[::step],
+        time_offsets_ns=sweep.time_offsets_ns[::step],
+        rings=sweep.rings[::step],
+    )
+
+
+def _radar(frame: SyncedFrame, config: SampleConfig) -> NDArray[np.float32]:
+    parts: list[NDArray[np.float32]] = [np.zeros((0, len(RADAR_COLUMNS)), np.float32)]
+    for channel, scans in sorted(frame.radars.items()):
+        recent = scans[: config.radar_scans]
+        cloud = radar_in_ego(recent, frame.rig[channel], frame.ego_motion, frame.timestamp_ns)
+        known = np.isfinite(cloud.radial_velocities_mps)
+        columns = [
+            cloud.points_m,
+            cloud.rcs_dbsm[:, None],
+            np.where(known, cloud.radial_velocities_mps, 0)[:, None],
+            known[:, None],
+            cloud.directions,
+            cloud.ages_s[:, None],
+        ]
+        parts.append(np.concatenate(columns, axis=1).astype(np.float32))
+    return _within(np.concatenate(parts), config.range_m)
+
+
+def _within(rows: NDArray[np.float32], range_m: float) -> NDArray[np.float32]:
+    """Rows within range whose every value is finite."""
+    keep = (np.hypot(rows[:, 0], rows[:, 1]) < range_m) & np.isfinite(rows).all(axis=1)
+    return np.ascontiguousarray(rows[keep])
