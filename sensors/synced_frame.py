@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from tricast.sensors.calibration import Rig
@@ -63,6 +63,17 @@ class SyncedFrame:
     inputs: tuple[InputUsed, ...] = ()
     health: Mapping[str, ChannelHealth] = field(default_factory=dict)
     discontinuity: bool = False
+
+    def restricted_to(self, channels: Collection[str]) -> SyncedFrame:
+        """The same tick as if the others had never been asked for: what a synchroniser of these channels gives."""
+        return replace(
+            self,
+            cameras={c: m for c, m in self.cameras.items() if c in channels},
+            lidars={c: m for c, m in self.lidars.items() if c in channels},
+            radars={c: m for c, m in self.radars.items() if c in channels},
+            inputs=tuple(used for used in self.inputs if used.channel in channels),
+            health={c: h for c, h in self.health.items() if c in channels},
+        )
 
     @staticmethod
     def of(

@@ -1,0 +1,125 @@
+"""Synthetic sets named as logs: `standard:test` is the first 40 test seeds, one log and one rig each, kept in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from tricast.configs.errors import InputError
+from tricast.sensors.log.writer import LogWriter
+from tricast.sensors.synthetic.drive import SyntheticDrive
+from tricast.sensors.synthetic.world_config import WorldConfig, load_world
+
+SPLITS = ("train", "validation", "test")
+NUM_SCENES = 40
+SCENE_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticSet:
+    """The first scenes of one range of a world's seeds.
+
+    Args:
+        world_name: Bare name or path of the world.
+        world: Its settings.
+        split: `train`, `validation` or `test`.
+        num_scenes: Scenes, one seed each.
+
+    """
+
+    world_name: str
+    world: WorldConfig
+    split: str
+    num_scenes: int = NUM_SCENES
+
+    @property
+    def seeds(self) -> range:
+        """The scenes' seeds."""
+        first, _ = getattr(self.world.seeds, self.split)
+        return range(first, first + self.num_scenes)
+
+    def folder(self, cache: Path) -> Path:
+        """Where the set's logs lie: another world, or another length, has another folder."""
+        recipe = f"{self.world.model_dump_json()} {SCENE_S}"
+        digest = hashlib.sha256(recipe.encode()).hexdigest()[:8]
+        return cache / f"{Path(self.world_name).stem}-{self.split}-{digest}"
+
+
+def named_set(text: str, num_scenes: int | None) -> SyntheticSet | None:
+    """The set that a text such as `standard:test` names; None where it names none.
+
+    Raises:
+        InputError: The world is known but the split is not, or there are fewer seeds than scenes asked for.
+
+    """
+    world_name, colon, split = text.rpartition(":")
+    if not colon or not world_name or Path(text).exists():
+        return None
+    if split not in SPLITS:
+        raise InputError(
+            where=text,
+            got=f"{split!r}, and no such file",
+            expected=f"a log, or a world and one of {', '.join(SPLITS)}",
+            remedy="for the synthetic test set write standard:test",
+        )
+    world = load_world(world_name)
+    first, end = getattr(world.seeds, split)
+    count = NUM_SCENES if num_scenes is None else num_scenes
+    if not 1 <= count <= end - first:
+        raise InputError(
+            where="--scenes",
+            got=str(count),
+            expected=f"1 to {end - first}, the seeds of {text}",
+            remedy=f"leave it out for {NUM_SCENES}",
+        )
+    return SyntheticSet(world_name=world_name, world=world, split=split, num_scenes=count)
+
+
+def rendered(scenes: SyntheticSet, cache: Path, workers: int) -> list[Path]:
+    """Logs of a set, one per seed; those that the cache lacks are rendered first, so that a broken run goes on.
+
+    Args:
+        scenes: The set.
+        cache: Folder of all sets.
+        workers: Processes that render; the logs are the same for any number.
+
+    """
+    folder = scenes.folder(cache)
+    paths = [folder / f"{seed:06d}.mcap" for seed in scenes.seeds]
+    missing = [(seed, path) for seed, path in zip(scenes.seeds, paths, strict=True) if not path.exists()]
+    if not missing:
+        return paths
+    print(f"rendering {len(missing)} scenes of {SCENE_S:g} s into {folder}", file=sys.stderr)
+    if workers == 1:
+        _report(render_scene(scenes.world, seed, path) for seed, path in missing)
+        return paths
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=threadpool_limits, initargs=(1,)
+    ) as pool:
+        futures = [pool.submit(render_scene, scenes.world, seed, path) for seed, path in missing]
+        _report(future.result() for future in as_completed(futures))
+    return paths
+
+
+def render_scene(world: WorldConfig, seed: int, path: Path) -> int:
+    """Write the log of one scene; gives its seed."""
+    drive = SyntheticDrive(world, [seed], SCENE_S)
+    with LogWriter(path, drive.rig) as writer:
+        for message in drive.messages():
+            writer.write(message)
+    return seed
+
+
+def _report(seeds: Iterable[int]) -> None:
+    for count, _ in enumerate(seeds, 1):
+        if sys.stderr.isatty():
+            print(f"\r{count} rendered ", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
