@@ -1,0 +1,1 @@
+"""What the network's outputs are trained towards: targets, matching and losses."""

@@ -1,0 +1,1 @@
+"""Training: shards of recorded ticks, augmentation, the loop, checkpoints and curves."""

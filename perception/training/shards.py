@@ -1,0 +1,292 @@
+"""Shards: the ticks of one scene with truth, made once and read many times, one safetensors file per scene.
+
+A folder holds `manifest.json` (format, and the settings that the ticks were made with) and files named after their
+scenes. LiDAR coordinates are kept to 1/256 m, intensity and age as float16; images as the bytes that came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from tricast.configs.errors import InputError
+from tricast.perception.tick_sample import CameraInput, SampleConfig, TickSample, sample_of
+from tricast.perception.training.tick_truth import TickTruth, truth_of
+from tricast.sensors.annotations import Annotations
+from tricast.sensors.frames import CameraFrame
+from tricast.sensors.geometry.lenses import FisheyeLens, Lens, MeiLens, PinholeLens
+from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.synced_frame import SyncedFrame
+from tricast.sensors.synchronization import SynchronizerConfig
+
+FORMAT = 1
+STEPS_PER_M = 256.0
+LENSES: dict[str, type[PinholeLens] | type[FisheyeLens] | type[MeiLens]] = {
+    "pinhole": PinholeLens,
+    "fisheye": FisheyeLens,
+    "mei": MeiLens,
+}
+SYNCHRONIZER = SynchronizerConfig(lidar_sweeps=5, radar_scans=3)
+"""How a log is cut into ticks for training: enough sweeps for lags up to 0.4 s at 10 Hz."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingTick:
+    """One tick with its truth.
+
+    Args:
+        sample: What the network sees.
+        truth: What is there.
+        odom_from_ego: Where the vehicle is, so that ticks of a scene can be laid side by side.
+
+    """
+
+    sample: TickSample
+    truth: TickTruth
+    odom_from_ego: SE3
+
+
+def settings_digest(source: str, config: SampleConfig) -> str:
+    """Short digest of what determines a shard's content: the source's own description and the sample settings."""
+    text = json.dumps([FORMAT, source, config.model_dump(mode="json"), SYNCHRONIZER.model_dump(mode="json")])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class ShardWriter:
+    """Adds scenes to a folder of shards.
+
+    Args:
+        folder: Made if it is not there.
+        source: What the scenes come from, in words that change when their content does.
+        config: Sample settings.
+
+    Raises:
+        InputError: The folder holds shards made with other settings.
+
+    """
+
+    def __init__(self, folder: Path, *, source: str, config: SampleConfig) -> None:
+        self._folder, self._config = folder, config
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest = {"format": FORMAT, "settings": settings_digest(source, config), "source": source}
+        path = folder / "manifest.json"
+        if not path.exists():
+            _write_text(path, json.dumps({**manifest, "sample": config.model_dump(mode="json")}, indent=2) + "\n")
+        elif (found := read_manifest(folder)).get("settings") != manifest["settings"]:
+            raise InputError(
+                where=str(path),
+                got=f"shards of {found.get('source')!r} with settings {found.get('settings')}",
+                expected=f"{source!r} with settings {manifest['settings']}",
+                remedy="choose another folder, or delete this one",
+            )
+
+    def has(self, scene: str) -> bool:
+        """Whether the scene is already there."""
+        return self._path(scene).exists()
+
+    def write(self, scene: str, ticks: Iterable[tuple[SyncedFrame, Annotations | None]]) -> int:
+        """Write a scene's ticks that have truth; the file gets its name only when it is whole.
+
+        Returns:
+            Ticks written.
+
+        """
+        instances: dict[str, int] = {}
+        arrays: dict[str, NDArray[Any]] = {}
+        described: list[dict[str, Any]] = []
+        for frame, annotated in ticks:
+            if annotated is None:
+                continue
+            tick = TrainingTick(
+                sample=sample_of(frame, self._config),
+                truth=truth_of(annotated, instances),
+                odom_from_ego=frame.ego_motion.odom_from_ego(frame.timestamp_ns),
+            )
+            described.append(_packed(tick, f"{len(described):04d}", arrays))
+        partial = self._path(scene).with_suffix(".partial")
+        save_file(arrays, partial, metadata={"ticks": json.dumps(described), "instances": json.dumps([*instances])})
+        partial.replace(self._path(scene))
+        return len(described)
+
+    def _path(self, scene: str) -> Path:
+        return self._folder / f"{scene}.safetensors"
+
+
+class ShardSet:
+    """Ticks of every scene in a folder, by number; scenes in the order of their names.
+
+    Args:
+        folder: Made by `ShardWriter`.
+        scenes: Names to use; None uses all.
+
+    Raises:
+        InputError: The folder is no folder of shards, or a named scene is missing.
+
+    """
+
+    def __init__(self, folder: Path, scenes: Iterable[str] | None = None) -> None:
+        self.manifest = read_manifest(folder)
+        names = sorted(p.stem for p in folder.glob("*.safetensors")) if scenes is None else list(scenes)
+        self._paths = [folder / f"{name}.safetensors" for name in names]
+        self._open: dict[int, Any] = {}
+        self._described: dict[int, list[dict[str, Any]]] = {}
+        self._places: list[tuple[int, int]] = []
+        for number in range(len(names)):
+            self._places += [(number, tick) for tick in range(len(self._scene(number)))]
+        if not self._places:
+            raise _broken(folder, "no ticks with truth", "make shards with 'python -m tricast.tools.make_shards'")
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def scene_names(self) -> tuple[str, ...]:
+        """Names of the scenes."""
+        return tuple(path.stem for path in self._paths)
+
+    def scene_of(self, index: int) -> int:
+        """Number of the scene that a tick belongs to."""
+        return self._places[index][0]
+
+    def __getitem__(self, index: int) -> TrainingTick:
+        scene, tick = self._places[index]
+        described = self._scene(scene)[tick]
+        try:
+            return _unpacked(described, f"{tick:04d}", self._open[scene])
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise _broken(
+                self._paths[scene], f"a tick that does not read ({error})", "delete it and make it again"
+            ) from error
+
+    def _scene(self, number: int) -> list[dict[str, Any]]:
+        if number not in self._open:
+            path = self._paths[number]
+            try:
+                self._open[number] = safe_open(path, framework="numpy")
+                self._described[number] = json.loads(self._open[number].metadata()["ticks"])
+            except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+                raise _broken(path, f"no shard ({error})", "delete it and make it again") from error
+        return self._described[number]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder of shards.
+
+    Raises:
+        InputError: There is none.
+
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _broken(
+            path, f"no readable manifest ({error})", "make shards with 'python -m tricast.tools.make_shards'"
+        ) from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise _broken(path, "shards of another format", "make them again")
+    return manifest
+
+
+def _packed(tick: TrainingTick, prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Put a tick's arrays under names that begin with `prefix`, and describe the rest."""
+    sample = tick.sample
+    if sample.lidar is not None:
+        arrays[f"{prefix}.lidar_xyz"] = np.rint(sample.lidar[:, :3] * STEPS_PER_M).clip(-32768, 32767).astype(np.int16)
+        arrays[f"{prefix}.lidar_rest"] = sample.lidar[:, 3:].clip(-65504, 65504).astype(np.float16)
+    if sample.radar is not None:
+        arrays[f"{prefix}.radar"] = sample.radar
+    cameras = []
+    for camera in sample.cameras:
+        image = camera.image
+        arrays[f"{prefix}.image.{camera.channel}"] = np.frombuffer(image.data, np.uint8)
+        cameras.append(
+            {
+                "channel": camera.channel,
+                "timestamp_ns": image.timestamp_ns,
+                "encoding": image.encoding,
+                "size_px": image.size_px,
+                "lens": _lens_values(camera.lens),
+                "tick_from_camera": asdict(camera.tick_from_camera),
+            }
+        )
+    for field in fields(TickTruth):
+        arrays[f"{prefix}.truth.{field.name}"] = getattr(tick.truth, field.name)
+    return {
+        "timestamp_ns": sample.timestamp_ns,
+        "lidar": sample.lidar is not None,
+        "radar": sample.radar is not None,
+        "cameras": cameras,
+        "odom_from_ego": asdict(tick.odom_from_ego),
+    }
+
+
+def _unpacked(described: Mapping[str, Any], prefix: str, file: Any) -> TrainingTick:
+    lidar = None
+    if described["lidar"]:
+        points = file.get_tensor(f"{prefix}.lidar_xyz").astype(np.float32) / np.float32(STEPS_PER_M)
+        lidar = np.concatenate([points, file.get_tensor(f"{prefix}.lidar_rest").astype(np.float32)], axis=1)
+    cameras = []
+    for camera in described["cameras"]:
+        size = camera["size_px"]
+        image = CameraFrame(
+            channel=camera["channel"],
+            timestamp_ns=camera["timestamp_ns"],
+            received_ns=camera["timestamp_ns"],
+            encoding=camera["encoding"],
+            data=file.get_tensor(f"{prefix}.image.{camera['channel']}").tobytes(),
+            size_px=None if size is None else (size[0], size[1]),
+        )
+        cameras.append(
+            CameraInput(
+                channel=camera["channel"],
+                image=image,
+                lens=_lens(camera["lens"]),
+                tick_from_camera=_pose(camera["tick_from_camera"]),
+            )
+        )
+    sample = TickSample(
+        timestamp_ns=described["timestamp_ns"],
+        cameras=tuple(cameras),
+        lidar=lidar,
+        radar=file.get_tensor(f"{prefix}.radar") if described["radar"] else None,
+    )
+    truth = TickTruth(**{f.name: file.get_tensor(f"{prefix}.truth.{f.name}") for f in fields(TickTruth)})
+    return TrainingTick(sample=sample, truth=truth, odom_from_ego=_pose(described["odom_from_ego"]))
+
+
+def _lens_values(lens: Lens) -> dict[str, Any]:
+    for kind, lens_type in LENSES.items():
+        if isinstance(lens, lens_type):
+            return {"kind": kind, **asdict(lens)}
+    raise _broken(Path(type(lens).__name__), "a lens of unknown kind", "add it to the shard format")
+
+
+def _lens(values: Mapping[str, Any]) -> Lens:
+    tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key != "kind"}
+    return LENSES[values["kind"]](**tuples)
+
+
+def _pose(values: Mapping[str, Any]) -> SE3:
+    w, qx, qy, qz = values["quaternion_wxyz"]
+    x, y, z = values["translation_m"]
+    return SE3(quaternion_wxyz=(w, qx, qy, qz), translation_m=(x, y, z))
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _broken(path: Path, got: str, remedy: str) -> InputError:
+    return InputError(where=str(path), got=got, expected="shards of training ticks", remedy=remedy)

@@ -1,0 +1,94 @@
+"""Training shards: `python -m tricast.tools.make_shards --out DIR (LOG... | --seeds A B [--world W])`.
+
+Logs with truth, or scenes of a synthetic world rendered on the spot, become one shard each; scenes that are already
+there are left alone, so that the command can be run again to add more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+
+from tricast.perception.streaming.replay import ticks
+from tricast.perception.tick_sample import SampleConfig
+from tricast.perception.training.shards import SYNCHRONIZER, ShardWriter
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.synchronization import Synchronizer
+from tricast.sensors.synthetic.drive import EPOCH_NS, SyntheticDrive
+from tricast.sensors.synthetic.world_config import WorldConfig, load_world
+
+SCENE_S = 6.0
+
+
+def shards_of_logs(logs: list[Path], folder: Path, config: SampleConfig, *, source: str) -> int:
+    """Make the shards of logs that are missing in a folder, each named as its log.
+
+    Returns:
+        Shards made.
+
+    Raises:
+        InputError: A log cannot be read, or the folder holds shards of something else.
+
+    """
+    writer, made = ShardWriter(folder, source=source, config=config), 0
+    for path in logs:
+        if writer.has(path.stem):
+            continue
+        log = open_log(path)
+        synchronizer = Synchronizer(log.rig, SYNCHRONIZER, origin_ns=log.start_ns)
+        writer.write(path.stem, ticks(log.messages(), synchronizer))
+        made += 1
+    return made
+
+
+def shards_of_world(world: WorldConfig, seeds: range, folder: Path, config: SampleConfig) -> int:
+    """Render the scenes of a world that are missing in a folder, one per seed with a rig of its own.
+
+    Returns:
+        Shards made.
+
+    Raises:
+        InputError: The folder holds shards of something else.
+
+    """
+    writer, made = ShardWriter(folder, source=world_source(world), config=config), 0
+    for seed in seeds:
+        if writer.has(f"{seed:06d}"):
+            continue
+        drive = SyntheticDrive(world, [seed], SCENE_S, sparse=True)
+        synchronizer = Synchronizer(drive.rig, SYNCHRONIZER, origin_ns=EPOCH_NS)
+        writer.write(f"{seed:06d}", ticks(drive.messages(), synchronizer))
+        made += 1
+    return made
+
+
+def world_source(world: WorldConfig) -> str:
+    """What shards of a world call their source."""
+    digest = hashlib.sha256(world.model_dump_json().encode()).hexdigest()[:16]
+    return f"synthetic world, version {world.version}, digest {digest}, scenes of {SCENE_S:g} s"
+
+
+def main() -> None:
+    """Make shards and say how many."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("logs", type=Path, nargs="*")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs=2, metavar=("A", "B"))
+    parser.add_argument("--world", default="standard")
+    parser.add_argument(
+        "--logs-of-world", action="store_true", help="the logs are scenes of that world, one per seed, named by it"
+    )
+    args = parser.parse_args()
+    world, config = load_world(args.world), SampleConfig()
+    made = 0
+    if args.logs:
+        source = world_source(world) if args.logs_of_world else "logs"
+        made += shards_of_logs(sorted(args.logs), args.out, config, source=source)
+    if args.seeds:
+        made += shards_of_world(world, range(*args.seeds), args.out, config)
+    print(f"{made} shards made in {args.out}")
+
+
+if __name__ == "__main__":
+    main()
