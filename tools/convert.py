@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from tricast.sensors.log.stream import DrivingLog
@@ -14,6 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("log", type=Path, help="a log to read")
     parser.add_argument("--out", type=Path, required=True, help="log to write (.mcap)")
     parser.add_argument("--faults", metavar="F", help="packaged faults or path to a YAML file, laid over the log")
+    parser.add_argument("--strict", action="store_true", help="exit with 2 when the log is damaged")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,8 +30,20 @@ def run(args: argparse.Namespace) -> int:
     log: DrivingLog = open_log(args.log)
     if args.faults is not None:
         log = FaultyLog(log, load_faults(args.faults))
-    count = convert(log, args.out)
-    for detail in log.losses.details[:5]:
+    copied = convert(log, args.out)
+    losses = log.losses
+    for detail in losses.details[:5]:
         print(f"tricast: warning: {detail}", file=sys.stderr)
-    print(f"{count} messages in {args.out}")
-    return 0
+    summary = {
+        "out": str(args.out),
+        **asdict(copied),
+        "bytes": args.out.stat().st_size,
+        "lost_messages": losses.total,
+        "losses": {"by_channel": losses.messages, "details": losses.details},
+    }
+    if args.json:
+        print(json.dumps(summary))
+    else:
+        foreign = f" and {copied.foreign_messages} of other topics" if copied.foreign_messages else ""
+        print(f"{copied.messages} messages{foreign}, {summary['bytes'] / 1e6:.1f} MB in {args.out}")
+    return 2 if args.strict and losses.total else 0

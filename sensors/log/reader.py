@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mcap.records import Channel, Schema
 from mcap.records import Message as McapMessage
@@ -17,20 +17,16 @@ from tricast.sensors.frames import Modality
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.chunks import MAGIC, ChunkPlace, DamagedChunkError, records, scan
 from tricast.sensors.log.schema import deserialize
-from tricast.sensors.log.stream import Losses, Message, stream_order
+from tricast.sensors.log.stream import ForeignMessage, Losses, Message, stream_order
 from tricast.sensors.log.writer import ODOMETRY_TOPIC, TRUTH_TOPIC
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 IMAGES = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-READ_TYPES = (
-    CLOUD,
-    *IMAGES,
-    CAMERA_INFO,
-    "nav_msgs/msg/Odometry",
-    "tf2_msgs/msg/TFMessage",
-    "tricast_msgs/msg/Annotations",
-)
+WRITTEN_BESIDE = (("/tf", "tf2_msgs/msg/TFMessage"), ("/tf_static", "tf2_msgs/msg/TFMessage"))
+"""Topics and types that are not in the stream and that every Tricast log gets of poses and rig."""
+
+T = TypeVar("T")
 
 
 class McapLog:
@@ -63,32 +59,42 @@ class McapLog:
         self.losses = Losses()
         for place in self._outer_damage:
             self.losses.add("unknown", f"{self.path}: {place}")
-        heap: list[tuple[tuple[int, int, str], int, Message]] = []
-        serial = 0
-        for chunk in self._chunks:
-            if (start_ns is not None and chunk.end_ns < start_ns) or (end_ns is not None and chunk.start_ns > end_ns):
+        chunks = [
+            chunk
+            for chunk in self._chunks
+            if (start_ns is None or chunk.end_ns >= start_ns) and (end_ns is None or chunk.start_ns <= end_ns)
+        ]
+        for message in _in_order(chunks, self._decoded, stream_order):
+            late = end_ns is not None and message.received_ns > end_ns
+            if not late and (start_ns is None or message.received_ns >= start_ns):
+                yield message
+
+    def foreign_messages(self) -> Iterator[ForeignMessage]:
+        """See `HoldsForeignTopics`."""
+        return _in_order(self._chunks, self._foreign, lambda m: (m.log_time_ns, m.channel_id, m.topic))
+
+    def _foreign(self, chunk: ChunkPlace) -> Iterator[ForeignMessage]:
+        for schema, channel, record in self._raw(chunk, count_losses=False):
+            if schema is not None and self._is_known(channel.topic, schema.name):
                 continue
-            while heap and heap[0][0][0] < chunk.start_ns:
-                yield heapq.heappop(heap)[2]
-            for message in self._decoded(chunk):
-                if (start_ns is None or message.received_ns >= start_ns) and (
-                    end_ns is None or message.received_ns <= end_ns
-                ):
-                    heapq.heappush(heap, (stream_order(message), serial, message))
-                    serial += 1
-        while heap:
-            yield heapq.heappop(heap)[2]
+            yield ForeignMessage(
+                topic=channel.topic,
+                channel_id=channel.id,
+                schema=None if schema is None else (schema.name, schema.encoding, schema.data),
+                encoding=channel.message_encoding,
+                metadata=dict(channel.metadata),
+                log_time_ns=record.log_time,
+                publish_time_ns=record.publish_time,
+                sequence=record.sequence,
+                data=record.data,
+            )
 
-    def raw_messages(self) -> Iterator[tuple[Schema, Channel, McapMessage]]:
-        """Every intact message of every topic as bytes, chunk by chunk."""
-        for chunk in self._chunks:
-            yield from self._raw(chunk, count_losses=False)
+    def _is_known(self, topic: str, type_name: str) -> bool:
+        """Whether a topic enters the stream, or is written anew from what does."""
+        beside = (topic, type_name) in WRITTEN_BESIDE or (channel_of(topic) is not None and type_name == CAMERA_INFO)
+        return beside or self._decoder(topic, type_name) is not None
 
-    def is_read(self, type_name: str) -> bool:
-        """Whether messages of a type enter the stream (others pass through `convert` untouched)."""
-        return type_name in READ_TYPES
-
-    def _raw(self, chunk: ChunkPlace, *, count_losses: bool) -> Iterator[tuple[Schema, Channel, McapMessage]]:
+    def _raw(self, chunk: ChunkPlace, *, count_losses: bool) -> Iterator[tuple[Schema | None, Channel, McapMessage]]:
         try:
             parts = records(self.path, chunk)
         except DamagedChunkError as error:
@@ -104,9 +110,8 @@ class McapLog:
             if not isinstance(record, McapMessage):
                 continue
             channel = self._channels.get(record.channel_id)
-            schema = self._schemas.get(channel.schema_id) if channel else None
-            if channel and schema:
-                yield schema, channel, record
+            if channel is not None:
+                yield self._schemas.get(channel.schema_id), channel, record
 
     def _count_lost_chunk(self, chunk: ChunkPlace, detail: str) -> None:
         detail = f"{self.path}: {detail}; the other chunks are read"
@@ -120,8 +125,8 @@ class McapLog:
 
     def _decoded(self, chunk: ChunkPlace) -> Iterator[Message]:
         for schema, channel, record in self._raw(chunk, count_losses=True):
-            decode = self._decoder(channel.topic, schema.name)
-            if decode is None:
+            decode = self._decoder(channel.topic, schema.name) if schema is not None else None
+            if decode is None or schema is None:
                 continue
             try:
                 message = decode(deserialize(record.data, schema.name), record.log_time)
@@ -168,7 +173,9 @@ class McapLog:
             times = [
                 record.log_time
                 for schema, channel, record in self._raw(chunk, count_losses=False)
-                if channel.topic != TRUTH_TOPIC and self._decoder(channel.topic, schema.name) is not None
+                if schema is not None
+                and channel.topic != TRUTH_TOPIC
+                and self._decoder(channel.topic, schema.name) is not None
             ]
             if times:
                 return best(times)
@@ -186,6 +193,8 @@ class McapLog:
         for chunk in self._chunks:
             for schema, channel, record in self._raw(chunk, count_losses=False):
                 name = channel_of(channel.topic)
+                if schema is None:
+                    continue
                 try:
                     if channel.topic == "/tf_static":
                         frames.update(ros.transforms(deserialize(record.data, schema.name)))
@@ -216,6 +225,22 @@ class McapLog:
         """Whether every sensor topic of the file is among those seen; needs the summary's list of channels."""
         wanted = {channel_of(channel.topic) for channel in self._channels.values()} - {None}
         return wanted <= seen
+
+
+def _in_order(
+    chunks: list[ChunkPlace], read: Callable[[ChunkPlace], Iterator[T]], key: Callable[[T], tuple[int, int, str]]
+) -> Iterator[T]:
+    """What chunks hold, by a key that begins with the arrival; holds the messages of chunks that overlap."""
+    heap: list[tuple[tuple[int, int, str], int, T]] = []
+    serial = 0
+    for chunk in chunks:
+        while heap and heap[0][0][0] < chunk.start_ns:
+            yield heapq.heappop(heap)[2]
+        for message in read(chunk):
+            heapq.heappush(heap, (key(message), serial, message))
+            serial += 1
+    while heap:
+        yield heapq.heappop(heap)[2]
 
 
 def channel_of(topic: str) -> str | None:

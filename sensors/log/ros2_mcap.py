@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 from mcap.writer import CompressionType, Writer
 
+from tricast.sensors.errors import LogError
 from tricast.sensors.log.schema import schema_text, serialize
+from tricast.sensors.log.stream import ForeignMessage
 
 LATCHED_TOPICS = ("/tf_static",)
 METADATA_VERSION = 5
@@ -32,23 +37,37 @@ def qos_profiles(latched: bool) -> str:
     return yaml.safe_dump([profile], sort_keys=False)
 
 
+@dataclass
+class _Topic:
+    """A channel of the file being written, as `metadata.yaml` describes it."""
+
+    topic: str
+    type_name: str
+    encoding: str
+    qos: str
+    channel_id: int
+    count: int = 0
+
+
 class Ros2McapWriter:
     """Writes ROS 2 messages to an MCAP file that gets its name only when it is whole.
 
     Args:
         path: The file to write; until it is closed its name ends in `.partial`.
 
+    Raises:
+        LogError: The file cannot be made.
+
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._partial = path.with_name(path.name + ".partial")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._partial.open("wb")
+        self._file = _opened(path, self._partial)
         self._writer = Writer(self._file, compression=CompressionType.ZSTD)
         self._writer.start(profile="ros2", library="tricast")
-        self._channels: dict[str, tuple[int, str]] = {}
-        self._counts: dict[str, int] = {}
+        self._topics: dict[str, _Topic] = {}
+        self._copied: dict[int, _Topic] = {}
         self._first_ns: int | None = None
         self._last_ns = 0
 
@@ -57,18 +76,33 @@ class Ros2McapWriter:
 
     def write(self, topic: str, message: Any, log_time_ns: int) -> None:
         """Append a message of the type store."""
-        self.write_raw(topic, message.__msgtype__, serialize(message), log_time_ns)
-
-    def write_raw(self, topic: str, type_name: str, data: bytes, log_time_ns: int, schema: bytes | None = None) -> None:
-        """Append CDR bytes of a type; `schema` is needed for types that the type store does not know."""
-        if topic not in self._channels:
-            text = schema_text(type_name).encode() if schema is None else schema
-            schema_id = self._writer.register_schema(type_name, "ros2msg", text)
+        if topic not in self._topics:
+            type_name = message.__msgtype__
+            schema_id = self._writer.register_schema(type_name, "ros2msg", schema_text(type_name).encode())
             qos = {"offered_qos_profiles": qos_profiles(topic in LATCHED_TOPICS)}
             channel_id = self._writer.register_channel(topic, "cdr", schema_id, qos)
-            self._channels[topic] = (channel_id, type_name)
-        self._writer.add_message(self._channels[topic][0], log_time_ns, data, log_time_ns, self._counts.get(topic, 0))
-        self._counts[topic] = self._counts.get(topic, 0) + 1
+            self._topics[topic] = _Topic(topic, type_name, "cdr", qos["offered_qos_profiles"], channel_id)
+        entry = self._topics[topic]
+        self._writer.add_message(entry.channel_id, log_time_ns, serialize(message), log_time_ns, entry.count)
+        self._count(entry, log_time_ns)
+
+    def copy(self, message: ForeignMessage) -> None:
+        """Append a message of another log as it is: bytes, schema, metadata, times and sequence."""
+        key = message.channel_id
+        if key not in self._copied:
+            name, encoding, text = message.schema or ("", "", b"")
+            schema_id = 0 if message.schema is None else self._writer.register_schema(name, encoding, text)
+            channel_id = self._writer.register_channel(message.topic, message.encoding, schema_id, message.metadata)
+            qos = message.metadata.get("offered_qos_profiles", "")
+            self._copied[key] = _Topic(message.topic, name, message.encoding, qos, channel_id)
+        entry = self._copied[key]
+        self._writer.add_message(
+            entry.channel_id, message.log_time_ns, message.data, message.publish_time_ns, message.sequence
+        )
+        self._count(entry, message.log_time_ns)
+
+    def _count(self, entry: _Topic, log_time_ns: int) -> None:
+        entry.count += 1
         self._first_ns = log_time_ns if self._first_ns is None else min(self._first_ns, log_time_ns)
         self._last_ns = max(self._last_ns, log_time_ns)
 
@@ -87,17 +121,18 @@ class Ros2McapWriter:
         if target.exists() and f"- {self.path.name}\n" not in target.read_text(encoding="utf-8", errors="replace"):
             return
         first_ns = self._first_ns or 0
+        entries = [*self._topics.values(), *self._copied.values()]
         topics = [
             {
                 "topic_metadata": {
-                    "name": topic,
-                    "type": type_name,
-                    "serialization_format": "cdr",
-                    "offered_qos_profiles": qos_profiles(topic in LATCHED_TOPICS),
+                    "name": entry.topic,
+                    "type": entry.type_name,
+                    "serialization_format": entry.encoding,
+                    "offered_qos_profiles": entry.qos,
                 },
-                "message_count": self._counts[topic],
+                "message_count": entry.count,
             }
-            for topic, (_, type_name) in self._channels.items()
+            for entry in entries
         ]
         information = {
             "version": METADATA_VERSION,
@@ -105,7 +140,7 @@ class Ros2McapWriter:
             "relative_file_paths": [self.path.name],
             "duration": {"nanoseconds": max(0, self._last_ns - first_ns)},
             "starting_time": {"nanoseconds_since_epoch": first_ns},
-            "message_count": sum(self._counts.values()),
+            "message_count": sum(entry.count for entry in entries),
             "topics_with_message_count": topics,
             "compression_format": "",
             "compression_mode": "",
@@ -113,3 +148,19 @@ class Ros2McapWriter:
         target.write_text(
             yaml.safe_dump({"rosbag2_bagfile_information": information}, sort_keys=False), encoding="utf-8"
         )
+
+
+def _opened(path: Path, partial: Path) -> BinaryIO:
+    """The unfinished file, open for writing."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return partial.open("wb")
+    except OSError as error:
+        raise LogError(
+            where=str(path),
+            got=error.strerror or str(error),
+            expected="the name of a file that can be written",
+            remedy="choose another --out",
+        ) from error

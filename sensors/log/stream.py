@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
@@ -26,8 +26,8 @@ class Losses:
 
     """
 
-    messages: dict[str, int] = field(default_factory=dict)
-    details: list[str] = field(default_factory=list)
+    messages: dict[str, int] = field(default_factory=dict[str, int])
+    details: list[str] = field(default_factory=list[str])
 
     def add(self, channel: str, detail: str, count: int = 1) -> None:
         """Count lost messages of a channel and say why."""
@@ -77,6 +77,48 @@ class DrivingLog(Protocol):
         Each call starts over, and holds no more than a bounded number of messages at a time.
         """
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignMessage:
+    """A message of a topic that Tricast does not read, as the log holds it.
+
+    Args:
+        topic: Its topic.
+        channel_id: The log's number of the topic's channel: one topic may have several.
+        schema: Name, encoding and text of its schema; None where the log states none.
+        encoding: How `data` is encoded, such as `cdr`.
+        metadata: The channel's metadata, QoS among it.
+        log_time_ns: When it arrived.
+        publish_time_ns: When it was sent.
+        sequence: The sender's count.
+        data: Its bytes.
+
+    """
+
+    topic: str
+    channel_id: int
+    schema: tuple[str, str, bytes] | None
+    encoding: str
+    metadata: dict[str, str]
+    log_time_ns: int
+    publish_time_ns: int
+    sequence: int
+    data: bytes
+
+
+@runtime_checkable
+class HoldsForeignTopics(Protocol):
+    """A log that may hold topics besides those that Tricast reads."""
+
+    def foreign_messages(self) -> Iterator[ForeignMessage]:
+        """Their intact messages in order of arrival; a bounded number is held at a time."""
+        ...
+
+
+def foreign_messages(log: DrivingLog) -> Iterator[ForeignMessage]:
+    """Messages of a log's foreign topics; none where its kind has no such topics."""
+    return log.foreign_messages() if isinstance(log, HoldsForeignTopics) else iter(())
 
 
 def stream_order(message: Message) -> tuple[int, int, str]:

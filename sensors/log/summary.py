@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.frames import EgoPose
 from tricast.sensors.log.messages import EGO_FRAME, ODOM_FRAME
-from tricast.sensors.log.stream import DrivingLog
+from tricast.sensors.log.stream import DrivingLog, ForeignMessage, foreign_messages
 
 SECOND_NS = 1_000_000_000
 
@@ -39,6 +39,18 @@ class _Timeline:
         }
 
 
+@dataclass
+class _OtherTopic:
+    """A topic that Tricast does not read: its type, and when its messages arrived."""
+
+    type_name: str
+    timeline: _Timeline = field(default_factory=_Timeline)
+
+    @classmethod
+    def of(cls, message: ForeignMessage) -> _OtherTopic:
+        return cls(message.schema[0] if message.schema else message.encoding)
+
+
 def summarize(log: DrivingLog) -> dict[str, Any]:
     """Read a log to its end and describe it with plain values."""
     timelines = {channel: _Timeline() for channel in log.rig.channels()}
@@ -50,6 +62,9 @@ def summarize(log: DrivingLog) -> dict[str, Any]:
             truth.add(message.timestamp_ns)
         else:
             timelines[message.channel].add(message.timestamp_ns)
+    others: dict[str, _OtherTopic] = {}
+    for message in foreign_messages(log):
+        others.setdefault(message.topic, _OtherTopic.of(message)).timeline.add(message.log_time_ns)
     channels = {
         channel: {"modality": log.rig[channel].modality, **timeline.summary()}
         for channel, timeline in timelines.items()
@@ -63,6 +78,7 @@ def summarize(log: DrivingLog) -> dict[str, Any]:
         "channels": channels,
         "poses": poses.summary(),
         "annotations": truth.summary(),
+        "other_topics": {topic: {"type": t.type_name, **t.timeline.summary()} for topic, t in sorted(others.items())},
         "calibration": {
             channel: {
                 "quaternion_wxyz": list(sensor.ego_from_sensor.quaternion_wxyz),
@@ -89,6 +105,9 @@ def format_summary(summary: dict[str, Any]) -> str:
         where = "" if place is None else "(" + ", ".join(f"{v:.2f}" for v in place["translation_m"]) + ")"
         lens = f" {place['lens']}" if place and place["lens"] else ""
         lines.append(f"{name:<24}{kind:<10}{entry['count']:>7}{rate:>9}{entry['largest_gap_s']:>8.3f}   {where}{lens}")
+    for topic, entry in summary["other_topics"].items():
+        rate = "-" if entry["rate_hz"] is None else f"{entry['rate_hz']:.2f}"
+        lines.append(f"{topic} ({entry['type']}, not read): {entry['count']} messages, {rate} Hz")
     lines += ["", "frames: " + ", ".join(f"{p} > {' '.join(c)}" for p, c in summary["frames"].items())]
     if summary["lost_messages"]:
         lines += [f"{summary['lost_messages']} messages lost:", *summary["losses"][:10]]

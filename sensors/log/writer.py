@@ -10,7 +10,7 @@ from tricast.sensors.calibration import Rig
 from tricast.sensors.frames import CameraFrame, EgoPose
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.ros2_mcap import Ros2McapWriter
-from tricast.sensors.log.stream import Message
+from tricast.sensors.log.stream import ForeignMessage, Message
 
 TRUTH_TOPIC = "/tricast/annotations"
 ODOMETRY_TOPIC = "/odometry"
@@ -56,6 +56,10 @@ class LogWriter:
             self._mcap.write(f"{base}/{suffix}", ros.image_message(message), now_ns)
         else:
             self._mcap.write(f"/sensors/{message.channel}/points", ros.cloud_message(message), now_ns)
+
+    def copy(self, message: ForeignMessage) -> None:
+        """Append a message of a topic that Tricast does not read, byte for byte."""
+        self._mcap.copy(message)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
