@@ -1,4 +1,4 @@
-"""Synthetic sets named as logs: `standard:test` is the first 40 test seeds, one log and one rig each, kept in a cache."""
+"""Synthetic sets named as logs: `standard:test` is the first 40 test seeds, one log and rig each, kept in a cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forecasts by physics from a track's own estimates, to be beaten: one integral of speed and heading serves all modes."""
+"""Forecasts by physics from a track's own estimates, to be beaten: one integral serves all modes."""
 
 from __future__ import annotations
 

@@ -36,6 +36,10 @@ class LatencyRecorder:
         yield
         self._samples_ms.setdefault(name, []).append((time.perf_counter_ns() - begin_ns) / 1e6)
 
+    def samples_ms(self) -> dict[str, list[float]]:
+        """Per stage the milliseconds of every tick, in order."""
+        return {stage: list(samples) for stage, samples in self._samples_ms.items()}
+
     def percentiles(self) -> dict[str, dict[str, float | None]]:
         """Per stage `p50`, `p90`, `p99` in milliseconds; None where the count does not support one."""
         return {stage: _percentiles(samples) for stage, samples in self._samples_ms.items()}
