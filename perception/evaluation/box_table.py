@@ -239,6 +239,22 @@ def matching_samples(predictions: BoxTable, truth: BoxTable) -> NDArray[np.int64
     return np.array([rows[token] for token in truth.sample_tokens], np.int64)
 
 
+def check_box_counts(predictions: BoxTable, limit: int) -> None:
+    """Refuse predictions with more boxes in a sample than a protocol allows.
+
+    Raises:
+        SensorDataError: A sample has more than `limit` boxes.
+
+    """
+    counts = np.bincount(predictions.sample_index, minlength=len(predictions.sample_tokens))
+    if len(counts) and counts.max() > limit:
+        token = predictions.sample_tokens[int(counts.argmax())]
+        remedy = "keep the boxes with the highest scores"
+        raise SensorDataError(
+            where=f"sample '{token}'", got=f"{counts.max()} boxes", expected=f"at most {limit}", remedy=remedy
+        )
+
+
 def _check_range(name: str, values: NDArray[np.int64], lowest: int, highest: int) -> None:
     if len(values) and (values.min() < lowest or values.max() > highest):
         got = f"values from {values.min()} to {values.max()}"
