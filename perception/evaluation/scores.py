@@ -1,0 +1,116 @@
+"""All figures of one choice of sensors, from its tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tricast.perception.evaluation.box_table import BoxTable
+from tricast.perception.evaluation.detection import (
+    CLASS_RANGES_M,
+    DetectionConfig,
+    DetectionMatches,
+    DetectionMetrics,
+    in_class_range,
+    match_detections,
+    score_matches,
+)
+from tricast.perception.evaluation.run_tables import ResultTables, TruthTables
+from tricast.perception.evaluation.true_positives import (
+    MATCH_M,
+    Calibration,
+    MoverErrors,
+    calibration,
+    matched_truth,
+    mover_errors,
+)
+
+RANGE_EDGES_M = (0.0, 10.0, 20.0, 30.0, 40.0, 50.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeScore:
+    """Detection between two distances, where truth and boxes beyond them are left out.
+
+    Args:
+        from_m: Nearest distance.
+        to_m: Furthest.
+        truth: True boxes.
+        average_precision: At 2 m, mean over the classes with truth there; NaN without any.
+        recall: Share of true boxes found within 2 m by any box.
+
+    """
+
+    from_m: float
+    to_m: float
+    truth: int
+    average_precision: float
+    recall: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DetectionScores:
+    """The detector's boxes before tracking against the truth.
+
+    Args:
+        metrics: By the nuScenes protocol.
+        matches: What they were made of, for intervals.
+        calibration: Of scores, at 2 m.
+        movers: Errors among boxes that found something that moves.
+        ranges: By distance.
+        errors: (N, 5) errors of all true positives at 2 m, in the order of `TP_ERRORS`.
+
+    """
+
+    metrics: DetectionMetrics
+    matches: DetectionMatches
+    calibration: Calibration
+    movers: MoverErrors
+    ranges: tuple[RangeScore, ...]
+    errors: NDArray[np.float64]
+
+
+def class_ranges(max_range_m: float | None) -> dict[str, float]:
+    """Range of each class, none of them further than a range given."""
+    limit = np.inf if max_range_m is None else max_range_m
+    return {name: min(range_m, limit) for name, range_m in CLASS_RANGES_M.items()}
+
+
+def score_detections(results: ResultTables, truth: TruthTables, max_range_m: float | None) -> DetectionScores:
+    """Score the detector's boxes."""
+    config = DetectionConfig(class_ranges_m=class_ranges(max_range_m))
+    matches = match_detections(results.detections, truth.boxes, config)
+    at_2_m = matches.matched[config.match_distances_m.index(MATCH_M)]
+    boxes = in_class_range(results.detections, config.class_ranges_m)
+    true_boxes = in_class_range(truth.boxes, config.class_ranges_m)
+    return DetectionScores(
+        metrics=score_matches(matches, config),
+        matches=matches,
+        calibration=calibration(matches.scores, at_2_m),
+        movers=mover_errors(boxes, true_boxes, matched_truth(boxes, true_boxes)),
+        ranges=tuple(_range_scores(boxes, true_boxes, config)),
+        errors=matches.errors[at_2_m],
+    )
+
+
+def _range_scores(boxes: BoxTable, truth: BoxTable, config: DetectionConfig) -> list[RangeScore]:
+    made = []
+    place = config.match_distances_m.index(MATCH_M)
+    for near, far in pairwise(RANGE_EDGES_M):
+        part, true_part = (t.where((t.ego_distance_m >= near) & (t.ego_distance_m < far)) for t in (boxes, truth))
+        matches = match_detections(part, true_part, config)
+        metrics = score_matches(matches, config)
+        present = metrics.truth_counts > 0
+        made.append(
+            RangeScore(
+                from_m=near,
+                to_m=far,
+                truth=len(true_part),
+                average_precision=float(metrics.average_precisions[present, place].mean()) if present.any() else np.nan,
+                recall=float(matches.matched[place].sum() / len(true_part)) if len(true_part) else np.nan,
+            )
+        )
+    return made
