@@ -3,43 +3,50 @@
 from __future__ import annotations
 
 import heapq
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import assert_never
+from typing import TypeAlias
 
 import numpy as np
 
 from tricast.configs.errors import InputError
 from tricast.sensors.calibration import Rig, SensorCalibration
-from tricast.sensors.faults.effects import (
-    beams_lost,
-    blurred_image,
-    dark_image,
-    foggy_image,
-    foggy_sweep,
-    ghostly_scan,
-)
+from tricast.sensors.faults.camera_effects import faulty_image
 from tricast.sensors.faults.fault_config import (
     APPLIES_TO,
-    BeamLoss,
-    Blur,
     ClockOffset,
-    Darkness,
     Delay,
+    Fault,
     FaultsConfig,
-    Fog,
     Freeze,
     Jitter,
+    MeasurementFault,
     MessageFault,
     Miscalibration,
-    RadarGhosts,
     SensorLoss,
+    StaleData,
 )
+from tricast.sensors.faults.lidar_effects import faulty_sweep
+from tricast.sensors.faults.radar_effects import faulty_scan
 from tricast.sensors.frames import CameraFrame, LidarSweep, RadarScan
 from tricast.sensors.geometry.se3 import SE3
-from tricast.sensors.log.stream import DrivingLog, Losses, Message, SensorMessage, stream_order
+from tricast.sensors.log.stream import (
+    DrivingLog,
+    ForeignMessage,
+    Losses,
+    Message,
+    SensorMessage,
+    foreign_messages,
+    stream_order,
+)
+
+ARRIVAL_MARGIN_S = 1.0
+"""How much later than its stamp a message may arrive and still be found as an older measurement."""
+_History: TypeAlias = dict[tuple[int, str], list[SensorMessage]]
+"""Messages of the last lags, by number of the fault and channel."""
 
 
 class FaultyLog:
@@ -92,21 +99,25 @@ class FaultyLog:
 
     def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
         """See `DrivingLog.messages`."""
-        longest_s = sum(_latest_s(fault) for fault in self._config.faults if not isinstance(fault, Miscalibration))
-        begin_ns = None if start_ns is None else start_ns - round(longest_s * 1e9)
+        begin_ns = None if start_ns is None else start_ns - round(sum(map(_reach_s, self._config.faults)) * 1e9)
+        history: _History = {}
         waiting: list[tuple[tuple[int, int, str], int, Message]] = []
         for number, message in enumerate(self._log.messages(start_ns=begin_ns, end_ns=end_ns)):
             # Faults never make a message arrive earlier, so what arrives before this one is complete.
             while waiting and waiting[0][0][0] < message.received_ns:
                 yield heapq.heappop(waiting)[2]
-            changed = self._changed(message)
+            changed = self._changed(message, history)
             late = changed is None or (end_ns is not None and changed.received_ns > end_ns)
             if changed is not None and not late and (start_ns is None or changed.received_ns >= start_ns):
                 heapq.heappush(waiting, (stream_order(changed), number, changed))
         while waiting:
             yield heapq.heappop(waiting)[2]
 
-    def _changed(self, message: Message) -> Message | None:
+    def foreign_messages(self) -> Iterator[ForeignMessage]:
+        """See `HoldsForeignTopics`; no fault happens to them."""
+        return foreign_messages(self._log)
+
+    def _changed(self, message: Message, history: _History) -> Message | None:
         if not isinstance(message, CameraFrame | LidarSweep | RadarScan):
             return message
         changed: SensorMessage | None = message
@@ -115,18 +126,32 @@ class FaultyLog:
                 return None
             if isinstance(fault, Miscalibration) or message.channel not in self._affected[index]:
                 continue
-            since_s = (message.received_ns - self._log.start_ns) / 1e9
-            if fault.start_s <= since_s and (fault.stop_s is None or since_s < fault.stop_s):
-                key = [self._config.seed, index, zlib.crc32(message.channel.encode())]
-                changed = self._hit(changed, fault, index, key, message.timestamp_ns)
+            if isinstance(fault, StaleData):
+                changed = self._aged(changed, message, fault, index, history)
+            elif self._lasts(fault, message):
+                changed = self._hit(changed, fault, index, message)
         return changed
 
+    def _lasts(self, fault: MessageFault, message: SensorMessage) -> bool:
+        since_s = self._since_s(message)
+        return fault.start_s <= since_s and (fault.stop_s is None or since_s < fault.stop_s)
+
+    def _since_s(self, message: SensorMessage) -> float:
+        return (message.received_ns - self._log.start_ns) / 1e9
+
+    def _rng(self, index: int, channel: str, *more: int) -> np.random.Generator:
+        """A generator of one fault on one channel, at one time if more is given."""
+        return np.random.default_rng([self._config.seed, index, zlib.crc32(channel.encode()), *more])
+
     def _hit(
-        self, message: SensorMessage, fault: MessageFault, index: int, key: list[int], stamp_ns: int
+        self, message: SensorMessage, fault: MessageFault, index: int, original: SensorMessage
     ) -> SensorMessage | None:
-        rng = np.random.default_rng([*key, stamp_ns])
+        rng = self._rng(index, original.channel, original.timestamp_ns)
         match fault:
             case SensorLoss():
+                if fault.period_s is not None:
+                    number = math.floor(self._since_s(original) / fault.period_s + 0.5)
+                    rng = self._rng(index, original.channel, max(number, 0))
                 return None if rng.random() < fault.probability else message
             case Freeze():
                 first = self._first_frozen(message, fault, index)
@@ -139,23 +164,39 @@ class FaultyLog:
                 return replace(message, timestamp_ns=stamp, received_ns=max(message.received_ns, stamp))
             case ClockOffset():
                 return replace(message, timestamp_ns=message.timestamp_ns + round(fault.offset_s * 1e9))
-            case BeamLoss():
-                assert isinstance(message, LidarSweep)
-                return beams_lost(message, fault.share, np.random.default_rng(key))
-            case Fog():
-                if isinstance(message, CameraFrame):
-                    return foggy_image(message, self._log.rig[message.channel], fault.visibility_m)
-                assert isinstance(message, LidarSweep)
-                return foggy_sweep(message, fault.visibility_m, rng)
-            case Darkness() | Blur():
-                assert isinstance(message, CameraFrame)
-                if isinstance(fault, Blur):
-                    return blurred_image(message, fault.sigma_px)
-                return dark_image(message, fault, rng)
-            case RadarGhosts():
-                assert isinstance(message, RadarScan)
-                return ghostly_scan(message, fault.per_return, rng)
-        assert_never(fault)
+            case StaleData():
+                raise AssertionError("stale data needs the history of its channel")
+            case _:
+                return self._measured(message, fault, rng, self._rng(index, original.channel))
+
+    def _measured(
+        self,
+        message: SensorMessage,
+        fault: MeasurementFault,
+        rng: np.random.Generator,
+        channel_rng: np.random.Generator,
+    ) -> SensorMessage:
+        """The effect on what was measured; `APPLIES_TO` has let pass only kinds that belong together."""
+        if isinstance(message, CameraFrame):
+            return faulty_image(message, fault, self._log.rig[message.channel], rng)  # pyright: ignore[reportArgumentType]
+        if isinstance(message, LidarSweep):
+            return faulty_sweep(message, fault, rng, channel_rng)  # pyright: ignore[reportArgumentType]
+        return faulty_scan(message, fault, rng)  # pyright: ignore[reportArgumentType]
+
+    def _aged(
+        self, message: SensorMessage, original: SensorMessage, fault: StaleData, index: int, history: _History
+    ) -> SensorMessage:
+        """The newest measurement between one and two lags old in place of this one, with the fault's probability."""
+        past = history.setdefault((index, original.channel), [])
+        lag_ns = round(fault.lag_s * 1e9)
+        while past and past[0].timestamp_ns < message.timestamp_ns - 2 * lag_ns:
+            past.pop(0)
+        old = [m for m in past if m.timestamp_ns <= message.timestamp_ns - lag_ns]
+        past.append(message)
+        chosen = self._rng(index, original.channel, original.timestamp_ns).random() < fault.probability
+        if not old or not chosen or not self._lasts(fault, original):
+            return message
+        return replace(old[-1], timestamp_ns=message.timestamp_ns, received_ns=message.received_ns)
 
     def _first_frozen(self, message: SensorMessage, fault: Freeze, index: int) -> SensorMessage:
         """The channel's first measurement of the interval, found anew wherever the reading started."""
@@ -171,9 +212,17 @@ class FaultyLog:
         return self._frozen[key] or message
 
 
-def _latest_s(fault: MessageFault) -> float:
-    """How much later than it did a message may arrive."""
-    return fault.delay_s if isinstance(fault, Delay) else 3 * fault.sigma_s if isinstance(fault, Jitter) else 0.0
+def _reach_s(fault: Fault) -> float:
+    """How far before a time the reading must begin to know what arrives from then on."""
+    match fault:
+        case Delay():
+            return fault.delay_s
+        case Jitter():
+            return 3 * fault.sigma_s
+        case StaleData():
+            return 2 * fault.lag_s + ARRIVAL_MARGIN_S
+        case _:
+            return 0.0
 
 
 def _affected(rig: Rig, kind: str, names: tuple[str, ...]) -> frozenset[str]:
@@ -197,10 +246,12 @@ def _affected(rig: Rig, kind: str, names: tuple[str, ...]) -> frozenset[str]:
 
 def _miscalibrated(rig: Rig, config: FaultsConfig, affected: list[frozenset[str]]) -> Rig:
     sensors: dict[str, SensorCalibration] = {c: rig[c] for c in rig.channels()}
-    for fault, channels in zip(config.faults, affected, strict=True):
+    for index, (fault, channels) in enumerate(zip(config.faults, affected, strict=True)):
         if isinstance(fault, Miscalibration):
-            roll, pitch, yaw = fault.rotation_rad
-            off = SE3.from_euler(roll, pitch, yaw, fault.translation_m)
             for channel in sorted(channels):
+                draw = np.random.default_rng([config.seed, index, zlib.crc32(channel.encode())]).standard_normal((2, 3))
+                roll, pitch, yaw = (float(v) for v in fault.rotation_rad + fault.rotation_sigma_rad * draw[0])
+                x, y, z = (float(v) for v in fault.translation_m + fault.translation_sigma_m * draw[1])
+                off = SE3.from_euler(roll, pitch, yaw, (x, y, z))
                 sensors[channel] = replace(sensors[channel], ego_from_sensor=sensors[channel].ego_from_sensor @ off)
     return Rig.of(sensors.values())

@@ -10,7 +10,7 @@ import pytest
 from tricast.configs.errors import ConfigError, InputError
 from tricast.configs.strict import parse_config
 from tricast.perception.config import PipelineConfig
-from tricast.perception.streaming.replay import replay
+from tricast.perception.streaming.replay import ReplayOptions, replay
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.faults.fault_config import FaultsConfig, load_faults
 from tricast.sensors.faults.faulty_log import FaultyLog
@@ -72,7 +72,8 @@ def faulty(*faults: dict[str, Any], seed: int = 0) -> FaultyLog:
 
 
 def of(log: FaultyLog, channel: str, **limits: int) -> list[Any]:
-    return [m for m in log.messages(**limits) if not isinstance(m, EgoPose) and m.channel == channel]
+    sensors = (m for m in log.messages(**limits) if isinstance(m, CameraFrame | LidarSweep | RadarScan))
+    return [m for m in sensors if m.channel == channel]
 
 
 def test_without_faults_everything_passes() -> None:
@@ -88,6 +89,31 @@ def test_a_lost_sensor_is_silent_in_its_interval_only() -> None:
 
 def test_half_of_the_messages_are_lost_at_probability_half() -> None:
     assert 35 < len(of(faulty({"kind": "sensor_loss", "channels": ["RADAR"], "probability": 0.5}), "RADAR")) < 66
+
+
+def test_with_a_period_all_messages_around_its_middle_are_lost_together() -> None:
+    log = faulty({"kind": "sensor_loss", "channels": ["CAM"], "probability": 0.5, "period_s": 0.5})
+    ticks = {(m.timestamp_ns - START) // (100 * MS) for m in of(log, "CAM")}
+    # Periods are centred on half seconds: ticks 3 to 7, 8 to 12 and so on share one draw.
+    groups = [{t in ticks for t in range(first, first + 5)} for first in range(3, 98, 5)]
+    assert all(len(group) == 1 for group in groups)
+    assert 4 < sum(True in group for group in groups) < 15
+
+
+def test_stale_data_was_measured_one_lag_before_and_carries_the_new_stamp() -> None:
+    log = faulty({"kind": "stale_data", "channels": ["LIDAR"], "lag_s": 0.5, "start_s": 1.0})
+    sweeps = of(log, "LIDAR")
+    assert [m.timestamp_ns for m in sweeps] == [START + tick * 100 * MS for tick in range(101)]
+    measured = [round(float(m.points_m[0, 1]) * 100) for m in sweeps]
+    assert measured == [*range(10), *range(5, 96)]
+
+
+def test_messages_are_stale_as_often_as_stated() -> None:
+    log = faulty({"kind": "stale_data", "channels": ["LIDAR"], "lag_s": 0.5, "probability": 0.4})
+    measured = np.array([round(float(m.points_m[0, 1]) * 100) for m in of(log, "LIDAR")])
+    lags = np.arange(101) - measured
+    assert set(lags.tolist()) == {0, 5}
+    assert 25 < (lags == 5).sum() < 55
 
 
 def test_a_frozen_sensor_repeats_one_measurement_under_new_stamps() -> None:
@@ -173,18 +199,36 @@ def test_a_miscalibrated_rig_is_off_and_messages_are_not() -> None:
     np.testing.assert_array_equal(of(log, "LIDAR")[0].points_m, sweep(START).points_m)
 
 
+def test_each_sensor_has_its_own_draw_of_a_random_miscalibration() -> None:
+    fault = {"kind": "miscalibration", "rotation_sigma_rad": 0.02, "translation_sigma_m": 0.1}
+    shifts = [
+        faulty(fault, seed=seed).rig[channel].ego_from_sensor.translation
+        - HandMadeLog.rig[channel].ego_from_sensor.translation
+        for seed in range(100)
+        for channel in HandMadeLog.rig.channels()
+    ]
+    assert len({tuple(shift) for shift in shifts}) == 300
+    assert np.std(shifts) == pytest.approx(0.1, rel=0.1)
+
+
 FAULTS = (
     {"kind": "fog", "visibility_m": 100},
     {"kind": "sensor_loss", "probability": 0.3},
     {"kind": "jitter", "sigma_s": 0.01},
     {"kind": "radar_ghosts", "per_return": 1.0},
     {"kind": "delay", "channels": ["RADAR"], "delay_s": 0.35},
+    {"kind": "stale_data", "channels": ["LIDAR"], "lag_s": 0.5, "probability": 0.5},
+    {"kind": "sensor_loss", "channels": ["CAM"], "probability": 0.5, "period_s": 0.5},
 )
 
 
 def facts(messages: list[Message]) -> list[tuple[int, int, int]]:
     return [
-        (m.received_ns, m.timestamp_ns, len(m) if isinstance(m, LidarSweep | RadarScan) else 0)
+        (
+            m.received_ns,
+            m.timestamp_ns,
+            len(m.points_m) + hash(m.points_m.tobytes()) if isinstance(m, LidarSweep) else 0,
+        )
         for m in messages
         if not isinstance(m, EgoPose)
     ]
@@ -227,6 +271,6 @@ def test_unknown_settings_and_kinds_are_refused() -> None:
 @pytest.mark.parametrize("name", ["fog", "night", "lidar_loss"])
 def test_packaged_faults_run_over_the_demo_log(name: str, tmp_path: Path) -> None:
     log = FaultyLog(open_log(demo_log_path()), load_faults(name))
-    summary = replay(log, PipelineConfig(), tmp_path / "run")
-    assert summary["ticks"] == 31
+    summary = replay(log, PipelineConfig(), tmp_path / "run", options=ReplayOptions(duration_s=1.0))
+    assert summary["ticks"] == 11
     assert summary["lost_messages"] == 0
