@@ -24,7 +24,9 @@ test-full: env
 	$(BIN)/python -m pytest -q -m slow
 
 lint: env
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
 
 clean:
 	rm -rf $(VENV) build *.egg-info

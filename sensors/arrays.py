@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -34,20 +36,21 @@ def checked_array(
     remedy = f"pass a NumPy array of shape {label} and dtype {wanted.name}"
     if not isinstance(value, np.ndarray):
         raise SensorDataError(where=name, got=type(value).__name__, expected=f"an array {label}", remedy=remedy)
-    if value.dtype != wanted:
-        raise SensorDataError(where=name, got=f"dtype {value.dtype}", expected=wanted.name, remedy=remedy)
-    fits = value.ndim == len(shape) and all(
-        want is None or want == have for want, have in zip(shape, value.shape, strict=False)
+    array = cast("NDArray[Any]", value)
+    if array.dtype != wanted:
+        raise SensorDataError(where=name, got=f"dtype {array.dtype}", expected=wanted.name, remedy=remedy)
+    fits = array.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=False)
     )
     if not fits:
-        raise SensorDataError(where=name, got=f"shape {value.shape}", expected=label, remedy=remedy)
-    if finite and not np.isfinite(value).all():
+        raise SensorDataError(where=name, got=f"shape {array.shape}", expected=label, remedy=remedy)
+    if finite and not np.isfinite(array).all():
         raise SensorDataError(
             where=name,
-            got=f"{int((~np.isfinite(value)).sum())} values that are NaN or infinite",
-            expected="finite values",
+            got=f"{int((~np.isfinite(array)).sum())} arrays that are NaN or infinite",
+            expected="finite arrays",
             remedy="remove or repair them before this call",
         )
-    view = value.view()
+    view = array.view()
     view.flags.writeable = False
     return view

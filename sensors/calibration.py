@@ -44,7 +44,7 @@ class SensorCalibration:
 class Rig:
     """Every calibrated sensor of a vehicle, by channel, in a fixed (sorted) order."""
 
-    sensors: Mapping[str, SensorCalibration] = field(default_factory=dict)
+    sensors: Mapping[str, SensorCalibration] = field(default_factory=dict[str, SensorCalibration])
 
     @staticmethod
     def of(sensors: Iterable[SensorCalibration]) -> Rig:

@@ -141,22 +141,24 @@ def lidar_in_ego(
     sweeps: Sequence[LidarSweep], calibration: SensorCalibration, motion: EgoMotion, timestamp_ns: int
 ) -> LidarPoints:
     """De-skew sweeps point by point and join them in ego axes at `timestamp_ns`; invalid points are left out."""
-    parts = (
-        [np.zeros((0, 3), np.float32)],
-        [np.zeros(0, np.float32)],
-        [np.zeros(0, np.float32)],
-        [np.zeros(0, np.uint16)],
-    )
+    points = [np.zeros((0, 3), np.float32)]
+    intensity, ages = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
+    rings = [np.zeros(0, np.uint16)]
     for sweep in sweeps:
         valid = sweep.without_invalid()[0]
         in_own_ego = calibration.ego_from_sensor.apply(valid.points_m)
         stamps_ns = valid.timestamp_ns + valid.time_offsets_ns.astype(np.int64)
-        parts[0].append(_deskewed(in_own_ego, stamps_ns, motion, timestamp_ns))
-        parts[1].append(valid.intensity)
-        parts[2].append(((timestamp_ns - stamps_ns) / SECOND_NS).astype(np.float32))
-        parts[3].append(valid.rings)
-    points, intensity, ages, rings = (np.concatenate(part) for part in parts)
-    return LidarPoints(timestamp_ns=timestamp_ns, points_m=points, intensity=intensity, ages_s=ages, rings=rings)
+        points.append(_deskewed(in_own_ego, stamps_ns, motion, timestamp_ns))
+        intensity.append(valid.intensity)
+        ages.append(((timestamp_ns - stamps_ns) / SECOND_NS).astype(np.float32))
+        rings.append(valid.rings)
+    return LidarPoints(
+        timestamp_ns=timestamp_ns,
+        points_m=np.concatenate(points),
+        intensity=np.concatenate(intensity),
+        ages_s=np.concatenate(ages),
+        rings=np.concatenate(rings),
+    )
 
 
 def radar_in_ego(

@@ -57,11 +57,11 @@ class SyncedFrame:
     timestamp_ns: int
     rig: Rig
     ego_motion: EgoMotion
-    cameras: Mapping[str, CameraFrame] = field(default_factory=dict)
-    lidars: Mapping[str, tuple[LidarSweep, ...]] = field(default_factory=dict)
-    radars: Mapping[str, tuple[RadarScan, ...]] = field(default_factory=dict)
+    cameras: Mapping[str, CameraFrame] = field(default_factory=dict[str, CameraFrame])
+    lidars: Mapping[str, tuple[LidarSweep, ...]] = field(default_factory=dict[str, tuple[LidarSweep, ...]])
+    radars: Mapping[str, tuple[RadarScan, ...]] = field(default_factory=dict[str, tuple[RadarScan, ...]])
     inputs: tuple[InputUsed, ...] = ()
-    health: Mapping[str, ChannelHealth] = field(default_factory=dict)
+    health: Mapping[str, ChannelHealth] = field(default_factory=dict[str, ChannelHealth])
     discontinuity: bool = False
 
     def restricted_to(self, channels: Collection[str]) -> SyncedFrame:

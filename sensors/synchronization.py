@@ -55,12 +55,12 @@ class SynchronizerConfig(StrictConfig):
 class SyncCounts:
     """Messages that no tick used as they came, by cause and channel."""
 
-    late: dict[str, int] = field(default_factory=dict)
-    missing: dict[str, int] = field(default_factory=dict)
-    duplicate: dict[str, int] = field(default_factory=dict)
-    out_of_order: dict[str, int] = field(default_factory=dict)
-    uncalibrated: dict[str, int] = field(default_factory=dict)
-    overflow: dict[str, int] = field(default_factory=dict)
+    late: dict[str, int] = field(default_factory=dict[str, int])
+    missing: dict[str, int] = field(default_factory=dict[str, int])
+    duplicate: dict[str, int] = field(default_factory=dict[str, int])
+    out_of_order: dict[str, int] = field(default_factory=dict[str, int])
+    uncalibrated: dict[str, int] = field(default_factory=dict[str, int])
+    overflow: dict[str, int] = field(default_factory=dict[str, int])
 
     def add(self, cause: str, channel: str) -> None:
         """Count one message or tick of a channel."""
@@ -236,6 +236,7 @@ class Synchronizer:
 
     def _close(self) -> SyncedFrame:
         tick_ns = self._pending_ns()
+        assert self._next_ns is not None
         if self._extra_ticks_ns[:1] == [tick_ns]:
             self._extra_ticks_ns.pop(0)
         if self._next_ns == tick_ns:

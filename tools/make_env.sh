@@ -22,4 +22,9 @@ case $torch in
     *) fail "TORCH=$torch is not one of pypi, cpu, system" ;;
 esac
 "$venv/bin/pip" install --quiet --editable '.[dev]'
+# The packages as pyright finds them (tool.pyright in pyproject.toml): it cannot follow an editable install.
+mkdir -p "$venv/typing/tricast"
+for folder in configs sensors perception tools; do
+    ln -sfn "$PWD/$folder" "$venv/typing/tricast/$folder"
+done
 touch "$venv/.complete"

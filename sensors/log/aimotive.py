@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import laspy
+import laspy  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -119,7 +119,7 @@ def _plan(sequence: Path, rig: Rig) -> Iterator[PlannedMessage]:
     files = {channel: _numbered(_folder(sequence, rig[channel])) for channel in rig.channels()}
     truth = _numbered(sequence / TRUTH_FOLDER)
     frames = sorted(set(truth).union(*files.values()))
-    lidar_files = next((files[channel] for channel in rig.channels("lidar")), {})
+    lidar_files = next((files[channel] for channel in rig.channels("lidar")), dict[int, Path]())
     stamps = _frame_stamps(frames, truth, lidar_files)
     poses = _read_poses(sequence, stamps)
     motion = EgoMotion(poses)
@@ -180,7 +180,7 @@ def _frame_stamps(frames: list[int], truth: dict[int, Path], lidar: dict[int, Pa
         except (OSError, ValueError):
             continue
     anchors = sorted(stated)
-    stamps = {}
+    stamps: dict[int, int] = {}
     for frame in frames:
         if frame in stated or not anchors:
             stamps[frame] = stated.get(frame, round(frame * FRAME_PERIOD_NS))
@@ -194,7 +194,7 @@ def _read_rig(sequence: Path) -> Rig:
     path = sequence / CALIBRATION
     try:
         entries = read_json(path)
-        sensors = []
+        sensors: list[SensorCalibration] = []
         for channel, entry in entries.items():
             modality: Modality | None = {"camera": "camera", "lidar": "lidar", "radar": "radar"}.get(
                 entry["sensor_type"]
@@ -261,7 +261,7 @@ def _read_poses(sequence: Path, stamps: dict[int, int]) -> list[EgoPose]:
             break
     else:
         return []
-    poses = []
+    poses: list[EgoPose] = []
     try:
         for entry in read_json(path)["poses"]:
             at_ns = (int(entry["lidar_t_min_ns"]) + int(entry["lidar_t_max_ns"])) // 2
@@ -287,9 +287,11 @@ def _read_poses(sequence: Path, stamps: dict[int, int]) -> list[EgoPose]:
     return sorted(poses, key=lambda pose: pose.timestamp_ns)
 
 
-def _read_laz(path: Path) -> laspy.LasData:
+def _read_laz(path: Path) -> Any:
+    """The file as `laspy.LasData`, whose columns have no types."""
+    las: Any = laspy
     try:
-        return laspy.read(path)
+        return las.read(path)
     except (laspy.LaspyException, RuntimeError, ValueError, TypeError, IndexError, EOFError) as error:
         # lazrs raises a RuntimeError on compressed bytes that are cut or wrong.
         raise SensorDataError(

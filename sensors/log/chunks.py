@@ -12,16 +12,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-import lz4.block
+import lz4.block  # pyright: ignore[reportMissingTypeStubs]
 import zstandard
+from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, Message, Schema
-from mcap.stream_reader import ReadDataStream, breakup_chunk
+from mcap.stream_reader import breakup_chunk
 
 MAGIC = b"\x89MCAP0\r\n"
+_lz4: Any = lz4.block
+LZ4_ERROR: type[Exception] = _lz4.LZ4BlockError
 MAX_RECORD_BYTES = 1 << 30
 CHUNK_HEADER = struct.Struct("<QQQI")
 COMPRESSIONS = (b"", b"zstd", b"lz4")
@@ -39,7 +42,7 @@ class ChunkPlace:
     length: int
     start_ns: int
     end_ns: int
-    counts: dict[int, int] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=dict[int, int])
 
 
 @dataclass(kw_only=True)
@@ -97,7 +100,7 @@ def records(path: Path, place: ChunkPlace) -> list[Schema | Channel | Message]:
     except (
         McapError,
         zstandard.ZstdError,
-        lz4.block.LZ4BlockError,
+        LZ4_ERROR,
         struct.error,
         ValueError,
         EOFError,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
 from tricast.sensors.errors import CalibrationError, SensorDataError
-from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
+from tricast.sensors.frames import CameraFrame, EgoPose, ImageEncoding, LidarSweep, RadarScan
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.lenses import FisheyeLens, Lens, MeiLens, PinholeLens
 from tricast.sensors.geometry.se3 import SE3
@@ -62,7 +63,7 @@ def camera_frame(message: Any, channel: str, received_ns: int) -> CameraFrame:
         channel=channel,
         timestamp_ns=stamp_ns(message.header.stamp),
         received_ns=received_ns,
-        encoding=encoding,
+        encoding=cast("ImageEncoding", encoding),
         data=bytes(message.data),
         size_px=None if compressed else (message.width, message.height),
     )
@@ -82,10 +83,9 @@ def cloud_message(message: LidarSweep | RadarScan) -> Any:
     codes = {np.dtype(text): code for code, text in POINT_FIELD_TYPES.items()}
     point_field = message_class("sensor_msgs/msg/PointField")
     dtype = points.dtype
+    places: Mapping[Any, Any] = dtype.fields or {}
     fields = [
-        point_field(name=name, offset=dtype.fields[name][1], datatype=codes[dtype.fields[name][0]], count=1)
-        for name in dtype.names or ()
-        if dtype.fields is not None
+        point_field(name=name, offset=place[1], datatype=codes[place[0]], count=1) for name, place in places.items()
     ]
     return message_class("sensor_msgs/msg/PointCloud2")(
         header=header(message.timestamp_ns, message.channel),
@@ -302,7 +302,7 @@ def annotations_message(truth: Annotations) -> Any:
     )
 
 
-def annotations(message: Any, received_ns: int) -> Annotations:
+def annotations_of(message: Any, received_ns: int) -> Annotations:
     """Truth of an annotations message."""
     entries = message.annotations
     return Annotations(

@@ -271,7 +271,7 @@ def _ego_poses(tables: _Tables, rows: list[Row]) -> list[EgoPose]:
     """One pose per time of one scene, with the twist over its neighbourhood where poses are dense enough."""
     by_time = {row["timestamp"] * MICROSECOND_NS: _pose(tables["ego_pose"][row["ego_pose_token"]]) for row in rows}
     stamps = sorted(by_time)
-    poses = []
+    poses: list[EgoPose] = []
     for at_ns in stamps:
         first = stamps[bisect.bisect_left(stamps, at_ns - TWIST_WINDOW_NS)]
         last = stamps[bisect.bisect_right(stamps, at_ns + TWIST_WINDOW_NS) - 1]

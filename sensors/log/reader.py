@@ -154,7 +154,7 @@ class McapLog:
         if topic == ODOMETRY_TOPIC and type_name == "nav_msgs/msg/Odometry":
             return ros.ego_pose
         if topic == TRUTH_TOPIC:
-            return ros.annotations
+            return ros.annotations_of
         channel = channel_of(topic)
         if channel is not None and type_name == CLOUD:
             return lambda message, received_ns: ros.point_cloud(message, channel, received_ns)

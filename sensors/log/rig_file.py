@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import yaml
 from pydantic import Field
 
@@ -69,7 +70,7 @@ def load_rig(path: Path) -> Rig:
 
     """
     entries = parse_config(RigFile, read_yaml(path), where=str(path)).sensors
-    sensors = []
+    sensors: list[SensorCalibration] = []
     for channel, entry in entries.items():
         try:
             pose = SE3(quaternion_wxyz=entry.quaternion_wxyz, translation_m=entry.translation_m)
@@ -87,7 +88,7 @@ def load_rig(path: Path) -> Rig:
 
 def save_rig(rig: Rig, path: Path) -> None:
     """Write a rig; `load_rig` gives it back bit for bit."""
-    entries = {}
+    entries: dict[str, dict[str, Any]] = {}
     for channel, sensor in rig.sensors.items():
         entries[channel] = {
             "modality": sensor.modality,
@@ -95,9 +96,9 @@ def save_rig(rig: Rig, path: Path) -> None:
             "translation_m": list(sensor.ego_from_sensor.translation_m),
         }
         if sensor.lens is not None:
-            names = {PinholeLens: "pinhole", FisheyeLens: "fisheye", MeiLens: "mei"}
-            values = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(sensor.lens).items()}
-            entries[channel]["lens"] = {"model": names[type(sensor.lens)], **values}  # type: ignore[index]
+            names: dict[type, str] = {PinholeLens: "pinhole", FisheyeLens: "fisheye", MeiLens: "mei"}
+            values: dict[str, Any] = {name: np.array(value).tolist() for name, value in vars(sensor.lens).items()}
+            entries[channel]["lens"] = {"model": names[type(sensor.lens)], **values}
     path.write_text(yaml.safe_dump({"sensors": entries}, sort_keys=False), encoding="utf-8")
 
 

@@ -240,7 +240,8 @@ def body_triangles(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Triangles (T, 3, 3) about the box's centre in metres, and their colours (T, 3) in 0 .. 1."""
     paints = {**{name: np.array(value) for name, value in PAINT.items()}, "body": body, "second": second}
-    triangles, colors = [], []
+    triangles: list[NDArray[np.float64]] = []
+    colors: list[NDArray[np.float64]] = []
     has_wheels = any(part.kind == "axle" for part in parts)
     for part in parts:
         solid = _SOLIDS[part.kind]
@@ -270,7 +271,7 @@ def _round_solid(top: float, num_sides: int = 8) -> NDArray[np.float64]:
     low = np.column_stack([rim, np.full(len(rim), -0.5)])
     high = np.column_stack([rim * top, np.full(len(rim), 0.5)])
     floor, roof = np.array([0, 0, -0.5]), np.array([0, 0, 0.5])
-    faces = []
+    faces: list[list[NDArray[np.float64]]] = []
     for i in range(num_sides):
         faces += [[low[i], low[i + 1], high[i + 1]], [floor, low[i + 1], low[i]]]
         if top > 0:

@@ -54,17 +54,17 @@ class EmbreexCaster:
     """Casting by `embreex`, which needs nothing of the system."""
 
     def __init__(self, triangles_m: NDArray[Any]) -> None:
-        from embreex.mesh_construction import TriangleMesh
-        from embreex.rtcore_scene import EmbreeScene
-
-        self._scene = EmbreeScene()
-        TriangleMesh(self._scene, np.ascontiguousarray(triangles_m, dtype=np.float32))
+        # Extension modules without types.
+        meshes: Any = importlib.import_module("embreex.mesh_construction")
+        scenes: Any = importlib.import_module("embreex.rtcore_scene")
+        self._scene: Any = scenes.EmbreeScene()
+        meshes.TriangleMesh(self._scene, np.ascontiguousarray(triangles_m, dtype=np.float32))
 
     def cast(self, rays: Float32) -> tuple[Float32, NDArray[np.int64]]:
         """See `TriangleCaster.cast`."""
         origins, directions = np.ascontiguousarray(rays[:, :3]), np.ascontiguousarray(rays[:, 3:])
-        out = self._scene.run(origins, directions, output=1)
-        triangles = out["primID"].astype(np.int64)
+        out: dict[str, NDArray[Any]] = self._scene.run(origins, directions, output=1)
+        triangles: NDArray[np.int64] = out["primID"].astype(np.int64)
         return np.where(triangles >= 0, out["tfar"], np.inf).astype(np.float32), triangles
 
 

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from tricast.sensors.calibration import Rig
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan

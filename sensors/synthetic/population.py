@@ -141,7 +141,7 @@ def _ego(config: TownConfig, ground: Ground, reach_m: float, rng: np.random.Gene
 
 def _drivers(config: TownConfig, ground: Ground, reach_m: float, rng: np.random.Generator) -> list[Resident]:
     """Vehicles and riders on all four approaches, with room between them."""
-    residents = []
+    residents: list[Resident] = []
     taken: dict[int, list[tuple[float, float]]] = {0: [(reach_m - ground.junction_m[0], 8.0)]}
     classes = ["car", "truck", "bus", "trailer", "construction_vehicle", "motorcycle"]
     names = [str(n) for n in rng.choice(classes, config.num_driving, p=[0.42, 0.14, 0.13, 0.05, 0.09, 0.17])]
@@ -205,7 +205,7 @@ def _companion(walker: Resident, rng: np.random.Generator) -> Resident:
 
 def _parked(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Resident]:
     """Vehicles in the parking strips, two-wheelers at the pavement's edge."""
-    residents = []
+    residents: list[Resident] = []
     classes = ["car", "truck", "bus", "trailer", "construction_vehicle", "bicycle", "motorcycle"]
     taken: list[tuple[int, float, float]] = []
     for name in rng.choice(classes, config.num_parked, p=[0.34, 0.1, 0.08, 0.15, 0.09, 0.13, 0.11]):
@@ -230,7 +230,7 @@ def _parked(config: TownConfig, ground: Ground, rng: np.random.Generator) -> lis
 
 def _work_zones(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Resident]:
     """Rows of cones and barriers along a strip of the road, with a machine behind some of them."""
-    residents = []
+    residents: list[Resident] = []
     for _ in range(config.num_work_zones):
         side, begin = int(rng.choice([-1, 1])), float(rng.uniform(-30, 50))
         row = side * (LANE_M + float(rng.uniform(0.4, 1.0)))
@@ -251,7 +251,7 @@ def _work_zones(config: TownConfig, ground: Ground, rng: np.random.Generator) ->
 
 def _lookalikes(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Resident]:
     """Things of a road user's size, most beside the road, some on it."""
-    residents = []
+    residents: list[Resident] = []
     names = list(LOOKALIKE_SIZES_M)
     for i in range(config.num_lookalikes):
         on_road = i % 6 == 0

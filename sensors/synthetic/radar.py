@@ -53,7 +53,8 @@ def scan(
     # A ray at a standing thing takes whatever standing thing it meets.
     structure = owners == STATIC
     ranges = np.where(structure, hits.distances_m, far)
-    heard = np.where(structure, hits.owners == STATIC, hits.owners == owners) & (hits.owners != NOTHING)
+    wanted = np.where(structure, STATIC, owners)
+    heard: NDArray[np.bool_] = (hits.owners == wanted) & (hits.owners != NOTHING)
     rates = np.where(structure, 0.6, config.detection_rate * np.exp(-far / 120))
     local = sight @ world_from_radar.rotation
     azimuths = np.arctan2(local[:, 1], local[:, 0])

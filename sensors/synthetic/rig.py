@@ -32,7 +32,8 @@ def make_rigs(config: WorldConfig, seed: int) -> tuple[Rig, Rig]:
         mounts.append((channel, "camera", SE3.from_yaw(yaw, (1.0 + 0.6 * math.cos(yaw), 0.6 * math.sin(yaw), 1.6))))
     mounts.append(("RADAR_FRONT", "radar", SE3(translation_m=(3.7, 0.0, 0.6))))
     mounts.append(("RADAR_BACK", "radar", SE3.from_yaw(math.pi, (-1.0, 0.0, 0.6))))
-    true, stated = [], []
+    true: list[SensorCalibration] = []
+    stated: list[SensorCalibration] = []
     for channel, modality, mount in mounts:
         body = mount @ _jitter(rng, spread.position_spread_m, spread.angle_spread_rad, uniform=True)
         off = _jitter(rng, spread.calibration_error_m, spread.calibration_error_rad, uniform=False)

@@ -80,7 +80,7 @@ def lane_path(arm: int, turn: str, junction_m: NDArray[np.float64], reach_m: flo
 
 def polyline_path(corners_m: NDArray[np.float64]) -> Path:
     """A way along straight pieces, for people on foot."""
-    pieces = []
+    pieces: list[NDArray[np.float64]] = []
     for first, second in pairwise(corners_m):
         count = max(int(np.linalg.norm(second - first) / STEP_M), 1)
         pieces.append(first + (second - first) * (np.arange(count) / count)[:, None])

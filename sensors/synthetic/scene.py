@@ -131,7 +131,7 @@ def make_scene(config: WorldConfig, seed: int, seconds: float) -> Scene:
     agents = tuple(r.agent for r in movers if r.agent is not None)
     motion = simulate(agents, standing.reshape(-1, 3), ground, seconds + FUTURE_MARGIN_S, rng)
     static, colors = scenery_triangles(config.town, ground, residents, reach, rng)
-    actors = []
+    actors: list[Actor] = []
     order = {id(r): i for i, r in enumerate(movers)}
     for number, resident in enumerate(residents):
         if resident.class_name is not None and resident is not movers[0]:

@@ -72,7 +72,7 @@ def _placed(
 
 def _houses(ground: Ground, reach_m: float, rng: np.random.Generator) -> list[Mesh]:
     """Rows of houses along both roads, with gaps, set back from the pavement."""
-    meshes = []
+    meshes: list[Mesh] = []
     for axis, side in ((0, -1), (0, 1), (1, -1), (1, 1)):
         centre = ground.junction_m[axis]
         along = -SIDE_M
@@ -92,7 +92,7 @@ def _houses(ground: Ground, reach_m: float, rng: np.random.Generator) -> list[Me
 
 
 def _greenery(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Mesh]:
-    meshes = []
+    meshes: list[Mesh] = []
     for i in range(config.num_trees):
         side, along = int(rng.choice([-1, 1])), float(rng.uniform(-60, 85))
         place = np.array([along, side * (ROAD_HALF_M + float(rng.uniform(3.0, 6.5)))])
@@ -116,7 +116,7 @@ def _greenery(config: TownConfig, ground: Ground, rng: np.random.Generator) -> l
 
 def _railings(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Mesh]:
     """Railings and hedges between carriageway and pavement, through and over which people are half seen."""
-    meshes = []
+    meshes: list[Mesh] = []
     for _ in range(config.num_railings):
         side, along = int(rng.choice([-1, 1])), float(rng.uniform(-45, 65))
         length, height = float(rng.uniform(5, 14)), float(rng.uniform(0.7, 1.4))

@@ -20,9 +20,9 @@ class Visibility:
     """What each channel's latest measurement holds of every actor; counts (A,) by channel."""
 
     num_actors: int
-    lidar: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    radar: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    pixels: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    lidar: dict[str, NDArray[np.int64]] = field(default_factory=dict[str, NDArray[np.int64]])
+    radar: dict[str, NDArray[np.int64]] = field(default_factory=dict[str, NDArray[np.int64]])
+    pixels: dict[str, NDArray[np.int64]] = field(default_factory=dict[str, NDArray[np.int64]])
 
     def note(self, kind: str, channel: str, owners: NDArray[np.integer]) -> None:
         """Count the owners of a measurement; those below 0 are nobody."""
@@ -73,13 +73,15 @@ def occlusion(
 ) -> NDArray[np.float32]:
     """Share (N,) of the rays from a sensor to each actor's own surface that something else stops."""
     triangles, owners = caster.triangles_m(time_s)
-    points, labels = [], []
+    points: list[NDArray[np.float64]] = []
+    labels: list[NDArray[np.int64]] = []
     for actor in actors:
         own = triangles[owners == actor]
         edges = np.cross(own[:, 1] - own[:, 0], own[:, 2] - own[:, 0])
-        weight = np.cumsum(np.linalg.norm(edges, axis=1))
+        weight: NDArray[np.float64] = np.cumsum(np.linalg.norm(edges, axis=1))
         # Evenly over the surface: the same places every time, so that the figure does not flicker.
-        picks = np.searchsorted(weight, weight[-1] * (np.arange(PROBES) + 0.5) / PROBES)
+        levels: NDArray[np.float64] = weight[-1] * (np.arange(PROBES) + 0.5) / PROBES
+        picks: NDArray[np.int64] = np.searchsorted(weight, levels)
         points.append(own[np.minimum(picks, len(own) - 1)].mean(axis=1))
         labels.append(np.full(PROBES, actor))
     if not points:
