@@ -212,7 +212,7 @@ def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise _not_a_table(path, "no such file") from error
