@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.detectors.box_fitting import fit_box
+from tricast.perception.detectors.segmentation import clusters, height_above_ground, straight_run
 from tricast.perception.outputs import Detections
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.motion_compensation import LidarPoints, RadarPoints, lidar_in_ego, radar_in_ego
@@ -32,6 +32,9 @@ TYPICAL_SIZES_M: dict[str, tuple[float, float, float]] = {
 }
 """Mean (length, width, height) per class, rounded from the statistics that the nuScenes paper's authors publish."""
 
+Found = tuple[NDArray[np.float64], NDArray[np.float64], float, float, str]
+"""Centre, size, yaw, score and class of an object."""
+
 
 class ClusterConfig(StrictConfig):
     """Settings of the classical detector, tuned on validation seeds."""
@@ -49,11 +52,17 @@ class ClusterConfig(StrictConfig):
     max_rail_length_m: float = Field(default=4.0, gt=0)
     max_sparse_width_m: float = Field(default=3.4, gt=0)
     """Wider clusters are vegetation, or several things at once."""
-    min_fit: float = Field(default=0.3, ge=0, le=1)
+    min_wall_m: float = Field(default=5.0, gt=0)
+    """Straight runs of this length are taken out of clusters that are too long, too wide or rails."""
+    fine_cell_m: float = Field(default=0.15, gt=0)
+    """Cell for such clusters that hold no straight run."""
+    max_cuts: int = Field(default=4, ge=0, le=10)
+    """How often one cluster is cut."""
+    min_fit: float = Field(default=0.42, ge=0, le=1)
     """How typical of its class a size must be, from 0 to 1."""
     min_points: int = Field(default=3, ge=1)
     max_extent_m: float = Field(default=14, gt=0)
-    """Longer clusters are walls and hedges."""
+    """Longer clusters hold walls and hedges."""
     radar_margin_m: float = Field(default=0.8, ge=0)
     radar_min_speed_mps: float = Field(default=1.5, gt=0)
     """Slower returns without LiDAR support are taken for the static world."""
@@ -97,9 +106,7 @@ class ClusterDetector:
     def reset(self) -> None:
         """Nothing is remembered between ticks."""
 
-    def _from_lidar(
-        self, lidars: list[LidarPoints]
-    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float, float, str]]:
+    def _from_lidar(self, lidars: list[LidarPoints]) -> list[Found]:
         points = np.concatenate([cloud.points_m for cloud in lidars]).astype(np.float64)
         points = points[np.hypot(points[:, 0], points[:, 1]) < self.config.range_m]
         heights = height_above_ground(points, self.config.ground_cell_m)
@@ -107,32 +114,45 @@ class ClusterDetector:
         points, heights = points[keep], heights[keep]
         found = []
         for members in clusters(points, self.config.cell_m):
-            if len(members) < self.config.min_points:
-                continue
-            cluster = points[members]
-            ground_m = float(np.median(cluster[:, 2] - heights[members]))
-            if np.ptp(cluster[:, :2], axis=0).max() > self.config.max_extent_m:
-                continue
-            top_m = float(heights[members].max())
-            if top_m > self.config.max_top_m:
-                continue
-            center, size, yaw = fit_box(cluster, ground_m)
-            if size[1] > self.config.max_sparse_width_m:
-                continue
-            if size[0] > self.config.max_rail_length_m and top_m < self.config.max_rail_height_m:
-                continue
-            name, fit = classify(size)
-            if fit < self.config.min_fit:
-                continue
-            size, center = completed(center, size, yaw, name)
-            # More points and a more typical size make a box more credible.
-            score = fit * (1 - np.exp(-len(members) / 15))
-            found.append((center, size, yaw, float(np.clip(score, 0.01, 0.99)), name))
+            found += self._objects(points[members], heights[members], self.config.max_cuts)
         return found
 
-    def _from_radar(
-        self, radars: list[RadarPoints]
-    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64], float, float, str]]:
+    def _objects(self, cluster: NDArray[np.float64], heights: NDArray[np.float64], cuts: int) -> list[Found]:
+        """The objects in one cluster: itself, or what remains of it without its walls and railings."""
+        if len(cluster) < self.config.min_points or heights.max() > self.config.max_top_m:
+            return []
+        if np.ptp(cluster[:, :2], axis=0).max() <= self.config.max_extent_m:
+            ground_m = float(np.median(cluster[:, 2] - heights))
+            center, size, yaw = fit_box(cluster, ground_m)
+            is_rail = size[0] > self.config.max_rail_length_m and heights.max() < self.config.max_rail_height_m
+            if size[1] <= self.config.max_sparse_width_m and not is_rail:
+                return self._object(center, size, yaw, len(cluster))
+        if cuts == 0:
+            return []
+        wall = straight_run(cluster, self.config.min_wall_m)
+        if wall is None:
+            # No wall to take out: one more try with smaller cells.
+            cell_m, left, cuts = self.config.fine_cell_m, np.ones(len(cluster), bool), min(cuts, 2)
+        else:
+            cell_m, left = self.config.cell_m, ~wall
+        rest, rest_heights = cluster[left], heights[left]
+        found = []
+        for members in clusters(rest, cell_m):
+            found += self._objects(rest[members], rest_heights[members], cuts - 1)
+        return found
+
+    def _object(
+        self, center: NDArray[np.float64], size: NDArray[np.float64], yaw_rad: float, num_points: int
+    ) -> list[Found]:
+        name, fit = classify(size)
+        if fit < self.config.min_fit:
+            return []
+        size, center = completed(center, size, yaw_rad, name)
+        # A typical size says more than the number of points, which distance decides.
+        score = fit * (1 - 0.5 * np.exp(-num_points / 5))
+        return [(center, size, yaw_rad, float(np.clip(score, 0.01, 0.99)), name)]
+
+    def _from_radar(self, radars: list[RadarPoints]) -> list[Found]:
         found = []
         for cloud in radars:
             moving = np.abs(cloud.radial_velocities_mps) > self.config.radar_min_speed_mps
@@ -150,46 +170,14 @@ class ClusterDetector:
         return found
 
 
-def height_above_ground(points_m: NDArray[np.float64], cell_m: float) -> NDArray[np.float64]:
-    """Height (P,) of points over the local ground: a smoothed grid of low quantiles that follows slopes.
-
-    Cells whose lowest point stands far above that of their neighbours (a roof, a wall) take the neighbours' ground.
-    """
-    if not len(points_m):
-        return np.zeros(0)
-    index = np.floor(points_m[:, :2] / cell_m).astype(np.int64)
-    index -= index.min(axis=0)
-    shape = tuple(int(v) for v in index.max(axis=0) + 1)
-    lowest = np.full(shape, np.inf)
-    np.minimum.at(lowest, (index[:, 0], index[:, 1]), points_m[:, 2])
-    seen = np.isfinite(lowest)
-    _, nearest = ndimage.distance_transform_edt(~seen, return_indices=True)
-    filled = lowest[tuple(nearest)]
-    ground = np.minimum(filled, ndimage.percentile_filter(filled, 25, size=5) + 0.3)
-    return points_m[:, 2] - ground[index[:, 0], index[:, 1]]
-
-
-def clusters(points_m: NDArray[np.float64], cell_m: float) -> list[NDArray[np.int64]]:
-    """Indices of the points of each cluster: connected cells (8 neighbours) of a grid seen from above."""
-    if not len(points_m):
-        return []
-    index = np.floor(points_m[:, :2] / cell_m).astype(np.int64)
-    index -= index.min(axis=0)
-    occupied = np.zeros(tuple(int(v) for v in index.max(axis=0) + 1), bool)
-    occupied[index[:, 0], index[:, 1]] = True
-    labels, count = ndimage.label(occupied, structure=np.ones((3, 3)))
-    of_point = labels[index[:, 0], index[:, 1]]
-    order = np.argsort(of_point, kind="stable")
-    borders = np.searchsorted(of_point[order], np.arange(2, count + 1))
-    return np.split(order, borders)
-
-
 def classify(size_m: NDArray[np.float64]) -> tuple[str, float]:
     """Nearest class by log size, and how typical the size is in (0, 1]."""
     names = list(TYPICAL_SIZES_M)
     typical = np.log(np.array([TYPICAL_SIZES_M[name] for name in names]))
-    # A sensor sees one or two sides: lengths are underestimated more often than heights.
-    distance = np.sqrt(((np.log(size_m) - typical) ** 2 * np.array([0.6, 0.6, 1.0])).sum(axis=1))
+    departure = np.log(size_m) - typical
+    # A sensor sees one or two sides, often in part: too small a size weighs less, and lengths less than heights.
+    weights = np.array([0.6, 0.6, 1.0]) * np.where(departure < 0, 0.5, 1.0)
+    distance = np.sqrt((departure**2 * weights).sum(axis=1))
     best = int(distance.argmin())
     return names[best], float(np.exp(-distance[best]))
 

@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 
 from tricast.perception.detectors.box_fitting import fit_box
 from tricast.perception.detectors.cluster import ClusterDetector
+from tricast.perception.detectors.segmentation import straight_run
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.frames import LidarSweep, RadarScan
 from tricast.sensors.geometry.se3 import SE3
@@ -57,6 +58,27 @@ def test_walls_and_empty_ground_are_no_objects() -> None:
     wall = np.column_stack([rng.uniform(-20, 20, 4000), np.full(4000, 9.0), rng.uniform(0, 3, 4000)])
     assert len(detect(np.concatenate([ground(rng), wall]))[1]) == 0
     assert len(detect(ground(rng))[1]) == 0
+
+
+def test_a_car_grown_together_with_a_long_wall_is_found() -> None:
+    rng = np.random.default_rng(4)
+    wall = np.column_stack([rng.uniform(-20, 30, 6000), np.full(6000, 4.2), rng.uniform(0, 2.5, 6000)])
+    car = sides(15.0, 3.15, 0.0, rng)
+    centers, names = detect(np.concatenate([ground(rng), wall, car]))
+    assert names == ("car",)
+    assert centers[0, :2] == pytest.approx([15.0, 3.15], abs=0.4)
+
+
+def test_the_straight_run_of_a_cluster_is_its_wall_and_nothing_else() -> None:
+    rng = np.random.default_rng(5)
+    along = rng.uniform(0, 12, 1500)
+    wall = np.column_stack([along, 0.5 * along, rng.uniform(0, 2, 1500)])
+    person = rng.uniform([3.0, -0.9, 0.0], [3.4, -0.5, 1.7], (60, 3))
+    run = straight_run(np.concatenate([wall, person]), 5.0)
+    assert run is not None
+    assert run[:1500].mean() > 0.95
+    assert not run[1500:].any()
+    assert straight_run(np.concatenate([wall, person]), 14.0) is None
 
 
 def test_empty_and_nan_clouds_are_ordinary() -> None:
