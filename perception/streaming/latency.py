@@ -42,10 +42,11 @@ class LatencyRecorder:
 
     def percentiles(self) -> dict[str, dict[str, float | None]]:
         """Per stage `p50`, `p90`, `p99` in milliseconds; None where the count does not support one."""
-        return {stage: _percentiles(samples) for stage, samples in self._samples_ms.items()}
+        return {stage: percentiles(samples) for stage, samples in self._samples_ms.items()}
 
 
-def _percentiles(samples_ms: list[float]) -> dict[str, float | None]:
+def percentiles(samples_ms: list[float]) -> dict[str, float | None]:
+    """`p50`, `p90`, `p99` of one stage in milliseconds; None where the count does not support one."""
     return {
         f"p{p}": round(float(np.percentile(samples_ms, p)), 3) if supports_percentile(len(samples_ms), p) else None
         for p in PERCENTILES

@@ -115,7 +115,7 @@ def replay(
         if counts.ticks == 0:
             raise _nothing_delivered(log)
     summary = _summary(log, pipeline, synchronizer, counts)
-    _write_whole(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_whole(out / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
 
 
@@ -238,10 +238,10 @@ def _write_config(out: Path, config: PipelineConfig, options: ReplayOptions, log
         "duration_s": options.duration_s,
         "pipeline": config.model_dump(mode="json"),
     }
-    _write_whole(out / "config.yaml", yaml.safe_dump(resolved, sort_keys=False))
+    write_whole(out / "config.yaml", yaml.safe_dump(resolved, sort_keys=False))
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a text file so that its name only ever stands for a whole one."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")

@@ -47,7 +47,7 @@ def test_nothing_matched_has_no_errors() -> None:
 
 
 def test_scores_that_say_how_often_they_are_right_have_no_calibration_error() -> None:
-    right = np.array([True, False, False, False] + [True, True, True, False])
+    right = np.array([True, False, False, False, True, True, True, False])
     assert calibration(np.array([0.25] * 4 + [0.75] * 4), right).error == pytest.approx(0.0)
     # All of the upper bin at 0.95: the gap there is 0.2, of half the boxes.
     assert calibration(np.array([0.25] * 4 + [0.95] * 4), right).error == pytest.approx(0.1)

@@ -1,0 +1,96 @@
+"""An evaluation's run directory: figures, report and the tables that a later comparison needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tricast.perception.evaluation.run_tables import (
+    ResultTables,
+    TruthTables,
+    load_results,
+    load_truth,
+    save_results,
+    save_truth,
+)
+from tricast.perception.streaming.replay import write_whole
+from tricast.sensors.errors import SensorDataError
+
+SUMMARY_FILE = "evaluation.json"
+REPORT_FILE = "report.html"
+TABLES = "tables"
+TRUTH_FILE = "truth.npz"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredRun:
+    """One choice of sensors of a run directory.
+
+    Args:
+        name: As the user named it.
+        summary: Figures of the whole run.
+        truth: What should have been found.
+        results: What was found.
+
+    """
+
+    name: str
+    summary: Mapping[str, Any]
+    truth: TruthTables
+    results: ResultTables
+
+
+def save_run(
+    out: Path, summary: Mapping[str, Any], truth: TruthTables, results: Mapping[str, ResultTables], report: str
+) -> None:
+    """Write `evaluation.json`, `report.html` and `tables/`; the figures last, so that they stand for a whole run."""
+    (out / SUMMARY_FILE).unlink(missing_ok=True)
+    save_truth(out / TABLES / TRUTH_FILE, truth)
+    for name, tables in results.items():
+        save_results(out / TABLES / f"{name}.npz", tables)
+    write_whole(out / REPORT_FILE, report)
+    write_whole(out / SUMMARY_FILE, json.dumps(summary, indent=1, allow_nan=False) + "\n")
+
+
+def load_run(text: str) -> StoredRun:
+    """Read what `save_run` wrote.
+
+    Args:
+        text: A run directory, with `:camera+lidar` for another choice of sensors than the first.
+
+    Raises:
+        SensorDataError: It is no run directory of an evaluation, or lacks those sensors.
+
+    """
+    directory, sensors = Path(text), None
+    if not directory.is_dir() and ":" in text:
+        head, _, sensors = text.rpartition(":")
+        directory = Path(head)
+    try:
+        summary = json.loads((directory / SUMMARY_FILE).read_text(encoding="utf-8"))
+        first, names = str(summary["sensors"]), list(summary["tables"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SensorDataError(
+            where=str(directory),
+            got=f"no readable {SUMMARY_FILE}",
+            expected="a run directory of an evaluation",
+            remedy="make one with 'tricast evaluate LOG --out DIR'",
+        ) from error
+    sensors = first if sensors is None else sensors
+    if sensors not in names:
+        raise SensorDataError(
+            where=text,
+            got=f"no results of '{sensors}'",
+            expected=f"one of {', '.join(names)}",
+            remedy="evaluate with --sensors all-subsets to have all of them",
+        )
+    tables = directory / TABLES
+    return StoredRun(
+        name=text,
+        summary=summary,
+        truth=load_truth(tables / TRUTH_FILE),
+        results=load_results(tables / f"{sensors}.npz"),
+    )

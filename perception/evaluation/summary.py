@@ -1,0 +1,92 @@
+"""Figures as plain values: what `tricast evaluate --json` prints and a run directory keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tricast.perception.evaluation.detection import TP_ERRORS, DetectionMetrics
+from tricast.perception.evaluation.scores import DetectionScores, RangeScore
+from tricast.perception.evaluation.true_positives import MATCH_M, Calibration, MoverErrors
+from tricast.perception.streaming.latency import percentiles
+from tricast.sensors.annotations import DETECTION_CLASSES
+
+
+def detection_summary(metrics: DetectionMetrics) -> dict[str, Any]:
+    """Figures of the nuScenes detection protocol; None where a class does not have an error."""
+    present = metrics.truth_counts > 0
+    distances = metrics.config.match_distances_m
+    return {
+        "mAP": metrics.mean_ap,
+        "mAP_present_classes": float(metrics.average_precisions[present].mean()) if present.any() else None,
+        "NDS": metrics.nds,
+        **{f"m{name}": error for name, error in metrics.mean_errors.items()},
+        "per_class": {
+            name: {
+                "truth": int(metrics.truth_counts[row]),
+                "AP": {str(d): float(ap) for d, ap in zip(distances, metrics.average_precisions[row], strict=True)},
+                "mean_AP": float(metrics.average_precisions[row].mean()),
+                **dict(zip(TP_ERRORS, metrics.class_errors[row].tolist(), strict=True)),
+            }
+            for row, name in enumerate(DETECTION_CLASSES)
+        },
+    }
+
+
+def scored_detection_summary(scores: DetectionScores) -> dict[str, Any]:
+    """The same with what the protocol does not ask for: movers and distances."""
+    return {
+        **detection_summary(scores.metrics),
+        "movers": _movers(scores.movers),
+        "per_range": [_range(score) for score in scores.ranges],
+    }
+
+
+def calibration_summary(calibration: Calibration) -> dict[str, Any]:
+    """Expected calibration error, and what it is made of."""
+    return {
+        "ECE": calibration.error,
+        "match_m": MATCH_M,
+        "bins": {
+            "boxes": calibration.counts.tolist(),
+            "mean_score": calibration.mean_scores.tolist(),
+            "precision": calibration.precisions.tolist(),
+        },
+    }
+
+
+def latency_summary(latencies_ms: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
+    """Percentiles per stage; None where there are too few ticks for one."""
+    return {stage: percentiles(samples.tolist()) for stage, samples in latencies_ms.items()}
+
+
+def without_nan(value: Any) -> Any:
+    """The same plain values with None in place of what is no number: JSON has no word for it."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _movers(errors: MoverErrors) -> dict[str, Any]:
+    return {
+        "count": errors.count,
+        "velocity_error_mps": errors.velocity_error_mps,
+        "velocity_error_of_zero_mps": errors.speed_mps,
+        "yaw_error_rad": errors.yaw_error_rad,
+        "reversed_share": errors.reversed_share,
+    }
+
+
+def _range(score: RangeScore) -> dict[str, Any]:
+    return {
+        "from_m": score.from_m,
+        "to_m": score.to_m,
+        "truth": score.truth,
+        "AP_2m": score.average_precision,
+        "recall_2m": score.recall,
+    }
