@@ -152,11 +152,14 @@ class BoxTable:
                 raise _error(name, f"{len(column)} rows", f"{count} rows as in sample_index", "give one row per box")
         scenes = np.zeros(samples) if sample_scene is None else sample_scene
         times = np.zeros(samples) if sample_time_ns is None else sample_time_ns
+        rows: dict[str, Any] = {
+            name: np.asarray(columns[name])[order].astype(dtype) for name, (dtype, _) in BOX_COLUMNS.items()
+        }
         return BoxTable(
             sample_tokens=tuple(sample_tokens),
             sample_scene=np.asarray(scenes).astype(np.int64),
             sample_time_ns=np.asarray(times).astype(np.int64),
-            **{name: np.asarray(columns[name])[order].astype(dtype) for name, (dtype, _) in BOX_COLUMNS.items()},
+            **rows,
         )
 
     @staticmethod

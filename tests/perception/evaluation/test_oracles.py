@@ -1,0 +1,71 @@
+"""Figures equal those of the official tools; `tools/make_oracle_fixtures.py` says how the answers were made."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tricast.perception.evaluation.box_table import BoxTable
+from tricast.perception.evaluation.detection import TP_ERRORS, DetectionConfig, evaluate_detection
+from tricast.perception.evaluation.devkit_files import read_detection_files, read_tracking_files
+from tricast.sensors.annotations import DETECTION_CLASSES
+
+FIXTURES = Path(__file__).parent / "fixtures"
+CASES = ("random", "noisy", "perfect", "empty", "equal_scores", "ties", "borders", "class_missing")
+DEVKIT_ERRORS = dict(zip(TP_ERRORS, ("trans_err", "scale_err", "orient_err", "vel_err", "attr_err"), strict=True))
+
+
+def fixture(name: str) -> dict[str, Any]:
+    return json.loads((FIXTURES / f"{name}.json").read_text())
+
+
+def devkit_json(made: dict[str, Any], columns: dict[str, list[Any]], task: str) -> dict[str, Any]:
+    """The boxes of a case as the devkit writes them."""
+    per_scene = made["samples_per_scene"]
+    tokens = [f"s{i}" for i in range(made["scenes"] * per_scene)]
+    results: dict[str, list[Any]] = {token: [] for token in tokens}
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
+        box = {
+            "translation": [row["x"], row["y"], row["z"]],
+            "size": [row["w"], row["l"], row["h"]],
+            "rotation": [math.cos(row["yaw"] / 2), 0.0, 0.0, math.sin(row["yaw"] / 2)],
+            "velocity": [row["vx"], row["vy"]],
+            "ego_translation": [row["ex"], row["ey"], 0.0],
+            "num_pts": row["points"],
+            f"{task}_name": row["class"],
+            f"{task}_score": row["score"],
+            "attribute_name": row.get("attribute", ""),
+            "tracking_id": str(row.get("id")),
+        }
+        results[f"s{row['sample']}"].append(box)
+    samples = {
+        token: {"scene": str(i // per_scene), "timestamp": 500_000 * (i % per_scene)} for i, token in enumerate(tokens)
+    }
+    return {"results": results, "samples": samples}
+
+
+def tables(folder: Path, made: dict[str, Any], case: dict[str, Any], task: str) -> tuple[BoxTable, BoxTable]:
+    paths = folder / "results.json", folder / "truth.json"
+    for path, part in zip(paths, ("results", "truth"), strict=True):
+        path.write_text(json.dumps(devkit_json(made, case[part], task)))
+    return (read_detection_files if task == "detection" else read_tracking_files)(*paths)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_detection_equals_the_devkit(tmp_path: Path, name: str) -> None:
+    made = fixture("nuscenes_detection")
+    answer = made["cases"][name]["answer"]
+    metrics = evaluate_detection(*tables(tmp_path, made, made["cases"][name], "detection"))
+    for row, class_name in enumerate(DETECTION_CLASSES):
+        distances = [answer["label_aps"][class_name][str(d)] for d in DetectionConfig().match_distances_m]
+        np.testing.assert_allclose(metrics.average_precisions[row], distances, atol=1e-6, err_msg=class_name)
+        errors = [answer["label_tp_errors"][class_name][DEVKIT_ERRORS[error]] for error in TP_ERRORS]
+        np.testing.assert_allclose(metrics.class_errors[row], errors, atol=1e-6, err_msg=class_name)
+    assert metrics.mean_ap == pytest.approx(answer["mean_ap"], abs=1e-6)
+    assert metrics.nds == pytest.approx(answer["nd_score"], abs=1e-6)
+    for error, value in metrics.mean_errors.items():
+        assert value == pytest.approx(answer["tp_errors"][DEVKIT_ERRORS[error]], abs=1e-6)
