@@ -53,7 +53,7 @@ def simulate(rng: np.random.Generator, *, scenes: int, samples: int, objects: in
             for time in range(born, max(dies, born + 1) if born < samples else samples):
                 x, y = start + velocity * 0.5 * time
                 row = dict(zip(("w", "l", "h"), size, strict=True))
-                row |= {"scene": scene, "time": time, "sample": scene * samples + time, "class": name, "id": number}
+                row |= {"scene": scene, "time": time, "sample": scene * samples + time, "class": name, "id": 100 * scene + number}
                 row |= {"x": x, "y": y, "z": 1.0, "yaw": yaw, "vx": velocity[0], "vy": velocity[1]}
                 row |= {"points": int(rng.integers(0, 8)), "score": -1.0}
                 row["attribute"] = "" if rng.random() < 0.2 else ATTRIBUTES[int(rng.integers(len(ATTRIBUTES)))]

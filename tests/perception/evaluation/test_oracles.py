@@ -11,11 +11,12 @@ import pytest
 from tricast.perception.evaluation.box_table import BoxTable
 from tricast.perception.evaluation.detection import TP_ERRORS, DetectionConfig, evaluate_detection
 from tricast.perception.evaluation.devkit_files import read_detection_files, read_tracking_files
+from tricast.perception.evaluation.tracking import evaluate_tracking
 from tricast.sensors.annotations import DETECTION_CLASSES
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CASES = ("random", "noisy", "perfect", "empty", "equal_scores", "ties", "borders", "class_missing")
-DEVKIT_ERRORS = dict(zip(TP_ERRORS, ("trans_err", "scale_err", "orient_err", "vel_err", "attr_err"), strict=True))
+DEVKIT_ERRORS = ("trans_err", "scale_err", "orient_err", "vel_err", "attr_err")
 
 
 def fixture(name: str) -> dict[str, Any]:
@@ -63,9 +64,21 @@ def test_detection_equals_the_devkit(tmp_path: Path, name: str) -> None:
     for row, class_name in enumerate(DETECTION_CLASSES):
         distances = [answer["label_aps"][class_name][str(d)] for d in DetectionConfig().match_distances_m]
         np.testing.assert_allclose(metrics.average_precisions[row], distances, atol=1e-6, err_msg=class_name)
-        errors = [answer["label_tp_errors"][class_name][DEVKIT_ERRORS[error]] for error in TP_ERRORS]
+        errors = [answer["label_tp_errors"][class_name][error] for error in DEVKIT_ERRORS]
         np.testing.assert_allclose(metrics.class_errors[row], errors, atol=1e-6, err_msg=class_name)
     assert metrics.mean_ap == pytest.approx(answer["mean_ap"], abs=1e-6)
     assert metrics.nds == pytest.approx(answer["nd_score"], abs=1e-6)
-    for error, value in metrics.mean_errors.items():
-        assert value == pytest.approx(answer["tp_errors"][DEVKIT_ERRORS[error]], abs=1e-6)
+    for ours, theirs in zip(TP_ERRORS, DEVKIT_ERRORS, strict=True):
+        assert metrics.mean_errors[ours] == pytest.approx(answer["tp_errors"][theirs], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_tracking_equals_the_devkit(tmp_path: Path, name: str) -> None:
+    made = fixture("nuscenes_tracking")
+    answer = made["cases"][name]["answer"]
+    metrics = evaluate_tracking(*tables(tmp_path, made, made["cases"][name], "tracking"))
+    for metric, value in answer["all"].items():
+        for class_name, expected in answer["classes"][metric].items():
+            ours = metrics.classes[class_name][metric]
+            assert ours == pytest.approx(expected, abs=1e-6, nan_ok=True), (class_name, metric)
+        assert metrics.overall(metric) == pytest.approx(value, abs=1e-6, nan_ok=True), metric
