@@ -15,6 +15,7 @@ COMMANDS = {
     "synth": "write a synthetic drive as a log",
     "info": "say what a log holds",
     "replay": "replay a log into boxes, tracks and forecasts",
+    "evaluate": "score a detector or a file of results against the truth",
     "convert": "copy any readable log into a Tricast log",
     "demo": "replay the packaged demo log",
 }

@@ -52,16 +52,14 @@ class SyntheticSet:
         return cache / f"{Path(self.world_name).stem}-{self.split}-{digest}"
 
 
-def named_set(text: str, num_scenes: int | None) -> SyntheticSet | None:
-    """The set that a text such as `standard:test` names; None where it names none.
+def named_set(text: str, num_scenes: int | None = None) -> SyntheticSet:
+    """The set that a text such as `standard:test` names.
 
     Raises:
-        InputError: The world is known but the split is not, or there are fewer seeds than scenes asked for.
+        InputError: It names no world and split, or there are fewer seeds than scenes asked for.
 
     """
-    world_name, colon, split = text.rpartition(":")
-    if not colon or not world_name or Path(text).exists():
-        return None
+    world_name, _, split = text.rpartition(":")
     if split not in SPLITS:
         raise InputError(
             where=text,

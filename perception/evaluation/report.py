@@ -103,7 +103,7 @@ def report_html(summary: Mapping[str, Any], scores: DetectionScores, pictures: S
 _ERROR_NOTE = "What lies beyond an axis is in its last bar."
 _AP_NOTE = (
     "Average precision at four centre distances, and errors of true positives at 2 m: translation (m), scale "
-    "(1 - IoU), orientation (rad), velocity (m/s), attribute. A class without truth has AP 0, as in the nuScenes devkit."
+    "(1 - IoU), orientation (rad), velocity (m/s), attribute. A class without truth has AP 0, as in the devkit."
 )
 _PREDICTION_NOTE = "Tracks matched at 2 m to objects with 6 s of known future; movers are faster than 0.5 m/s."
 _ROBUSTNESS_NOTE = "RA: what is left of the clean score, mean of three severities."

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from tricast.perception.config import PipelineConfig
 from tricast.perception.evaluation.run_tables import (
     ResultTables,
     TruthTables,
@@ -19,6 +22,7 @@ from tricast.perception.evaluation.run_tables import (
 from tricast.perception.streaming.replay import write_whole
 from tricast.sensors.errors import SensorDataError
 
+CONFIG_FILE = "config.yaml"
 SUMMARY_FILE = "evaluation.json"
 REPORT_FILE = "report.html"
 TABLES = "tables"
@@ -44,10 +48,16 @@ class StoredRun:
 
 
 def save_run(
-    out: Path, summary: Mapping[str, Any], truth: TruthTables, results: Mapping[str, ResultTables], report: str
+    out: Path,
+    summary: Mapping[str, Any],
+    config: PipelineConfig,
+    truth: TruthTables,
+    results: Mapping[str, ResultTables],
+    report: str,
 ) -> None:
-    """Write `evaluation.json`, `report.html` and `tables/`; the figures last, so that they stand for a whole run."""
+    """Write settings, figures, report and tables; the figures last, so that they stand for a whole run."""
     (out / SUMMARY_FILE).unlink(missing_ok=True)
+    write_whole(out / CONFIG_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     save_truth(out / TABLES / TRUTH_FILE, truth)
     for name, tables in results.items():
         save_results(out / TABLES / f"{name}.npz", tables)

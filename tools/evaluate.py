@@ -1,0 +1,172 @@
+"""`tricast evaluate`: a detector, or a file of results, against the truth by the official protocols."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tricast.configs.errors import InputError
+from tricast.configs.strict import load_config
+
+if TYPE_CHECKING:
+    from tricast.perception.config import PipelineConfig
+    from tricast.perception.evaluation.evaluation import Evaluation
+
+PROTOCOLS = ("nuscenes-detection", "nuscenes-tracking", "nuscenes-prediction")
+ALL_SUBSETS = "all-subsets"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("logs", nargs="*", metavar="LOG", help="logs with truth, or a synthetic set: standard:test")
+    parser.add_argument("--config", default="cluster", help="packaged configuration or path to a YAML file")
+    parser.add_argument("--detector", choices=["cluster"], help="detector to use in place of the configured one")
+    parser.add_argument("--sensors", help=f"modalities or channels, separated by commas, or {ALL_SUBSETS}")
+    parser.add_argument("--max-range", type=float, metavar="M", help="score nothing further away than this")
+    parser.add_argument("--scenes", type=int, metavar="N", help="scenes of a synthetic set, 40 unless given")
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="folder that keeps synthetic sets")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; the figures are the same")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run directory: figures, report and tables")
+    parser.add_argument("--results", type=Path, metavar="R.json", help="score this file in place of a detector")
+    parser.add_argument("--truth", type=Path, metavar="T.json", help="truth for --results")
+    parser.add_argument("--protocol", choices=PROTOCOLS, help="what --results and --truth hold")
+    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate; returns the exit code."""
+    _check(args)
+    if args.results is not None:
+        from tricast.tools.evaluate_files import evaluate_files
+
+        summary = evaluate_files(args.results, args.truth, args.protocol)
+    else:
+        summary = _evaluate_logs(args)
+    if args.json:
+        print(json.dumps(summary, allow_nan=False))
+        return 0
+    from tricast.perception.evaluation.text_tables import describe
+
+    print(describe(summary))
+    if args.out is not None:
+        print(f"report in {args.out / 'report.html'}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    files = [args.results, args.truth, args.protocol]
+    if any(part is not None for part in files):
+        if any(part is None for part in files) or args.logs or args.out:
+            raise InputError(
+                where="evaluate",
+                got="part of --results, --truth and --protocol, or logs or --out beside them",
+                expected="all three and nothing else, or logs",
+                remedy="write: tricast evaluate --results R.json --truth T.json --protocol nuscenes-detection",
+            )
+    elif not args.logs:
+        raise InputError(
+            where="evaluate",
+            got="no log",
+            expected="logs with truth, or a synthetic set",
+            remedy="for the synthetic test set write: tricast evaluate standard:test",
+        )
+    for name, value in (("--workers", args.workers), ("--max-range", args.max_range)):
+        if value is not None and not value > 0:
+            raise InputError(where=name, got=f"{value:g}", expected="more than 0", remedy="give a positive number")
+
+
+def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:
+    from tricast.perception.config import PipelineConfig
+    from tricast.perception.evaluation.evaluation import evaluate_tables
+    from tricast.perception.evaluation.run_log import run_logs
+    from tricast.perception.streaming.replay import check_writable
+
+    config = load_config(PipelineConfig, args.config)
+    if args.detector is not None:
+        config = config.model_copy(update={"detector": args.detector})
+    if args.out is not None:
+        check_writable(args.out)
+    paths = _paths(args)
+    subsets = _subsets(args.sensors, paths)
+    tables = run_logs(paths, config, subsets, workers=args.workers, on_log=_progress(len(paths)))
+    facts = {"logs": args.logs, "detector": config.detector}
+    evaluation = evaluate_tables(tables, facts, max_range_m=args.max_range)
+    if evaluation.summary["late_truth"] or evaluation.summary["lost_messages"]:
+        print(
+            f"tricast: warning: {evaluation.summary['late_truth']} annotations came too late to be scored, "
+            f"{evaluation.summary['lost_messages']} messages of damaged logs were lost",
+            file=sys.stderr,
+        )
+    if args.out is not None:
+        _save(args, evaluation, paths, config, next(iter(subsets.values())))
+    return evaluation.summary
+
+
+def _paths(args: argparse.Namespace) -> list[Path]:
+    """Logs that the arguments name; synthetic sets are rendered where the cache lacks them."""
+    paths: list[Path] = []
+    sets = False
+    for text in args.logs:
+        if ":" in text and not Path(text).exists():
+            # Imported here: casting needs libraries that scoring recorded logs does not.
+            from tricast.tools.synthetic_set import named_set, rendered
+
+            paths += rendered(named_set(text, args.scenes), args.cache, args.workers)
+            sets = True
+        else:
+            paths.append(Path(text))
+    if args.scenes is not None and not sets:
+        raise InputError(
+            where="--scenes",
+            got=f"{args.scenes} scenes of recorded logs",
+            expected="a synthetic set, such as standard:test",
+            remedy="leave --scenes out: logs are scored whole",
+        )
+    return paths
+
+
+def _subsets(sensors: str | None, paths: Sequence[Path]) -> dict[str, tuple[str, ...] | None]:
+    """Choices of sensors by name; all subsets of the modalities that the logs have, the whole of them first."""
+    from tricast.sensors.calibration import MODALITIES
+    from tricast.sensors.log.open_log import open_log
+
+    if sensors is None:
+        return {"all": None}
+    if sensors != ALL_SUBSETS:
+        names = tuple(dict.fromkeys(name.strip() for name in sensors.split(",")))
+        return {"+".join(names): names}
+    present = {sensor.modality for path in paths for sensor in open_log(path).rig.sensors.values()}
+    modalities = [modality for modality in MODALITIES if modality in present]
+    chosen = [part for size in range(len(modalities), 0, -1) for part in combinations(modalities, size)]
+    return {"+".join(part): part for part in chosen}
+
+
+def _progress(total: int) -> Callable[[int], None]:
+    def show(done: int) -> None:
+        if sys.stderr.isatty():
+            end = "\r\033[K" if done == total else ""
+            print(f"\r{done} of {total} logs {end}", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _save(
+    args: argparse.Namespace,
+    evaluation: Evaluation,
+    paths: Sequence[Path],
+    config: PipelineConfig,
+    sensors: tuple[str, ...] | None,
+) -> None:
+    from tricast.perception.evaluation.report import report_html
+    from tricast.perception.evaluation.run_directory import save_run
+    from tricast.tools.evaluation_pictures import worst_pictures
+
+    pictures = worst_pictures(evaluation, paths, config, sensors)
+    page = report_html(evaluation.summary, evaluation.detections, pictures)
+    save_run(args.out, evaluation.summary, config, evaluation.truth, evaluation.results, page)
