@@ -54,10 +54,8 @@ class ClusterConfig(StrictConfig):
     """Wider clusters are vegetation, or several things at once."""
     min_wall_m: float = Field(default=5.0, gt=0)
     """Straight runs of this length are taken out of clusters that are too long, too wide or rails."""
-    fine_cell_m: float = Field(default=0.15, gt=0)
-    """Cell for such clusters that hold no straight run."""
-    max_cuts: int = Field(default=4, ge=0, le=10)
-    """How often one cluster is cut."""
+    min_rest_points: int = Field(default=5, ge=1)
+    """Smaller remains are splinters of the wall."""
     min_fit: float = Field(default=0.42, ge=0, le=1)
     """How typical of its class a size must be, from 0 to 1."""
     min_points: int = Field(default=3, ge=1)
@@ -114,11 +112,11 @@ class ClusterDetector:
         points, heights = points[keep], heights[keep]
         found = []
         for members in clusters(points, self.config.cell_m):
-            found += self._objects(points[members], heights[members], self.config.max_cuts)
+            found += self._objects(points[members], heights[members])
         return found
 
-    def _objects(self, cluster: NDArray[np.float64], heights: NDArray[np.float64], cuts: int) -> list[Found]:
-        """The objects in one cluster: itself, or what remains of it without its walls and railings."""
+    def _objects(self, cluster: NDArray[np.float64], heights: NDArray[np.float64], *, cut: bool = False) -> list[Found]:
+        """The objects in one cluster: itself, or what remains of it without its wall or railing."""
         if len(cluster) < self.config.min_points or heights.max() > self.config.max_top_m:
             return []
         if np.ptp(cluster[:, :2], axis=0).max() <= self.config.max_extent_m:
@@ -127,18 +125,14 @@ class ClusterDetector:
             is_rail = size[0] > self.config.max_rail_length_m and heights.max() < self.config.max_rail_height_m
             if size[1] <= self.config.max_sparse_width_m and not is_rail:
                 return self._object(center, size, yaw, len(cluster))
-        if cuts == 0:
-            return []
-        wall = straight_run(cluster, self.config.min_wall_m)
+        wall = None if cut else straight_run(cluster, self.config.min_wall_m)
         if wall is None:
-            # No wall to take out: one more try with smaller cells.
-            cell_m, left, cuts = self.config.fine_cell_m, np.ones(len(cluster), bool), min(cuts, 2)
-        else:
-            cell_m, left = self.config.cell_m, ~wall
-        rest, rest_heights = cluster[left], heights[left]
+            return []
+        rest, rest_heights = cluster[~wall], heights[~wall]
         found = []
-        for members in clusters(rest, cell_m):
-            found += self._objects(rest[members], rest_heights[members], cuts - 1)
+        for members in clusters(rest, self.config.cell_m):
+            if len(members) >= self.config.min_rest_points:
+                found += self._objects(rest[members], rest_heights[members], cut=True)
         return found
 
     def _object(
