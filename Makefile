@@ -1,4 +1,4 @@
-# make env | demo | test | test-full | lint. PYTHON=python3.12 picks the interpreter, TORCH=cpu a CPU-only torch,
+# make env | demo | test | test-full | test-lowest | lint. PYTHON=python3.12 picks the interpreter, TORCH=cpu a CPU-only torch,
 # TORCH=system the torch and torchvision that the interpreter already has.
 PYTHON ?= python3
 TORCH ?= pypi
@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 FREE_GB := 9
 
-.PHONY: env demo test test-full lint clean
+.PHONY: env demo test test-full test-lowest lint clean
 env: $(STAMP)
 
 # The stamp is written last: an interrupted run, or a changed pyproject.toml, makes the environment again.
@@ -22,6 +22,10 @@ test: env
 
 test-full: env
 	$(BIN)/python -m pytest -q -m slow
+
+# The tests of sensors, configs and replay with the lowest versions that pyproject.toml allows.
+test-lowest: env
+	sh tools/test_lowest.sh $(VENV) build/lowest tests/configs tests/sensors tests/perception/streaming tests/perception/viewing
 
 lint: env
 	$(BIN)/ruff check .
