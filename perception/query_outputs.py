@@ -5,7 +5,7 @@ Letters in shapes: B batch, Q queries, C classes, K modes, Y and X cells of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from torch import Tensor
 
@@ -31,6 +31,10 @@ class LayerOutputs:
     velocities_mps: Tensor
     quality_logits: Tensor
 
+    def detached(self) -> LayerOutputs:
+        """The same values, without gradient."""
+        return LayerOutputs(**{f.name: getattr(self, f.name).detach() for f in fields(self)})
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QueryOutputs:
@@ -50,6 +54,8 @@ class QueryOutputs:
             own predicted heading (that yaw is detached).
         mode_log_scales: (B, Q, K, 12, 2) logarithms of Laplace scales in metres, along the same axes.
         mode_logits: (B, Q, K).
+        attention: Per decoder layer (B, heads, Q, T), the weights on BEV tokens, then on those of each camera; only
+            where they were asked for.
 
     """
 
@@ -64,6 +70,7 @@ class QueryOutputs:
     mode_points_m: Tensor
     mode_log_scales: Tensor
     mode_logits: Tensor
+    attention: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,3 +89,8 @@ class TrainingSeeds:
     cells: Tensor
     classes: Tensor
     mask: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QueryMemory:
+    """What the network carries from tick to tick: nothing yet, it looks at single ticks. A new one forgets all."""

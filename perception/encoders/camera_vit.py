@@ -1,0 +1,101 @@
+"""Camera encoder: a stem, ViT blocks inside each camera, and a map at stride 8 that the grid looks into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from tricast.configs.strict import StrictConfig
+from tricast.perception.batch import BatchConfig, SensorBatch
+from tricast.perception.layers.attention import ViTBlock
+from tricast.perception.layers.convolution import Bottleneck, ConvNorm
+from tricast.perception.layers.positions import RayPosition
+
+PIXEL_MEAN, PIXEL_SPREAD = 0.45, 0.25
+
+
+class CameraConfig(StrictConfig):
+    """Widths of the camera encoder."""
+
+    stem_width: int = Field(default=32, ge=4, le=1024)
+    width: int = Field(default=64, ge=4, le=1024)
+    """Of the map at stride 8."""
+    token_width: int = Field(default=96, ge=8, le=2048)
+    heads: int = Field(default=3, ge=1, le=64)
+    blocks: int = Field(default=3, ge=0, le=48)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CameraFeatures:
+    """What the cameras of a batch give.
+
+    Args:
+        tokens: (B, N, T, D) image tokens, zeros for absent cameras.
+        features: (B * N * h * w, C) rows of the maps at stride 8, zeros for absent cameras.
+        depth_logits: (B * N * h * w, bins) how far along its ray each row sees something.
+
+    """
+
+    tokens: Tensor
+    features: Tensor
+    depth_logits: Tensor
+
+
+class CameraEncoder(nn.Module):
+    """Images to tokens and to features with a depth distribution.
+
+    Attention stays inside a camera, so that cameras may be added and lost one by one. The depth distribution starts
+    uniform, which lifts every feature along its whole ray alike (Philion and Fidler, Lift, Splat, Shoot, ECCV 2020).
+    """
+
+    def __init__(self, config: CameraConfig, batch: BatchConfig) -> None:
+        super().__init__()
+        self.feature_size, self.token_size = batch.feature_size, batch.token_size
+        self.width, self.token_width, self.depth_bins = config.width, config.token_width, batch.depth_bins
+        self.stem = nn.Sequential(
+            ConvNorm(3, config.stem_width, kernel=4, stride=4),
+            ConvNorm(config.stem_width, config.width, kernel=3, stride=2),
+            Bottleneck(config.width, config.width // 2),
+        )
+        self.patches = nn.Conv2d(config.width, config.token_width, 2, 2)
+        self.position = RayPosition(config.token_width)
+        blocks = [ViTBlock(config.token_width, config.heads, 2 * config.token_width) for _ in range(config.blocks)]
+        self.blocks = nn.Sequential(*blocks, nn.LayerNorm(config.token_width))
+        self.lateral = nn.Conv2d(config.token_width, config.width, 1)
+        self.merge = ConvNorm(config.width, config.width)
+        self.depth = nn.Linear(config.width, batch.depth_bins)
+        nn.init.zeros_(self.depth.weight)
+        nn.init.zeros_(self.depth.bias)
+
+    def forward(self, batch: SensorBatch) -> CameraFeatures:
+        """See `CameraFeatures`; cameras that are absent cost nothing and change nothing."""
+        count, slots = batch.camera_mask.shape
+        rows = self.feature_size[0] * self.feature_size[1]
+        zeros = batch.ray_directions.new_zeros
+        tokens = zeros(count * slots, self.token_size[0] * self.token_size[1], self.token_width)
+        features = zeros(count * slots, rows, self.width)
+        depth = zeros(count * slots, rows, self.depth_bins)
+        if len(batch.images):
+            directions = batch.ray_directions.flatten(0, 1).flatten(1, 2)[batch.camera_slots]
+            origins_m = batch.ray_origins_m.flatten(0, 1)[batch.camera_slots]
+            seen, seen_features = self._encoded(batch.images, directions, origins_m)
+            tokens = tokens.index_copy(0, batch.camera_slots, seen)
+            features = features.index_copy(0, batch.camera_slots, seen_features)
+            depth = depth.index_copy(0, batch.camera_slots, self.depth(seen_features))
+        return CameraFeatures(
+            tokens=tokens.unflatten(0, (count, slots)),
+            features=features.flatten(0, 1),
+            depth_logits=depth.flatten(0, 1),
+        )
+
+    def _encoded(self, images: Tensor, directions: Tensor, origins_m: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = (images.to(memory_format=torch.channels_last).float() / 255 - PIXEL_MEAN) / PIXEL_SPREAD
+        fine = self.stem(pixels)  # (M, C, h, w) at stride 8
+        tokens = self.patches(fine).flatten(2).transpose(1, 2) + self.position(directions, origins_m)
+        tokens = self.blocks(tokens)  # (M, T, D)
+        coarse = self.lateral(tokens.transpose(1, 2).unflatten(2, self.token_size))
+        coarse = nn.functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
+        return tokens, self.merge(fine + coarse).flatten(2).transpose(1, 2)

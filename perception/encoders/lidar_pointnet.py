@@ -1,0 +1,95 @@
+"""LiDAR encoder: a PointNet per pillar, the maximum over each pillar and age, then convolutions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tricast.configs.strict import StrictConfig
+from tricast.perception.batch import BatchConfig, SensorBatch
+from tricast.perception.layers.convolution import Bottleneck, ConvNorm, on_present
+from tricast.perception.layers.pillars import cells_of, scatter_max
+
+POINT_FEATURES = 10
+NEWEST_S = 0.1
+"""Returns younger than this belong to the newest sweep."""
+
+
+class LidarConfig(StrictConfig):
+    """Widths of the LiDAR encoder, and how it keeps times apart."""
+
+    point_width: int = Field(default=32, ge=4, le=1024)
+    fine_width: int = Field(default=32, ge=4, le=1024)
+    width: int = Field(default=64, ge=4, le=1024)
+    age_borders_s: tuple[float, ...] = (0.1, 0.3)
+    """Returns are gathered apart between these ages: what moves shows in several pillars."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LidarFeatures:
+    """What the LiDARs of a batch give; zeros where a sample has none.
+
+    Args:
+        bev: (B, C, Y, X) on the BEV grid.
+        fine: (B, F, 2Y, 2X) on the heatmap's grid.
+        observed: (B, Y, X) bool, cells with a return.
+
+    """
+
+    bev: Tensor
+    fine: Tensor
+    observed: Tensor
+
+
+class LidarEncoder(nn.Module):
+    """Flat returns of a batch to the grid.
+
+    Source: Qi et al., PointNet, CVPR 2017, per pillar as in PointPillars (Lang et al., CVPR 2019).
+    """
+
+    def __init__(self, config: LidarConfig, batch: BatchConfig) -> None:
+        super().__init__()
+        self.range_m, self.cells = batch.range_m, batch.heatmap_cells
+        self.fine_width, self.width = config.fine_width, config.width
+        self.ages = len(config.age_borders_s) + 1
+        self.register_buffer("age_borders_s", torch.tensor(config.age_borders_s), persistent=False)
+        self.point_net = nn.Sequential(
+            nn.Linear(POINT_FEATURES, config.point_width),
+            nn.ReLU(inplace=True),
+            nn.Linear(config.point_width, config.point_width),
+            nn.ReLU(inplace=True),
+        )
+        self.pillars = nn.Sequential(
+            ConvNorm(self.ages * config.point_width, config.fine_width),
+            Bottleneck(config.fine_width, config.fine_width // 2),
+        )
+        self.reduce = ConvNorm(config.fine_width, config.width, kernel=2, stride=2)
+
+    def forward(self, batch: SensorBatch) -> LidarFeatures:
+        """See `LidarFeatures`. The order of returns changes nothing."""
+        count = len(batch.present)
+        points, sample = batch.lidar_points, batch.lidar_sample
+        cell, offsets = cells_of(points, sample, count, self.cells, self.range_m)
+        age = torch.bucketize(points[:, 4].contiguous(), self.get_buffer("age_borders_s"))
+        row = cell * self.ages + torch.where(cell < count * self.cells**2, age, 0)
+        rows = count * self.cells**2 * self.ages
+        per_point = self.point_net(self._described(points, offsets))
+        maxima = scatter_max(per_point, row, rows + 1)[:rows]
+        grid = maxima.view(count, self.cells, self.cells, -1).permute(0, 3, 1, 2)
+        hit = grid.new_zeros(rows + 1).index_fill(0, row, 1.0)[:rows].view(count, self.cells, self.cells, self.ages)
+        hit = functional.max_pool2d(hit.amax(dim=3), 2) > 0
+        fine = on_present(self.pillars, grid, batch.with_lidar, (self.fine_width, self.cells, self.cells))
+        half = (self.width, self.cells // 2, self.cells // 2)
+        return LidarFeatures(bev=on_present(self.reduce, fine, batch.with_lidar, half), fine=fine, observed=hit)
+
+    def _described(self, points: Tensor, offsets: Tensor) -> Tensor:
+        """Rows (P, 10): place, height, intensity, age, offset to the pillar's centre, range and newness."""
+        place, age = points[:, :2] / self.range_m, points[:, 4:5]
+        height, strength = points[:, 2:3], points[:, 3:4].clamp(0, 1)
+        newest = (age < NEWEST_S).float()
+        reach = place.norm(dim=1, keepdim=True)
+        return torch.cat([place, height / 3, (height / 6) ** 2, strength, age * 2, offsets, reach, newest], dim=1)

@@ -1,0 +1,225 @@
+"""Decoder: queries attend to each other, then to BEV and image tokens, and correct their boxes layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from tricast.configs.strict import StrictConfig
+from tricast.perception.heads.detection import DetectionHead
+from tricast.perception.layers.attention import Attention, FeedForward
+from tricast.perception.layers.positions import FourierPosition, RayPosition
+from tricast.perception.query_outputs import LayerOutputs
+
+BEV_SPREAD_M = 4.0
+RAY_SPREAD_RAD = 0.25
+"""Widths of the Gaussians that draw attention to where a query is, on the ground and in the pictures."""
+
+
+class DecoderConfig(StrictConfig):
+    """Size of the decoder."""
+
+    width: int = Field(default=128, ge=8, le=2048)
+    heads: int = Field(default=4, ge=1, le=64)
+    layers: int = Field(default=2, ge=0, le=12)
+    queries: int = Field(default=200, ge=1, le=2000)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tokens:
+    """What queries attend to.
+
+    Args:
+        keys: (B, T, D) with positions.
+        values: (B, T, D) without.
+        valid: (B, T) bool; False: a token of an absent camera.
+        bev_places_m: (T', 2) centres of the BEV tokens, the first T' of T.
+        ray_directions: (B, N, T'', 3) of the image tokens, which follow camera by camera.
+        ray_origins_m: (B, N, 3).
+
+    """
+
+    keys: Tensor
+    values: Tensor
+    valid: Tensor
+    bev_places_m: Tensor
+    ray_directions: Tensor
+    ray_origins_m: Tensor
+
+    def bias(self, centers_m: Tensor) -> Tensor:
+        """Logits (B, 1, Q, T) to add: Gaussians around each query's centre (B, Q, 3), minus infinity where absent.
+
+        Source: spatially modulated co-attention (Gao et al., ICCV 2021), here in metres and in angles between rays.
+        """
+        apart = centers_m[:, :, None, :2] - self.bev_places_m
+        near = -(apart**2).sum(dim=3) / (2 * BEV_SPREAD_M**2)
+        sight = nn.functional.normalize(centers_m[:, None] - self.ray_origins_m[:, :, None], dim=3)  # (B, N, Q, 3)
+        cosine = sight @ self.ray_directions.transpose(2, 3)  # (B, N, Q, T'')
+        aimed = (cosine.transpose(1, 2).flatten(2) - 1) / RAY_SPREAD_RAD**2
+        bias = torch.cat([near, aimed], dim=2)
+        return bias.masked_fill(~self.valid[:, None], float("-inf"))[:, None]
+
+
+class Tokenizer(nn.Module):
+    """BEV cells and image tokens as one list."""
+
+    def __init__(self, bev_width: int, image_width: int, width: int, cells: int, range_m: float) -> None:
+        super().__init__()
+        axis = (torch.arange(cells) + 0.5) * (2 * range_m / cells) - range_m
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        self.register_buffer("places_m", torch.stack([x, y], dim=2).reshape(-1, 2), persistent=False)
+        self.bev = nn.Linear(bev_width, width)
+        self.image = nn.Linear(image_width, width)
+        self.bev_position = FourierPosition(width, range_m)
+        self.image_position = RayPosition(width)
+        self.bev_norm, self.image_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+
+    def forward(
+        self, bev: Tensor, image: Tensor, camera_mask: Tensor, ray_directions: Tensor, ray_origins_m: Tensor
+    ) -> Tokens:
+        """Join.
+
+        Args:
+            bev: (B, C, Y, X).
+            image: (B, N, T, D).
+            camera_mask: (B, N) bool.
+            ray_directions: (B, N, h, w, 3).
+            ray_origins_m: (B, N, 3).
+
+        """
+        places_m = self.get_buffer("places_m")
+        on_ground = self.bev_norm(self.bev(bev.flatten(2).transpose(1, 2)))
+        in_pictures = self.image_norm(self.image(image))
+        rays = ray_directions.flatten(2, 3)
+        position = self.image_position(rays.flatten(0, 1), ray_origins_m.flatten(0, 1)).unflatten(0, image.shape[:2])
+        ground_keys = on_ground + self.bev_position(places_m)
+        always = camera_mask.new_ones(len(bev), len(places_m))
+        return Tokens(
+            keys=torch.cat([ground_keys, (in_pictures + position).flatten(1, 2)], dim=1),
+            values=torch.cat([on_ground, in_pictures.flatten(1, 2)], dim=1),
+            valid=torch.cat([always, camera_mask.repeat_interleave(image.shape[2], dim=1)], dim=1),
+            bev_places_m=places_m,
+            ray_directions=rays,
+            ray_origins_m=ray_origins_m,
+        )
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm self-attention, cross-attention and feed-forward, then corrections to the boxes."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.self_norm, self.cross_norm, self.feed_norm = (nn.LayerNorm(width) for _ in range(3))
+        self.self_attention = Attention(width, heads)
+        self.cross_attention = Attention(width, heads)
+        self.feed_forward = FeedForward(width, 2 * width)
+        self.head = DetectionHead(width)
+
+    def forward(
+        self, queries: Tensor, position: Tensor, believed: LayerOutputs, tokens: Tokens, apart: Tensor | None
+    ) -> tuple[Tensor, LayerOutputs]:
+        """One round.
+
+        Args:
+            queries: (B, Q, D).
+            position: (B, Q, D), the encoding of the queries' places.
+            believed: Boxes so far, without gradient.
+            tokens: What there is to attend to.
+            apart: Logits, broadcast to (B, heads, Q, Q), that keep groups of queries from each other.
+
+        Returns:
+            Better queries and boxes.
+
+        """
+        queries = self._among_themselves(queries, position, apart)
+        asking = self.cross_norm(queries) + position
+        queries = queries + self.cross_attention(asking, tokens.keys, tokens.values, tokens.bias(believed.centers_m))
+        queries = queries + self.feed_forward(self.feed_norm(queries))
+        return queries, self.head(queries, believed)
+
+    def attention(
+        self, queries: Tensor, position: Tensor, believed: LayerOutputs, tokens: Tokens, apart: Tensor | None
+    ) -> Tensor:
+        """The weights (B, heads, Q, T) of the cross-attention that `forward` computes with the same arguments."""
+        asking = self.cross_norm(self._among_themselves(queries, position, apart)) + position
+        return self.cross_attention.weights(asking, tokens.keys, tokens.bias(believed.centers_m))
+
+    def _among_themselves(self, queries: Tensor, position: Tensor, apart: Tensor | None) -> Tensor:
+        normed = self.self_norm(queries)
+        return queries + self.self_attention(normed + position, normed + position, normed, apart)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decoded:
+    """What the decoder gives.
+
+    Args:
+        queries: (B, Q, D) after the last layer.
+        layers: Boxes from the seeding features, then after each layer.
+        attention: Weights per layer, see `QueryOutputs`; empty unless asked for.
+
+    """
+
+    queries: Tensor
+    layers: tuple[LayerOutputs, ...]
+    attention: tuple[Tensor, ...]
+
+
+class QueryDecoder(nn.Module):
+    """A box straight from each query, then layers that correct it; every layer is trained (deep supervision).
+
+    Source: Carion et al., DETR, ECCV 2020; corrections layer by layer as in Deformable DETR (Zhu et al., ICLR 2021).
+    """
+
+    def __init__(self, config: DecoderConfig, range_m: float) -> None:
+        super().__init__()
+        self.first_head = DetectionHead(config.width)
+        self.position = FourierPosition(config.width, range_m)
+        self.layers = nn.ModuleList(DecoderLayer(config.width, config.heads) for _ in range(config.layers))
+
+    def forward(
+        self,
+        queries: Tensor,
+        prior: LayerOutputs,
+        tokens: Tokens,
+        mask: Tensor,
+        num_seeded: int,
+        *,
+        with_attention: bool = False,
+    ) -> Decoded:
+        """Decode.
+
+        Args:
+            queries: (B, Q, D).
+            prior: What is believed of the boxes before anything was looked at.
+            tokens: What there is to attend to.
+            mask: (B, Q) bool; nobody sees a query that is False.
+            num_seeded: Queries from peaks; they and the rest do not see each other.
+            with_attention: Also give the weights of the cross-attention.
+
+        """
+        apart = _apart(mask, num_seeded)
+        boxes = [self.first_head(queries, prior)]
+        weights: list[Tensor] = []
+        for layer in self.layers:
+            believed = boxes[-1].detached()
+            position = self.position(believed.centers_m[..., :2])
+            if with_attention:
+                weights.append(layer.attention(queries, position, believed, tokens, apart))  # type: ignore[operator]
+            queries, better = layer(queries, position, believed, tokens, apart)
+            boxes.append(better)
+        return Decoded(queries=queries, layers=tuple(boxes), attention=tuple(weights))
+
+
+def _apart(mask: Tensor, num_seeded: int) -> Tensor | None:
+    """Logits (B, 1, Q, Q) that hide padding and keep queries from peaks and from training seeds from each other."""
+    count = mask.shape[1]
+    if num_seeded == count:
+        return None
+    place = torch.arange(count, device=mask.device)
+    same = (place < num_seeded)[:, None] == (place < num_seeded)
+    visible = (same & mask[:, None]) | torch.eye(count, dtype=torch.bool, device=mask.device)
+    return torch.zeros(visible.shape, device=mask.device).masked_fill(~visible, float("-inf"))[:, None]

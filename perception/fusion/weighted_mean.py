@@ -1,0 +1,41 @@
+"""Fusion of the sensors' grids: a weighted mean per channel over the sensors that are present."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tricast.perception.batch import MODALITY_ORDER
+from tricast.perception.layers.convolution import ConvNorm
+
+
+class WeightedMean(nn.Module):
+    """Channel-normalised weights, set to zero for absent sensors and normalised again over the present ones.
+
+    What each sensor sees at all is told beside it: a cell without a return differs from a cell without a sensor.
+    Source: Wang et al., UniBEV, IV 2024 (CNW).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(len(MODALITY_ORDER), width))
+        self.join = ConvNorm(width + 2 * len(MODALITY_ORDER), width)
+
+    def forward(self, bevs: tuple[Tensor, ...], observed: tuple[Tensor, ...], present: Tensor) -> Tensor:
+        """Fuse.
+
+        Args:
+            bevs: (B, C, Y, X) for camera, LiDAR and radar.
+            observed: (B, Y, X) bool likewise.
+            present: (B, 3) bool.
+
+        Returns:
+            (B, C, Y, X); with no sensor at all, what the network makes of nothing.
+
+        """
+        weights = self.weights.exp()[None] * present[:, :, None]  # (B, 3, C)
+        weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        mean = sum(bev * weights[:, m, :, None, None] for m, bev in enumerate(bevs))
+        seen = torch.stack(observed, dim=1).to(bevs[0].dtype)
+        there = present[:, :, None, None].to(seen.dtype).expand_as(seen)
+        return self.join(torch.cat([mean, seen * there, there], dim=1))

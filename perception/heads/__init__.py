@@ -1,0 +1,1 @@
+"""Heads: heatmap, boxes and trajectories."""

@@ -1,0 +1,77 @@
+"""Heatmap head: where an object of each class may have its centre, and the cells from which queries start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tricast.perception.layers.convolution import Bottleneck, ConvNorm
+from tricast.sensors.annotations import DETECTION_CLASSES
+
+HEATMAP_BIAS = -4.0
+"""Nearly every cell is empty: start from a probability of 0.02 (Lin et al., Focal Loss, ICCV 2017)."""
+NARROW_CLASSES = ("pedestrian", "motorcycle", "bicycle", "traffic_cone", "barrier")
+"""They stand side by side: a diagonal neighbour may be a peak of its own."""
+
+
+class HeatmapHead(nn.Module):
+    """The trunk at twice its resolution, with the LiDAR's fine map beside it where there is one."""
+
+    def __init__(self, trunk_width: int, lidar_width: int, width: int) -> None:
+        super().__init__()
+        self.up = nn.Sequential(nn.Conv2d(trunk_width, 4 * width, 1), nn.PixelShuffle(2))
+        self.lidar = nn.Conv2d(lidar_width, width, 1, bias=False)
+        self.join = nn.Sequential(
+            nn.BatchNorm2d(width), nn.ReLU(inplace=True), Bottleneck(width, width // 2), Bottleneck(width, width // 2)
+        )
+        self.logits = nn.Conv2d(width, len(DETECTION_CLASSES), 1)
+        nn.init.constant_(self.logits.bias, HEATMAP_BIAS)
+
+    def forward(self, trunk: Tensor, lidar_fine: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, C, Y, X) and the features under them (B, F, Y, X); an absent LiDAR's fine map is all zeros."""
+        features = self.join(self.up(trunk) + self.lidar(lidar_fine))
+        return self.logits(features), features
+
+
+class AuxiliaryHeatmap(nn.Module):
+    """A heatmap from one sensor alone on the BEV grid, in training only: it keeps a weak branch learning."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(ConvNorm(width, width // 2), nn.Conv2d(width // 2, len(DETECTION_CLASSES), 1))
+        nn.init.constant_(self.layers[1].bias, HEATMAP_BIAS)
+
+    def forward(self, bev: Tensor) -> Tensor:
+        """(B, C, Y, X) features to logits."""
+        return self.layers(bev)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Peaks:
+    """The most likely cells, over all classes.
+
+    Args:
+        cells: (B, Q) int64, `y * X + x`.
+        classes: (B, Q) int64.
+
+    """
+
+    cells: Tensor
+    classes: Tensor
+
+
+def peaks_of(heatmap: Tensor, count: int) -> Peaks:
+    """The best cells that are local maxima: among all eight neighbours, for narrow classes among the nearest four."""
+    heat = heatmap.detach()
+    narrow = torch.tensor([name in NARROW_CLASSES for name in DETECTION_CLASSES], device=heat.device)
+    row = functional.max_pool2d(heat, (1, 3), stride=1, padding=(0, 1))
+    column = functional.max_pool2d(heat, (3, 1), stride=1, padding=(1, 0))
+    square = functional.max_pool2d(row, (3, 1), stride=1, padding=(1, 0))
+    highest = torch.where(narrow[:, None, None], torch.maximum(row, column), square)
+    cells = heat.shape[2] * heat.shape[3]
+    heights = torch.where(heat == highest, heat, heat - 1e4).flatten(1)
+    best = heights.topk(count, dim=1).indices
+    return Peaks(cells=best % cells, classes=best // cells)

@@ -1,0 +1,1 @@
+"""Building blocks of the network that know nothing of sensors."""

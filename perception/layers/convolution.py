@@ -1,0 +1,66 @@
+"""Convolutions on channels-last maps with batch normalisation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+BATCH_NORM_MOMENTUM = 0.03
+"""Batches are small: running statistics follow slowly."""
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution, batch normalisation, ReLU; keeps the size at stride 1, halves it where kernel equals stride."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1) -> None:
+        padding = 0 if kernel == stride else kernel // 2
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
+            nn.BatchNorm2d(outputs, momentum=BATCH_NORM_MOMENTUM),
+            nn.ReLU(inplace=True),
+        )
+
+
+class Bottleneck(nn.Module):
+    """Residual 1x1, 3x3, 1x1, the inner width a part of the outer.
+
+    Source: He et al., Deep Residual Learning, CVPR 2016; the last scale starts at zero (Goyal et al., 2017).
+    """
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        norm = nn.BatchNorm2d(width, momentum=BATCH_NORM_MOMENTUM)
+        nn.init.zeros_(norm.weight)
+        self.body = nn.Sequential(
+            ConvNorm(width, inner),
+            ConvNorm(inner, inner, kernel=3),
+            nn.Conv2d(inner, width, 1, bias=False),
+            norm,
+        )
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, Y, X) to the same shape."""
+        return self.activation(features + self.body(features))
+
+
+def on_present(module: nn.Module, features: Tensor, slots: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Run a module on the present members of a batch only, so that its statistics never see what is absent.
+
+    Args:
+        module: From (L, ...) to (L, *shape).
+        features: (B, ...).
+        slots: (L,) int64, the present members.
+        shape: Channels, rows and columns of what the module gives.
+
+    Returns:
+        (B, *shape), zeros for absent members.
+
+    """
+    count = len(features)
+    if len(slots) == count:
+        return module(features)
+    zeros = torch.zeros((count, *shape), dtype=features.dtype, device=features.device)
+    if not len(slots):
+        return zeros
+    return zeros.to(memory_format=torch.channels_last).index_copy(0, slots, module(features[slots]))
