@@ -21,6 +21,7 @@ from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.replay import select_channels, ticks
 from tricast.perception.viewing.recorder import compose
 from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synchronization import Synchronizer
 
 NUM_PICTURES = 4
@@ -49,17 +50,18 @@ def worst_pictures(
     for score in worst_samples(boxes, truth, NUM_PICTURES):
         name = truth.sample_tokens[score.sample].rpartition("/")[0]
         now_ns = int(truth.sample_time_ns[score.sample])
-        image = _drawn(by_name[name], config, sensors, now_ns)
+        log = open_log(by_name[name])
+        image = _drawn(log, config, sensors, now_ns)
         if image is not None:
-            pictures.append(Picture(caption=_caption(name, now_ns, score), png=_png(image)))
+            caption = _caption(name, (now_ns - log.start_ns) / 1e9, score)
+            pictures.append(Picture(caption=caption, png=_png(image)))
     return pictures
 
 
 def _drawn(
-    path: Path, config: PipelineConfig, sensors: tuple[str, ...] | None, now_ns: int
+    log: DrivingLog, config: PipelineConfig, sensors: tuple[str, ...] | None, now_ns: int
 ) -> NDArray[np.uint8] | None:
     """Replay the seconds before a tick and draw it; None where the log does not give that tick by itself."""
-    log = open_log(path)
     channels = select_channels(log.rig, sensors)
     synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=log.start_ns, channels=channels)
     pipeline = Pipeline(config)
@@ -71,9 +73,9 @@ def _drawn(
     return None
 
 
-def _caption(name: str, now_ns: int, score: SampleScore) -> str:
+def _caption(name: str, since_s: float, score: SampleScore) -> str:
     return (
-        f"{name} at {now_ns / 1e9:.1f} s: {score.found} objects found within 2 m, {score.missed} missed, "
+        f"{name} after {since_s:.1f} s: {score.found} objects found within 2 m, {score.missed} missed, "
         f"{score.false_boxes} false boxes. White outlines: truth."
     )
 

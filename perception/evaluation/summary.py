@@ -10,9 +10,29 @@ import numpy as np
 
 from tricast.perception.evaluation.detection import TP_ERRORS, DetectionMetrics
 from tricast.perception.evaluation.scores import DetectionScores, RangeScore
+from tricast.perception.evaluation.tracking import TrackingMetrics
 from tricast.perception.evaluation.true_positives import MATCH_M, Calibration, MoverErrors
 from tricast.perception.streaming.latency import percentiles
 from tricast.sensors.annotations import DETECTION_CLASSES
+
+TRACKING_NAMES = {
+    "amota": "AMOTA",
+    "amotp": "AMOTP",
+    "mota": "MOTA",
+    "motp": "MOTP",
+    "recall": "recall",
+    "gt": "truth",
+    "mt": "MT",
+    "ml": "ML",
+    "tp": "TP",
+    "fp": "FP",
+    "fn": "FN",
+    "ids": "IDS",
+    "frag": "FRAG",
+    "tid": "TID",
+    "lgd": "LGD",
+}
+"""The protocol's figures, and their names in a summary."""
 
 
 def detection_summary(metrics: DetectionMetrics) -> dict[str, Any]:
@@ -42,6 +62,17 @@ def scored_detection_summary(scores: DetectionScores) -> dict[str, Any]:
         **detection_summary(scores.metrics),
         "movers": _movers(scores.movers),
         "per_range": [_range(score) for score in scores.ranges],
+    }
+
+
+def tracking_summary(metrics: TrackingMetrics) -> dict[str, Any]:
+    """Figures of the nuScenes tracking protocol by its names; None where no class has one."""
+    return {
+        **{TRACKING_NAMES[key]: metrics.overall(key) for key in TRACKING_NAMES},
+        "per_class": {
+            name: {TRACKING_NAMES[key]: figures[key] for key in TRACKING_NAMES}
+            for name, figures in metrics.classes.items()
+        },
     }
 
 

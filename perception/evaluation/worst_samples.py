@@ -47,7 +47,7 @@ def worst_samples(boxes: BoxTable, truth: BoxTable, count: int) -> list[SampleSc
     false_boxes = np.bincount(boxes.sample_index[shown & (matched < 0)], minlength=samples)
     missed = np.bincount(truth.sample_index, minlength=samples) - found
     scores = [
-        SampleScore(sample=i, found=int(found[i]), missed=int(missed[i]), false_boxes=int(false_boxes[i]))
+        SampleScore(sample=int(i), found=int(found[i]), missed=int(missed[i]), false_boxes=int(false_boxes[i]))
         for i in np.flatnonzero(found + missed >= MIN_TRUTH)
     ]
     chosen: dict[int, SampleScore] = {}

@@ -1,0 +1,163 @@
+"""`tricast evaluate` as a user runs it."""
+
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tricast.perception.evaluation.headlines import figure
+from tricast.perception.evaluation.run_tables import load_truth
+from tricast.tools.cli import main
+from tricast.tools.demo import demo_log_path
+
+
+def tricast(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tricast.tools.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("evaluation")
+    done = tricast("evaluate", demo_log_path(), "--workers", "1", "--sensors", "all-subsets", "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    return out, json.loads(done.stdout)
+
+
+def test_json_holds_the_stable_figures(run: tuple[Path, dict[str, Any]]) -> None:
+    _, summary = run
+    for path in ("detection.mAP", "detection.NDS", "calibration.ECE", "ticks", "scenes"):
+        assert isinstance(figure(summary, path), float | int), path
+    car = summary["detection"]["per_class"]["car"]
+    assert list(car["AP"]) == ["0.5", "1.0", "2.0", "4.0"]
+    assert {"ATE", "ASE", "AOE", "AVE", "AAE"} <= car.keys()
+    assert summary["scenes"] == 1
+    assert summary["samples"] == 6
+    assert 0 < summary["detection"]["NDS"] < 1
+
+
+def test_all_subsets_are_the_seven_with_the_whole_first(run: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = run
+    assert list(summary["subsets"]) == [
+        "camera+lidar+radar",
+        "camera+lidar",
+        "camera+radar",
+        "lidar+radar",
+        "camera",
+        "lidar",
+        "radar",
+    ]
+    assert summary["sensors"] == "camera+lidar+radar"
+    assert summary["subsets"]["camera+lidar+radar"]["detection"] == summary["detection"]
+    stored = {path.stem for path in (out / "tables").iterdir()}
+    assert stored == {"truth", *summary["subsets"]}
+
+
+def test_the_run_directory_holds_the_same_figures_and_whole_files(run: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = run
+    assert json.loads((out / "evaluation.json").read_text()) == summary
+    assert sorted(p.name for p in out.iterdir()) == ["config.yaml", "evaluation.json", "report.html", "tables"]
+    truth = load_truth(out / "tables" / "truth.npz")
+    assert len(truth.boxes.sample_tokens) == summary["samples"]
+
+
+class _Page(HTMLParser):
+    """Collects what a page loads, and checks that its elements close in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.names: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.loads += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.loads += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_report_is_one_page_that_loads_nothing(run: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = run
+    page = _Page()
+    text = (out / "report.html").read_text()
+    page.feed(text.removeprefix("<!doctype html>"))
+    assert page.open == []
+    assert page.loads and all(load.startswith("data:image/png;base64,") for load in page.loads)
+    assert "script" not in page.names and "link" not in page.names
+    assert page.names.count("svg") > 10
+    assert f"{summary['detection']['mAP']:.3f}" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["evaluate"], ["no log", "standard:test"]),
+        (["evaluate", "standard:tset"], ["tset", "validation"]),
+        (["evaluate", "none.mcap"], ["none.mcap"]),
+        (["evaluate", "standard:validation", "--scenes", "0"], ["--scenes", "0"]),
+        (["evaluate", str(demo_log_path()), "--scenes", "2"], ["--scenes", "synthetic"]),
+        (["evaluate", str(demo_log_path()), "--max-range", "-5"], ["--max-range"]),
+        (["evaluate", str(demo_log_path()), "--sensors", "sonar"], ["sonar", "camera"]),
+        (["evaluate", "--results", "r.json"], ["--truth", "--protocol"]),
+        (["evaluate", str(demo_log_path()), str(demo_log_path())], ["twice"]),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert len(error.strip().splitlines()) == 1
+    for word in words:
+        assert word in error
+
+
+def devkit_box(token: str, x: float, **more: Any) -> dict[str, Any]:
+    return {
+        "sample_token": token,
+        "translation": [x, 0.0, 0.0],
+        "size": [2.0, 4.0, 1.5],
+        "rotation": [1.0, 0.0, 0.0, 0.0],
+        "velocity": [0.0, 0.0],
+        "ego_translation": [x, 0.0, 0.0],
+        "num_pts": 5,
+        "attribute_name": "vehicle.parked",
+        **more,
+    }
+
+
+def test_devkit_files_are_scored_without_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results, truth = tmp_path / "results.json", tmp_path / "truth.json"
+    found = [devkit_box("a", x, detection_name="car", detection_score=0.5) for x in (10.0, 20.0)]
+    results.write_text(json.dumps({"a": found}))
+    truth.write_text(json.dumps({"a": [{**box, "detection_score": -1.0} for box in found]}))
+    files = ["--results", str(results), "--truth", str(truth), "--protocol", "nuscenes-detection"]
+    assert main(["evaluate", *files, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["detection"]["per_class"]["car"]["AP"] == {
+        k: pytest.approx(1.0) for k in ("0.5", "1.0", "2.0", "4.0")
+    }
+    assert summary["detection"]["mAP"] == pytest.approx(0.1)
+    assert main(["evaluate", *files]) == 0
+    assert "mAP" in capsys.readouterr().out
+
+
+def test_a_nan_score_in_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results, truth = tmp_path / "results.json", tmp_path / "truth.json"
+    results.write_text(json.dumps({"a": [devkit_box("a", 1.0, detection_name="car", detection_score=np.nan)]}))
+    truth.write_text(json.dumps({"a": []}))
+    files = ["--results", str(results), "--truth", str(truth), "--protocol", "nuscenes-detection"]
+    assert main(["evaluate", *files]) == 2
+    assert "results.json" in capsys.readouterr().err
