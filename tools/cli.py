@@ -16,6 +16,7 @@ COMMANDS = {
     "info": "say what a log holds",
     "replay": "replay a log into boxes, tracks and forecasts",
     "evaluate": "score a detector or a file of results against the truth",
+    "train": "train the network from synthetic drives or logs with truth",
     "convert": "copy any readable log into a Tricast log",
     "demo": "replay the packaged demo log",
 }

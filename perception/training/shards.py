@@ -272,7 +272,9 @@ def _lens_values(lens: Lens) -> dict[str, Any]:
 
 
 def _lens(values: Mapping[str, Any]) -> Lens:
-    tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key != "kind"}
+    tuples: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key != "kind"
+    }
     return LENSES[values["kind"]](**tuples)
 
 

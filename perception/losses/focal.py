@@ -1,0 +1,45 @@
+"""Focal losses: of heatmaps against Gaussians, and of class logits against matched classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tricast.perception.losses.targets import HeatmapTargets
+
+
+def heatmap_focal_loss(logits: Tensor, targets: HeatmapTargets, delivered: Tensor) -> Tensor:
+    """Gaussian focal loss of (B, C, Y, X) logits, summed and divided by the number of peaks (at least 1).
+
+    Samples whose sensor did not deliver, False in `delivered` (B,), are left out.
+
+    Source: Law and Deng, CornerNet, 2018 (alpha 2, beta 4).
+    """
+    counted = targets.counted & delivered[:, None, None, None]
+    peak = (targets.peaks == 1.0) & counted
+    probability = torch.sigmoid(logits)
+    missed = -((1 - probability) ** 2) * functional.logsigmoid(logits)
+    raised = -((1 - targets.peaks) ** 4) * probability**2 * functional.logsigmoid(-logits)
+    loss = torch.where(peak, missed, raised * counted)
+    return loss.sum() / peak.sum().clamp(min=1)
+
+
+def class_focal_loss(logits: Tensor, targets: Tensor, weights: Tensor, *, alpha: float, gamma: float) -> Tensor:
+    """Sigmoid focal loss, weighted and summed.
+
+    Source: Lin et al., RetinaNet, 2017.
+
+    Args:
+        logits: (..., C).
+        targets: (..., C) 0 or 1.
+        weights: (..., C), 0 leaves an entry out.
+        alpha: Weight of positives; negatives weigh 1 - alpha.
+        gamma: How much easy entries are played down.
+
+    """
+    probability = torch.sigmoid(logits)
+    entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    error = targets * (1 - probability) + (1 - targets) * probability
+    balance = targets * alpha + (1 - targets) * (1 - alpha)
+    return (balance * error**gamma * entropy * weights).sum()

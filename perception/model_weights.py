@@ -1,0 +1,87 @@
+"""Weights as files: safetensors with the network's configuration inside, so that a file is all one needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tricast.configs.errors import InputError
+from tricast.perception.model import ModelConfig, Network
+
+FORMAT = "1"
+
+
+def save_weights(
+    path: Path, network: Network, *, dtype: torch.dtype = torch.float32, notes: Mapping[str, str] | None = None
+) -> None:
+    """Write a network's parameters and statistics; the file gets its name only when it is whole.
+
+    Args:
+        path: The file.
+        network: What to write.
+        dtype: Of floating-point values on disk; float16 halves the file.
+        notes: What else the file should say of itself, e.g. how it was trained.
+
+    """
+    tensors = {
+        name: (value.to(dtype) if value.is_floating_point() else value).contiguous().cpu()
+        for name, value in network.state_dict().items()
+    }
+    metadata = {**(notes or {}), "format": FORMAT, "model": network.config.model_dump_json()}
+    partial = path.with_name(path.name + ".partial")
+    save_file(tensors, partial, metadata=metadata)
+    partial.replace(path)
+
+
+def load_network(path: Path) -> Network:
+    """Build the network that a file of weights describes, in evaluation mode and single precision.
+
+    Raises:
+        InputError: The file is missing, damaged, or its tensors do not fit its own configuration.
+
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata.get("format") != FORMAT:
+            raise _unusable(path, "a file of another kind or format")
+        config = ModelConfig.model_validate(json.loads(metadata["model"]))
+    except (SafetensorError, OSError, KeyError, ValidationError, json.JSONDecodeError) as error:
+        raise _unusable(path, f"no readable weights ({str(error).splitlines()[0]})") from error
+    network = Network(config)
+    copy_weights(network, tensors, path)
+    return network.eval()
+
+
+def copy_weights(network: Network, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Put tensors into a network of the same names and shapes.
+
+    Raises:
+        InputError: A name or a shape differs.
+
+    """
+    own = network.state_dict()
+    absent, extra = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
+    if absent or extra:
+        raise _unusable(path, f"{len(absent)} tensors missing and {len(extra)} unknown, e.g. {(absent or extra)[0]}")
+    for name, value in tensors.items():
+        if value.shape != own[name].shape:
+            raise _unusable(path, f"{name} of shape {tuple(value.shape)}, not {tuple(own[name].shape)}")
+    network.load_state_dict({name: value.to(own[name].dtype) for name, value in tensors.items()})
+
+
+def _unusable(path: Path, got: str) -> InputError:
+    return InputError(
+        where=str(path),
+        got=got,
+        expected="weights of this network, as 'tricast train' writes them",
+        remedy="give another file, or train one",
+    )

@@ -1,0 +1,169 @@
+"""What a sample loses and how it is turned before it is learned from, drawn from one generator per sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tricast.configs.strict import StrictConfig
+from tricast.perception.batch import BevTransform
+from tricast.perception.tick_sample import CameraInput, TickSample
+from tricast.perception.training.tick_truth import TickTruth, with_counts
+from tricast.sensors.geometry.se3 import SE3
+
+SUBSETS: dict[str, tuple[str, ...]] = {
+    "camera+lidar+radar": ("camera", "lidar", "radar"),
+    "camera+lidar": ("camera", "lidar"),
+    "camera+radar": ("camera", "radar"),
+    "lidar+radar": ("lidar", "radar"),
+    "camera": ("camera",),
+    "lidar": ("lidar",),
+    "radar": ("radar",),
+}
+"""Every subset of modalities that has one, by name; the first is all of them."""
+
+LIDAR_HEIGHT_M = 1.8
+"""Where beams are taken to start, above the ego origin, when some of them are taken out."""
+NUM_BEAM_BANDS = 32
+BEAM_SPAN_RAD = (-0.45, 0.12)
+
+
+class AugmentationConfig(StrictConfig):
+    """Chances, each per sample unless it says otherwise."""
+
+    drop_modalities: float = Field(default=0.5, ge=0, le=1)
+    """Keep one of the six smaller subsets of modalities, all alike."""
+    drop_camera: float = Field(default=0.05, ge=0, le=1)
+    """Per camera; one always stays."""
+    thin_beams: float = Field(default=0.1, ge=0, le=1)
+    lose_sector: float = Field(default=0.05, ge=0, le=1)
+    lose_radar_returns: float = Field(default=0.1, ge=0, le=1)
+    jitter_extrinsics: float = Field(default=0.2, ge=0, le=1)
+    jitter_m: float = Field(default=0.05, ge=0, le=1)
+    jitter_rad: float = Field(default=0.005, ge=0, le=0.2)
+    flip_x: float = Field(default=0.5, ge=0, le=1)
+    flip_y: float = Field(default=0.5, ge=0, le=1)
+    max_turn_rad: float = Field(default=0.4, ge=0, le=math.pi)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AugmentedTick:
+    """A sample with what it lost, the truth as its sensors can know it, and the turn of its frame.
+
+    The truth's counts speak of the remaining data; the arrays are not turned yet.
+    """
+
+    sample: TickSample
+    truth: TickTruth
+    transform: BevTransform
+
+
+def augmented(
+    sample: TickSample, truth: TickTruth, config: AugmentationConfig, rng: np.random.Generator
+) -> AugmentedTick:
+    """Draw modality dropout, losses within sensors, and a turn of the ego frame."""
+    if rng.random() < config.drop_modalities:
+        smaller = list(SUBSETS.values())[1:]
+        sample = restricted(sample, smaller[int(rng.integers(len(smaller)))])
+    sample, truth = _without_cameras(sample, truth, config, rng)
+    if sample.lidar is not None:
+        sample, truth = _worse_lidar(sample, truth, config, rng)
+    if sample.radar is not None and rng.random() < config.lose_radar_returns:
+        kept = rng.random(len(sample.radar)) < 0.5
+        sample = replace(sample, radar=sample.radar[kept])
+    if rng.random() < config.jitter_extrinsics:
+        cameras = tuple(_jittered(camera, config, rng) for camera in sample.cameras)
+        sample = replace(sample, cameras=cameras)
+    transform = BevTransform(
+        yaw_rad=float(rng.uniform(-config.max_turn_rad, config.max_turn_rad)),
+        flip_x=bool(rng.random() < config.flip_x),
+        flip_y=bool(rng.random() < config.flip_y),
+    )
+    return AugmentedTick(sample=sample, truth=truth, transform=transform)
+
+
+def restricted(sample: TickSample, modalities: Sequence[str]) -> TickSample:
+    """The sample with only the sensors of these modalities; the others are absent."""
+    return replace(
+        sample,
+        cameras=sample.cameras if "camera" in modalities else (),
+        lidar=sample.lidar if "lidar" in modalities else None,
+        radar=sample.radar if "radar" in modalities else None,
+    )
+
+
+def turned(truth: TickTruth, transform: BevTransform) -> TickTruth:
+    """Truth in the turned frame."""
+    return replace(
+        truth,
+        centers_m=transform.vectors(truth.centers_m),
+        yaws_rad=transform.yaws_rad(truth.yaws_rad.astype(np.float64)).astype(np.float32),
+        velocities_mps=transform.vectors(truth.velocities_mps),
+        futures_m=transform.vectors(truth.futures_m),
+    )
+
+
+def _without_cameras(
+    sample: TickSample, truth: TickTruth, config: AugmentationConfig, rng: np.random.Generator
+) -> tuple[TickSample, TickTruth]:
+    """Drop single cameras; objects that no remaining camera sees the centre of have no visible pixels left."""
+    if len(sample.cameras) < 2:
+        return sample, truth
+    kept = rng.random(len(sample.cameras)) >= config.drop_camera
+    if kept.all():
+        return sample, truth
+    kept[int(rng.integers(len(kept)))] = True
+    cameras = tuple(camera for camera, keep in zip(sample.cameras, kept, strict=True) if keep)
+    seen = np.zeros(len(truth), bool)
+    for camera in cameras:
+        in_camera = camera.tick_from_camera.inverse.apply(truth.centers_m.astype(np.float64))
+        seen |= camera.lens.project(in_camera)[1]
+    pixels = np.where(seen, truth.num_visible_pixels, 0).astype(np.int32)
+    return replace(sample, cameras=cameras), with_counts(truth, num_visible_pixels=pixels)
+
+
+def _worse_lidar(
+    sample: TickSample, truth: TickTruth, config: AugmentationConfig, rng: np.random.Generator
+) -> tuple[TickSample, TickTruth]:
+    """Fewer beams, or a sector lost, with counts of returns to match."""
+    assert sample.lidar is not None
+    if rng.random() < config.thin_beams:
+        step = int(rng.choice([2, 4]))
+        points = sample.lidar[_beam_bands(sample.lidar) % step == int(rng.integers(step))]
+        counts = np.where(truth.num_lidar_points > 0, truth.num_lidar_points // step, truth.num_lidar_points)
+        sample = replace(sample, lidar=points)
+        truth = with_counts(truth, num_lidar_points=counts.astype(np.int32))
+    if rng.random() < config.lose_sector:
+        assert sample.lidar is not None
+        middle, half = rng.uniform(-math.pi, math.pi), rng.uniform(0.3, 1.0)
+        sample = replace(sample, lidar=sample.lidar[~_within(sample.lidar, middle, half)])
+        lost = _within(truth.centers_m, middle, half) & (truth.num_lidar_points > 0)
+        truth = with_counts(truth, num_lidar_points=np.where(lost, 0, truth.num_lidar_points).astype(np.int32))
+    return sample, truth
+
+
+def _beam_bands(points: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Number of the elevation band that each point lies in: an estimate of its beam."""
+    low, high = BEAM_SPAN_RAD
+    elevation = np.arctan2(points[:, 2] - LIDAR_HEIGHT_M, np.hypot(points[:, 0], points[:, 1]))
+    return np.floor((elevation - low) / (high - low) * NUM_BEAM_BANDS).astype(np.int64)
+
+
+def _within(points: NDArray[np.float32], middle_rad: float, half_rad: float) -> NDArray[np.bool_]:
+    """Which points (N, 2 or more) lie in a sector around the vehicle."""
+    off = np.arctan2(points[:, 1], points[:, 0]) - middle_rad
+    return np.abs((off + math.pi) % (2 * math.pi) - math.pi) < half_rad
+
+
+def _jittered(camera: CameraInput, config: AugmentationConfig, rng: np.random.Generator) -> CameraInput:
+    roll, pitch, yaw = (float(v) for v in rng.normal(0, config.jitter_rad, 3))
+    x, y, z = (float(v) for v in rng.normal(0, config.jitter_m, 3))
+    shifted = camera.tick_from_camera @ SE3.from_euler(roll, pitch, yaw)
+    tx, ty, tz = shifted.translation_m
+    pose = SE3(quaternion_wxyz=shifted.quaternion_wxyz, translation_m=(tx + x, ty + y, tz + z))
+    return replace(camera, tick_from_camera=pose)

@@ -1,0 +1,205 @@
+"""Batches by number: which ticks, how augmented and with which seeds follows from (seed, place) alone.
+
+A run that is cut off and resumed therefore sees the same batches, and nothing about sampling needs to be stored but
+how many samples were taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from tricast.perception.batch import BatchConfig, SensorBatch, collate
+from tricast.perception.losses.targets import TruthBatch, cells_of
+from tricast.perception.query_outputs import TrainingSeeds
+from tricast.perception.training.augmentation import AugmentationConfig, AugmentedTick, augmented, turned
+from tricast.perception.training.shards import ShardSet
+from tricast.perception.training.tick_truth import TickTruth, countable
+
+ORDER, SAMPLE = 0, 1
+"""What a generator is for: the order of an epoch, or one sample's augmentation."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingBatch:
+    """A batch with all that its loss needs.
+
+    Args:
+        sensors: What the network sees.
+        truth: What is there, T objects a sample.
+        seeds: Extra queries at jittered true cells.
+        seed_objects: (B, G) int64, the object that each seed was made of.
+
+    """
+
+    sensors: SensorBatch
+    truth: TruthBatch
+    seeds: TrainingSeeds
+    seed_objects: Tensor
+
+    def to(self, device: torch.device) -> TrainingBatch:
+        """The same batch on another device."""
+        seeds = TrainingSeeds(**{f.name: getattr(self.seeds, f.name).to(device) for f in fields(TrainingSeeds)})
+        return TrainingBatch(
+            sensors=self.sensors.to(device),
+            truth=self.truth.to(device),
+            seeds=seeds,
+            seed_objects=self.seed_objects.to(device),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSource:
+    """Everything that determines a run's batches; plain, so that a loading process can be given it.
+
+    Args:
+        folder: Shards.
+        scenes: Names of the scenes to use, so that scenes added later change nothing.
+        batch_size: Samples a batch.
+        seed: Of order and augmentation.
+        batch_config: Grid and image size.
+        augmentation: Chances.
+        seed_jitter_m: How far training seeds lie from true centres, a standard deviation.
+
+    """
+
+    folder: Path
+    scenes: tuple[str, ...]
+    batch_size: int
+    seed: int
+    batch_config: BatchConfig
+    augmentation: AugmentationConfig
+    seed_jitter_m: float
+
+
+class TrainingBatches(Dataset[TrainingBatch]):
+    """The batches of a run, by step; opened anew in whichever process reads it."""
+
+    def __init__(self, source: BatchSource) -> None:
+        self._source = source
+        self._shards: ShardSet | None = None
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def __getitem__(self, step: int) -> TrainingBatch:
+        source = self._source
+        first = step * source.batch_size
+        ticks, rngs = [], []
+        for place in range(first, first + source.batch_size):
+            rng = np.random.default_rng([source.seed, SAMPLE, place])
+            tick = self._opened()[self._tick_at(place)]
+            ticks.append(augmented(tick.sample, tick.truth, source.augmentation, rng))
+            rngs.append(rng)
+        return make_batch(ticks, source.batch_config, rngs, jitter_m=source.seed_jitter_m)
+
+    def _opened(self) -> ShardSet:
+        if self._shards is None:
+            self._shards = ShardSet(self._source.folder, self._source.scenes)
+        return self._shards
+
+    def _tick_at(self, place: int) -> int:
+        """Every tick once an epoch, in an order of that epoch's own."""
+        epoch, position = divmod(place, len(self._opened()))
+        if self._order is None or self._order[0] != epoch:
+            rng = np.random.default_rng([self._source.seed, ORDER, epoch])
+            self._order = epoch, rng.permutation(len(self._opened()))
+        return int(self._order[1][position])
+
+
+def batches_from(source: BatchSource, steps: range, *, workers: int) -> Iterator[TrainingBatch]:
+    """Batches of a range of steps, in order, made ahead by so many processes (0: on the spot).
+
+    The processes are spawned and have one thread each; batches are the same for any number of them.
+    """
+    if workers == 0:
+        dataset = TrainingBatches(source)
+        return (dataset[step] for step in steps)
+    loader = DataLoader(
+        TrainingBatches(source),
+        batch_size=None,
+        sampler=steps,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        multiprocessing_context="spawn",
+        prefetch_factor=3,
+    )
+    return iter(loader)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def make_batch(
+    ticks: Sequence[AugmentedTick], config: BatchConfig, rngs: Sequence[np.random.Generator], *, jitter_m: float
+) -> TrainingBatch:
+    """Tensors of augmented ticks; each generator draws its sample's training seeds."""
+    sensors = collate([t.sample for t in ticks], config, [t.transform for t in ticks])
+    truth = truth_batch(ticks, sensors.present, range_m=config.range_m)
+    noise = torch.zeros(*truth.positive.shape, 2)
+    for sample, rng in enumerate(rngs):
+        noise[sample] = torch.from_numpy(rng.normal(0, jitter_m, noise.shape[1:]).astype(np.float32))
+    seeds, objects = training_seeds(truth, noise, num_cells=config.heatmap_cells, range_m=config.range_m)
+    return TrainingBatch(sensors=sensors, truth=truth, seeds=seeds, seed_objects=objects)
+
+
+def training_seeds(
+    truth: TruthBatch, noise_m: Tensor, *, num_cells: int, range_m: float
+) -> tuple[TrainingSeeds, Tensor]:
+    """One seed at each positive object's centre plus its noise (B, T, 2); rows of `objects` are those of the truth."""
+    cells = cells_of(truth.centers_m[..., :2] + noise_m, num_cells=num_cells, range_m=range_m)
+    seeds = TrainingSeeds(cells=cells, classes=truth.class_indices, mask=truth.positive)
+    return seeds, torch.arange(cells.shape[1]).expand_as(cells)
+
+
+def truth_batch(ticks: Sequence[AugmentedTick], present: Tensor, *, range_m: float) -> TruthBatch:
+    """Padded truth in each sample's turned frame.
+
+    Args:
+        ticks: B ticks.
+        present: (B, 3) bool for camera, LiDAR and radar: what decides which objects can be asked for.
+        range_m: Half the grid's side; objects outside the grid are left out.
+
+    """
+    parts = [turned(tick.truth, tick.transform) for tick in ticks]
+    parts = [truth[(np.abs(truth.centers_m[:, :2]) < range_m).all(axis=1)] for truth in parts]
+    longest = max(1, *(len(truth) for truth in parts))
+    seen = {"positive": [], "ignored": [], "camera_positive": [], "radar_positive": []}
+    for truth, (camera, lidar, radar) in zip(parts, present.tolist(), strict=True):
+        positive = countable(truth, camera=camera, lidar=lidar, radar=radar)
+        seen["positive"].append(positive)
+        seen["ignored"].append(~positive)
+        seen["camera_positive"].append(countable(truth, lidar=False, radar=False) if camera else positive & False)
+        seen["radar_positive"].append(countable(truth, camera=False, lidar=False) if radar else positive & False)
+    stacked = {name: _padded(rows, longest) for name, rows in seen.items()}
+    velocity = _stacked(parts, "velocities_mps", longest)
+    future = _stacked(parts, "futures_m", longest)
+    return TruthBatch(
+        **stacked,
+        class_indices=_stacked(parts, "class_indices", longest),
+        centers_m=_stacked(parts, "centers_m", longest),
+        sizes_m=_stacked(parts, "sizes_m", longest, fill=1.0),
+        yaws_rad=_stacked(parts, "yaws_rad", longest),
+        velocities_mps=torch.nan_to_num(velocity),
+        velocity_known=torch.isfinite(velocity).all(dim=-1),
+        futures_m=torch.nan_to_num(future),
+        future_known=torch.isfinite(future).all(dim=-1),
+    )
+
+
+def _stacked(parts: Sequence[TickTruth], name: str, rows: int, fill: float = 0.0) -> Tensor:
+    return _padded([getattr(truth, name) for truth in parts], rows, fill)
+
+
+def _padded(parts: Sequence[np.ndarray], rows: int, fill: float = 0.0) -> Tensor:
+    """Stack arrays (T_i, ...) to (B, rows, ...)."""
+    out = np.full((len(parts), rows, *parts[0].shape[1:]), fill, parts[0].dtype)
+    for index, part in enumerate(parts):
+        out[index, : len(part)] = part
+    return torch.from_numpy(out)

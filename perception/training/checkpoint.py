@@ -1,0 +1,142 @@
+"""Checkpoints: everything a run needs to go on as if it had never stopped, in one safetensors file without pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from tricast.configs.errors import InputError
+from tricast.perception.training.optimization import AveragedModel
+
+FORMAT = "1"
+
+
+@dataclass(kw_only=True, eq=False)
+class Progress:
+    """How far a run has come.
+
+    Args:
+        step: Optimiser steps done; the next batch follows from it.
+        samples: Samples seen.
+        seconds: Wall time spent in earlier invocations and this one.
+
+    """
+
+    step: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+
+
+def save_checkpoint(
+    path: Path,
+    *,
+    model: nn.Module,
+    average: AveragedModel[Any],
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    config: Mapping[str, Any],
+) -> None:
+    """Write model, average, optimiser, generators and progress; the file gets its name only when it is on disk."""
+    tensors: dict[str, Tensor] = {"generator.cpu": torch.get_rng_state()}
+    if torch.cuda.is_initialized():
+        tensors["generator.cuda"] = torch.cuda.get_rng_state()
+    tensors.update({f"model.{name}": value for name, value in model.state_dict().items()})
+    tensors.update({f"average.{name}": value for name, value in average.model.state_dict().items()})
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors.update({f"optimizer.{index}.{name}": value for name, value in state.items()})
+    described = {"format": FORMAT, "progress": json.dumps(vars(progress)), "config": json.dumps(config)}
+    partial = path.with_name(path.name + ".partial")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata=described)
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load_checkpoint(
+    path: Path,
+    *,
+    model: nn.Module,
+    average: AveragedModel[Any],
+    optimizer: torch.optim.Optimizer,
+    config: Mapping[str, Any],
+) -> Progress:
+    """Put a run back to where its checkpoint was written.
+
+    Args:
+        path: The file.
+        model: Of the same configuration.
+        average: Likewise.
+        optimizer: Likewise.
+        config: What must be as it was: a run goes on only with the settings it began with.
+
+    Raises:
+        InputError: The file is missing, damaged, or of another configuration.
+
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if described.get("format") != FORMAT:
+            raise _unusable(path, "a file of another kind or format")
+        began, progress = json.loads(described["config"]), Progress(**json.loads(described["progress"]))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise _unusable(path, f"no readable checkpoint ({error})") from error
+    changed = _first_difference(began, json.loads(json.dumps(config)))
+    if changed is not None:
+        raise InputError(
+            where=f"{path}: {changed[0]}",
+            got=f"{changed[2]!r} now",
+            expected=f"{changed[1]!r}, as the run began",
+            remedy="resume with the configuration that the run began with, or begin another with --init",
+        )
+    try:
+        model.load_state_dict(_part(tensors, "model."))
+        average.model.load_state_dict(_part(tensors, "average."))
+        _load_optimizer(optimizer, _part(tensors, "optimizer."))
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise _unusable(path, f"tensors of another network ({str(error)[:200]})") from error
+    torch.set_rng_state(tensors["generator.cpu"])
+    if "generator.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["generator.cuda"])
+    return progress
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any] | None:
+    """Dotted name, old and new value of the first setting that differs."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            found = _first_difference(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
+            if found is not None:
+                return found
+        return None
+    return None if old == new else (path, old, new)
+
+
+def _unusable(path: Path, got: str) -> InputError:
+    return InputError(
+        where=str(path), got=got, expected="a checkpoint of this run", remedy="leave out --resume to begin anew"
+    )

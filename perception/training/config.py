@@ -1,0 +1,72 @@
+"""Settings of a training run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tricast.configs.strict import StrictConfig
+from tricast.perception.losses.criterion import LossConfig
+from tricast.perception.model import ModelConfig
+from tricast.perception.training.augmentation import AugmentationConfig
+
+
+class OptimizerConfig(StrictConfig):
+    """AdamW with warm-up and cosine, and the average of weights that is shipped."""
+
+    learning_rate: float = Field(default=2e-3, gt=0)
+    final_share: float = Field(default=0.01, ge=0, le=1)
+    """Of the learning rate, at the last planned sample."""
+    warmup_samples: int = Field(default=1000, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Of matrices and kernels; biases, norms and embeddings have none."""
+    clip_norm: float = Field(default=10.0, gt=0)
+    ema_decay: float = Field(default=0.998, ge=0, lt=1)
+
+
+class ValidationConfig(StrictConfig):
+    """How a run is watched."""
+
+    every_samples: int = Field(default=4000, ge=1)
+    ticks: int = Field(default=72, ge=1)
+    """With all sensors, spread over the validation scenes."""
+    subset_ticks: int = Field(default=24, ge=0)
+    """With each smaller subset of modalities."""
+
+
+class TrainingConfig(StrictConfig):
+    """One stage of training."""
+
+    seed: int = Field(default=0, ge=0)
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int = Field(default=2, ge=1, le=256)
+    loading_processes: int = Field(default=1, ge=0, le=64)
+    """0 makes batches between steps; batches are the same for any number."""
+    batch_size: int = Field(default=6, ge=1)
+    max_samples: int = Field(default=45_000, ge=1)
+    """Planned length: the cosine ends here."""
+    log_every_steps: int = Field(default=50, ge=1)
+    checkpoint_minutes: float = Field(default=5.0, gt=0)
+    seed_jitter_m: float = Field(default=0.4, ge=0)
+    """How far the extra queries of training lie from true centres, a standard deviation."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    loss: LossConfig = LossConfig()
+    validation: ValidationConfig = ValidationConfig()
+
+
+class TrainingDataConfig(StrictConfig):
+    """Scenes of a synthetic world that a run learns from and is watched on; each range is half open."""
+
+    world: str = "standard"
+    train_seeds: tuple[int, int] = (0, 600)
+    validation_seeds: tuple[int, int] = (100_200, 100_230)
+
+
+class TrainingRunConfig(StrictConfig):
+    """Everything that a run is made of: what `tricast train --config` reads."""
+
+    model: ModelConfig = ModelConfig()
+    data: TrainingDataConfig = TrainingDataConfig()
+    training: TrainingConfig = TrainingConfig()

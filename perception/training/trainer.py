@@ -1,0 +1,266 @@
+"""The training loop: steps, curves, checkpoints and validation of one run, exact to resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tricast.perception.losses.channels import ChannelMeter
+from tricast.perception.losses.criterion import LossTable, training_losses
+from tricast.perception.model import Network
+from tricast.perception.model_weights import copy_weights, load_network, save_weights
+from tricast.perception.query_outputs import QueryMemory, QueryOutputs
+from tricast.perception.training.batches import BatchSource, TrainingBatch, batches_from
+from tricast.perception.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from tricast.perception.training.config import TrainingRunConfig
+from tricast.perception.training.curves import Curve, tensorboard_writer
+from tricast.perception.training.optimization import AveragedModel, learning_rate, make_optimizer
+from tricast.perception.training.shards import ShardSet
+from tricast.perception.training.validation import validate
+
+CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
+METER_EVERY_STEPS = 5
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss or gradient is NaN or infinite; the message is the table of losses."""
+
+
+@dataclass
+class _Interval:
+    """What has been seen since the last row of the curve."""
+
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    steps: int = 0
+    meter: ChannelMeter = field(default_factory=ChannelMeter)
+    waiting_s: float = 0.0
+    began_s: float = field(default_factory=time.monotonic)
+
+    def add(self, table: LossTable, norm: Tensor) -> None:
+        """Take the losses of a step."""
+        parts = {"loss": table.total.detach(), "gradient_norm": norm, **table.terms}
+        for name, value in parts.items():
+            self.losses[name] = self.losses.get(name, torch.zeros(())) + value.cpu()
+        self.steps += 1
+
+
+class Trainer:
+    """One run in one folder.
+
+    Args:
+        config: Everything that determines the run.
+        out: Run directory: `checkpoint.safetensors`, `weights.safetensors`, `train.csv`, `validation.csv`.
+        folder: Shards to learn from.
+        scenes: Names of the scenes to use.
+        validation: Ticks to be watched on; None watches nothing.
+        resume: Go on from the folder's checkpoint.
+        report: Told one line now and then.
+
+    Raises:
+        InputError: The checkpoint cannot be resumed, or shards are missing.
+
+    """
+
+    def __init__(
+        self,
+        config: TrainingRunConfig,
+        out: Path,
+        *,
+        folder: Path,
+        scenes: tuple[str, ...],
+        validation: ShardSet | None = None,
+        resume: bool = False,
+        report: Callable[[str], None] = print,
+    ) -> None:
+        settings = config.training
+        self._config, self._out, self._report, self._validation = config, out, report, validation
+        self._device = torch.device(settings.device)
+        torch.manual_seed(settings.seed)
+        self.model = Network(config.model).to(self._device).train()
+        self.average: AveragedModel[Network] = AveragedModel(self.model, settings.optimizer.ema_decay)
+        self.optimizer = make_optimizer(self.model, settings.optimizer)
+        self.progress = Progress()
+        self._source = BatchSource(
+            folder=folder,
+            scenes=scenes,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            batch_config=config.model.batch,
+            augmentation=settings.augmentation,
+            seed_jitter_m=settings.seed_jitter_m,
+        )
+        if resume:
+            self.progress = load_checkpoint(
+                out / CHECKPOINT,
+                model=self.model,
+                average=self.average,
+                optimizer=self.optimizer,
+                config=self._binding(),
+            )
+        board = tensorboard_writer(out / "tensorboard")
+        kept = self.progress.step if resume else None
+        self._train_curve = Curve(out / "train.csv", resume_step=kept, board=board)
+        self._validation_curve = Curve(out / "validation.csv", resume_step=kept, board=board)
+
+    def start_from(self, path: Path) -> None:
+        """Take the weights of an earlier stage as the start of this one.
+
+        Raises:
+            InputError: The file does not hold weights of this network.
+
+        """
+        weights = load_network(path).state_dict()
+        copy_weights(self.model, weights, path)
+        copy_weights(self.average.model, weights, path)
+
+    def run(self, *, minutes: float | None = None, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Train until the planned samples are seen, the minutes are over, or `stop` says so; then leave a checkpoint.
+
+        Returns:
+            Whether the planned samples were seen.
+
+        Raises:
+            NonFiniteLossError: A loss or gradient is not finite.
+
+        """
+        settings = self._config.training
+        began_s, earlier_s, saved_s = time.monotonic(), self.progress.seconds, time.monotonic()
+        last_step = -(-settings.max_samples // settings.batch_size)
+        interval = _Interval()
+        with _reproducible(settings.threads, self._device):
+            steps = range(self.progress.step, last_step)
+            batches = batches_from(self._source, steps, workers=settings.loading_processes)
+            while self.progress.step < last_step:
+                now_s = time.monotonic()
+                self.progress.seconds = earlier_s + now_s - began_s
+                if stop() or (minutes is not None and now_s - began_s >= 60 * minutes):
+                    break
+                self._step(self._next(batches, interval), interval)
+                if self.progress.step % settings.log_every_steps == 0:
+                    self._log(interval)
+                    interval = _Interval()
+                if self._validation_due():
+                    self.validate()
+                if time.monotonic() - saved_s >= 60 * settings.checkpoint_minutes:
+                    self.save()
+                    saved_s = time.monotonic()
+            self.progress.seconds = earlier_s + time.monotonic() - began_s
+        self.save()
+        return self.progress.step >= last_step
+
+    def save(self) -> None:
+        """Write the checkpoint, and the averaged weights as they would be shipped."""
+        save_checkpoint(
+            self._out / CHECKPOINT,
+            model=self.model,
+            average=self.average,
+            optimizer=self.optimizer,
+            progress=self.progress,
+            config=self._binding(),
+        )
+        save_weights(self._out / WEIGHTS, self.average.model, notes={"samples": str(self.progress.samples)})
+
+    def validate(self) -> dict[str, float]:
+        """Score the averaged weights on the validation ticks and add a row to the curve."""
+        if self._validation is None:
+            return {}
+        figures = validate(self.average.model, self._validation, self._config, self._device)
+        self._validation_curve.add(self.progress.step, {"samples": self.progress.samples, **figures})
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name.startswith("mAP"))
+        self._report(f"{self.progress.samples} samples, validation: {shown}")
+        return figures
+
+    def _binding(self) -> dict[str, Any]:
+        """What a resumed run must share with its beginning; its planned length and its watching may change."""
+        training = self._config.training.model_dump(mode="json")
+        free = ("max_samples", "log_every_steps", "checkpoint_minutes", "validation", "loading_processes")
+        kept = {name: value for name, value in training.items() if name not in free}
+        scenes = {"folder": self._source.folder.name, "scenes": list(self._source.scenes)}
+        return {"model": self._config.model.model_dump(mode="json"), "training": kept, "shards": scenes}
+
+    def _validation_due(self) -> bool:
+        every, size = self._config.training.validation.every_samples, self._config.training.batch_size
+        return self.progress.samples // every > (self.progress.samples - size) // every
+
+    def _next(self, batches: Iterator[TrainingBatch], interval: _Interval) -> TrainingBatch:
+        began_s = time.monotonic()
+        batch = next(batches)
+        interval.waiting_s += time.monotonic() - began_s
+        return batch.to(self._device)
+
+    def _step(self, batch: TrainingBatch, interval: _Interval) -> None:
+        settings = self._config.training
+        rate = learning_rate(self.progress.samples, settings.max_samples, settings.optimizer)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        outputs, table = self._losses(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        table.total.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.optimizer.clip_norm)
+        if not torch.isfinite(table.total + norm):
+            raise NonFiniteLossError(
+                f"step {self.progress.step}, {self.progress.samples} samples, "
+                f"gradient norm {float(norm):.4g}: {table.describe()}"
+            )
+        self.optimizer.step()
+        self.average.update(self.model, self.progress.step)
+        self.progress.step += 1
+        self.progress.samples += settings.batch_size
+        interval.add(table, norm.detach())
+        if self.progress.step % METER_EVERY_STEPS == 0:
+            interval.meter.add(outputs, table, batch.truth, range_m=self._config.model.batch.range_m)
+
+    def _losses(self, batch: TrainingBatch) -> tuple[QueryOutputs, LossTable]:
+        outputs, _ = self.model(batch.sensors, QueryMemory(), batch.seeds)
+        table = training_losses(
+            outputs,
+            batch.truth,
+            batch.seed_objects,
+            batch.seeds.mask,
+            batch.sensors.present,
+            self._config.training.loss,
+            range_m=self._config.model.batch.range_m,
+        )
+        return outputs, table
+
+    def _log(self, interval: _Interval) -> None:
+        settings = self._config.training
+        seconds = time.monotonic() - interval.began_s
+        samples = interval.steps * settings.batch_size
+        rate = learning_rate(self.progress.samples, settings.max_samples, settings.optimizer)
+        means = {name: float(value) / interval.steps for name, value in interval.losses.items()}
+        figures = {
+            "samples": self.progress.samples,
+            "seconds": self.progress.seconds,
+            "learning_rate": rate,
+            "ms_per_sample": 1000 * seconds / samples,
+            "waiting_ms_per_sample": 1000 * interval.waiting_s / samples,
+            **means,
+            **interval.meter.figures(),
+        }
+        self._train_curve.add(self.progress.step, figures)
+        self._report(
+            f"{self.progress.samples} samples, {self.progress.seconds / 60:.1f} min, "
+            f"{figures['ms_per_sample']:.0f} ms a sample ({figures['waiting_ms_per_sample']:.0f} waiting), "
+            f"loss {means['loss']:.3f}, heatmap {means['heatmap']:.3f}"
+        )
+
+
+@contextmanager
+def _reproducible(threads: int, device: torch.device) -> Iterator[None]:
+    """A fixed count of threads, and on a CPU only algorithms that give the same bits every time."""
+    before_threads, before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before_threads)
+        torch.use_deterministic_algorithms(before)

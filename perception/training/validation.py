@@ -1,0 +1,122 @@
+"""How a run is watched: mAP of every subset of sensors, and the errors of every channel, on ticks of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from tricast.perception.batch import BevTransform
+from tricast.perception.evaluation.box_table import BoxTable
+from tricast.perception.evaluation.detection import evaluate_detection
+from tricast.perception.losses.channels import ChannelMeter
+from tricast.perception.losses.criterion import training_losses
+from tricast.perception.query_outputs import QueryMemory, QueryOutputs
+from tricast.perception.training.augmentation import SUBSETS, AugmentedTick, restricted
+from tricast.perception.training.batches import make_batch
+from tricast.perception.training.config import TrainingRunConfig
+from tricast.perception.training.shards import ShardSet
+from tricast.perception.training.tick_truth import TickTruth, countable
+
+
+def validate(model: nn.Module, shards: ShardSet, config: TrainingRunConfig, device: torch.device) -> dict[str, float]:
+    """Figures of a model in evaluation mode: `mAP`, `mAP <subset>` for each smaller subset, and channel errors.
+
+    Truth is what any sensor sees, whichever the model was given.
+    """
+    settings = config.training.validation
+    figures: dict[str, float] = {}
+    for name, modalities in SUBSETS.items():
+        whole = len(modalities) == len(next(iter(SUBSETS.values())))
+        count = settings.ticks if whole else settings.subset_ticks
+        if count:
+            scored = _scored(model, shards, _spread(len(shards), count), modalities, config, device)
+            figures.update(scored if whole else {f"mAP {name}": scored["mAP"]})
+    return figures
+
+
+def _spread(total: int, count: int) -> list[int]:
+    """So many ticks, evenly over all."""
+    return sorted({int(i) for i in np.linspace(0, total - 1, min(count, total))})
+
+
+@torch.inference_mode()
+def _scored(
+    model: nn.Module,
+    shards: ShardSet,
+    indices: list[int],
+    modalities: tuple[str, ...],
+    config: TrainingRunConfig,
+    device: torch.device,
+) -> dict[str, float]:
+    meter = ChannelMeter()
+    truths: list[TickTruth] = []
+    found: list[dict[str, np.ndarray]] = []
+    grid = config.model.batch
+    for index in indices:
+        tick = shards[index]
+        sample = restricted(tick.sample, modalities)
+        augmented = AugmentedTick(sample=sample, truth=tick.truth, transform=BevTransform())
+        batch = make_batch([augmented], grid, [np.random.default_rng(index)], jitter_m=0.0).to(device)
+        outputs, _ = model(batch.sensors, QueryMemory())
+        no_seeds = torch.zeros_like(batch.seeds.mask)
+        table = training_losses(
+            outputs,
+            batch.truth,
+            batch.seed_objects,
+            no_seeds,
+            batch.sensors.present,
+            config.training.loss,
+            range_m=grid.range_m,
+        )
+        meter.add(outputs, table, batch.truth, range_m=grid.range_m)
+        truths.append(tick.truth[countable(tick.truth)])
+        found.append(_boxes(outputs))
+    tokens = [str(index) for index in indices]
+    scenes = np.array([shards.scene_of(index) for index in indices])
+    metrics = evaluate_detection(_found_table(tokens, scenes, found), _truth_table(tokens, scenes, truths))
+    errors = {f"true positives {name}": value for name, value in metrics.mean_errors.items() if name != "AAE"}
+    return {"mAP": metrics.mean_ap, **errors, **meter.figures()}
+
+
+def _boxes(outputs: QueryOutputs) -> dict[str, np.ndarray]:
+    """Columns of the last layer's boxes of one sample."""
+    layer = outputs.layers[-1]
+    confidence, classes = torch.sigmoid(layer.class_logits[0]).max(dim=-1)
+    scores = torch.sqrt(confidence * torch.sigmoid(layer.quality_logits[0]))
+    yaws = torch.atan2(layer.yaw_sin_cos[0, :, 0], layer.yaw_sin_cos[0, :, 1])
+    columns = {
+        "class_index": classes,
+        "scores": scores,
+        "centers_m": layer.centers_m[0],
+        "sizes_m": layer.log_sizes[0].exp(),
+        "yaws_rad": yaws,
+        "velocities_mps": layer.velocities_mps[0],
+    }
+    return {name: values.float().cpu().numpy() for name, values in columns.items()}
+
+
+def _found_table(tokens: list[str], scenes: np.ndarray, found: list[dict[str, np.ndarray]]) -> BoxTable:
+    columns = {name: np.concatenate([boxes[name] for boxes in found]) for name in found[0]}
+    return BoxTable.of(
+        tokens,
+        sample_scene=scenes,
+        sample_index=np.repeat(np.arange(len(found)), [len(boxes["scores"]) for boxes in found]),
+        ego_distance_m=np.linalg.norm(columns["centers_m"][:, :2], axis=1),
+        **columns,
+    )
+
+
+def _truth_table(tokens: list[str], scenes: np.ndarray, truths: list[TickTruth]) -> BoxTable:
+    centers = np.concatenate([truth.centers_m for truth in truths])
+    return BoxTable.of(
+        tokens,
+        sample_scene=scenes,
+        sample_index=np.repeat(np.arange(len(truths)), [len(truth) for truth in truths]),
+        class_index=np.concatenate([truth.class_indices for truth in truths]),
+        centers_m=centers,
+        sizes_m=np.concatenate([truth.sizes_m for truth in truths]),
+        yaws_rad=np.concatenate([truth.yaws_rad for truth in truths]),
+        velocities_mps=np.concatenate([truth.velocities_mps for truth in truths]),
+        ego_distance_m=np.linalg.norm(centers[:, :2], axis=1),
+    )

@@ -1,0 +1,132 @@
+"""`tricast train`: the network from shards of ticks, in stages that resume exactly."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import yaml
+
+from tricast.configs.errors import InputError
+from tricast.configs.strict import load_config
+from tricast.perception.training.config import TrainingRunConfig
+from tricast.perception.training.shards import ShardSet
+from tricast.perception.training.trainer import CHECKPOINT, Trainer
+from tricast.sensors.synthetic.world_config import load_world
+from tricast.tools.make_shards import shards_of_logs, shards_of_world
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--config", default="tiny", help="model, data and training settings")
+    parser.add_argument("--out", type=Path, required=True, help="run directory: checkpoint, weights, curves")
+    parser.add_argument("--resume", action="store_true", help="go on from the run directory's checkpoint")
+    parser.add_argument("--init", type=Path, metavar="W", help="weights of an earlier stage to start from")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", metavar="LOG", help="logs with truth, in place of synthetic scenes"
+    )
+    parser.add_argument("--seeds", type=int, nargs=2, metavar=("A", "B"), help="synthetic scenes A to B - 1")
+    parser.add_argument("--shards", type=Path, help="where shards are kept (default: OUT/shards)")
+    parser.add_argument("--max-samples", type=int, metavar="N", help="planned length; the learning rate ends there")
+    parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long; --resume goes on")
+    parser.add_argument("--threads", type=int, metavar="T")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train and say where the weights are."""
+    config = _with_overrides(load_config(TrainingRunConfig, args.config), args)
+    if args.resume == (not (args.out / CHECKPOINT).exists()):
+        raise InputError(
+            where=f"--out {args.out}",
+            got="no checkpoint" if args.resume else "a run that has begun",
+            expected="a checkpoint to resume" if args.resume else "an empty folder",
+            remedy="leave out --resume" if args.resume else "add --resume to go on, or choose another folder",
+        )
+    args.out.mkdir(parents=True, exist_ok=True)
+    scenes, validation = _shards(args, config)
+    (args.out / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    trainer = Trainer(
+        config,
+        args.out,
+        folder=_folder(args) / "train",
+        scenes=scenes,
+        validation=validation,
+        resume=args.resume,
+        report=lambda line: print(line, flush=True),
+    )
+    if args.init is not None and not args.resume:
+        trainer.start_from(args.init)
+    with _Termination() as stop:
+        done = trainer.run(minutes=args.minutes, stop=stop)
+    if done:
+        trainer.validate()
+    state = "done" if done else "stopped; --resume goes on"
+    print(f"{state} after {trainer.progress.samples} samples, weights in {args.out / 'weights.safetensors'}")
+    return 0
+
+
+class _Termination:
+    """Whether SIGTERM or SIGINT has asked for an end; a step that has begun is finished."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Termination:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+
+
+def _with_overrides(config: TrainingRunConfig, args: argparse.Namespace) -> TrainingRunConfig:
+    """The configuration with what the command line says; checked like the file."""
+    values = config.model_dump()
+    values["training"].update(
+        {name: v for name, v in (("max_samples", args.max_samples), ("threads", args.threads)) if v is not None}
+    )
+    if args.seeds is not None:
+        values["data"]["train_seeds"] = tuple(args.seeds)
+    return TrainingRunConfig.model_validate(values)
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    return args.shards if args.shards is not None else args.out / "shards"
+
+
+def _shards(args: argparse.Namespace, config: TrainingRunConfig) -> tuple[tuple[str, ...], ShardSet | None]:
+    """Make the shards that are missing; give the scenes to learn from and the ticks to be watched on."""
+    folder, sample = _folder(args), config.model.sample
+    if args.data is not None:
+        shards_of_logs(args.data, folder / "train", sample, source="logs")
+        return tuple(sorted(path.stem for path in args.data)), None
+    world = load_world(config.data.world)
+    train, watched = range(*config.data.train_seeds), range(*config.data.validation_seeds)
+    _check_seeds(train, world.seeds.train, "train_seeds")
+    _check_seeds(watched, world.seeds.validation, "validation_seeds")
+    shards_of_world(world, train, folder / "train", sample)
+    shards_of_world(world, watched, folder / "validation", sample)
+    validation = ShardSet(folder / "validation", [f"{seed:06d}" for seed in watched])
+    return tuple(f"{seed:06d}" for seed in train), validation
+
+
+def _check_seeds(seeds: range, allowed: tuple[int, int], name: str) -> None:
+    if not (allowed[0] <= seeds.start < seeds.stop <= allowed[1]):
+        raise InputError(
+            where=f"data.{name}",
+            got=f"{seeds.start} to {seeds.stop}",
+            expected=f"a range within the world's {allowed[0]} to {allowed[1]}",
+            remedy="choose seeds that are meant for this",
+        )
