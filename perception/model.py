@@ -88,7 +88,7 @@ class Network(nn.Module):
             Outputs, and the memory for the next tick. Nothing else changes.
 
         """
-        camera = self.camera_encoder(batch)  # tokens (B, N, T, D), features to look up
+        camera = self.camera_encoder(batch)  # tokens (B, N, h, w, D), features to look up
         lidar = self.lidar_encoder(batch)  # bev (B, C, Y, X), fine (B, F, 2Y, 2X)
         radar = self.radar_encoder(batch)  # bev (B, C, Y, X)
         camera_bev, camera_observed = self.camera_lift(camera, batch)  # (B, C, Y, X)
@@ -98,9 +98,8 @@ class Network(nn.Module):
         heatmap, fine = self.heatmap_head(trunk, lidar.fine)  # (B, classes, 2Y, 2X), (B, F, 2Y, 2X)
         cells, classes, mask = self._starts(heatmap, seeds)  # (B, Q) each
         queries, places_m = self.seeding((fine, trunk, coarse), cells, classes)  # (B, Q, D), (B, Q, 2)
-        tokens = self.tokenizer(
-            coarse, camera.tokens, batch.camera_mask, batch.ray_directions, batch.ray_origins_m
-        )  # (B, T, D)
+        rays, origins_m = batch.ray_directions, batch.ray_origins_m
+        tokens = self.tokenizer(coarse, camera.tokens, batch.camera_mask, rays, origins_m)  # (B, T, D)
         num_seeded, prior = self.config.decoder.queries, self.prior(places_m, classes)
         decoded = self.decoder(queries, prior, tokens, mask, num_seeded, with_attention=with_attention)
         # Decoded: queries (B, Q, D), boxes of every layer.

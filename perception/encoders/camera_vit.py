@@ -33,7 +33,7 @@ class CameraFeatures:
     """What the cameras of a batch give.
 
     Args:
-        tokens: (B, N, T, D) image tokens, zeros for absent cameras.
+        tokens: (B, N, h, w, D) image tokens, zeros for absent cameras.
         features: (B * N * h * w, C) rows of the maps at stride 8, zeros for absent cameras.
         depth_logits: (B * N * h * w, bins) how far along its ray each row sees something.
 
@@ -86,7 +86,7 @@ class CameraEncoder(nn.Module):
             features = features.index_copy(0, batch.camera_slots, seen_features)
             depth = depth.index_copy(0, batch.camera_slots, self.depth(seen_features))
         return CameraFeatures(
-            tokens=tokens.unflatten(0, (count, slots)),
+            tokens=tokens.unflatten(1, self.token_size).unflatten(0, (count, slots)),
             features=features.flatten(0, 1),
             depth_logits=depth.flatten(0, 1),
         )

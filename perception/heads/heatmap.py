@@ -24,9 +24,7 @@ class HeatmapHead(nn.Module):
         super().__init__()
         self.up = nn.Sequential(nn.Conv2d(trunk_width, 4 * width, 1), nn.PixelShuffle(2))
         self.lidar = nn.Conv2d(lidar_width, width, 1, bias=False)
-        self.join = nn.Sequential(
-            nn.BatchNorm2d(width), nn.ReLU(inplace=True), Bottleneck(width, width // 2), Bottleneck(width, width // 2)
-        )
+        self.join = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True), Bottleneck(width, width // 2))
         self.logits = nn.Conv2d(width, len(DETECTION_CLASSES), 1)
         nn.init.constant_(self.logits.bias, HEATMAP_BIAS)
 
