@@ -53,7 +53,13 @@ def simulate(rng: np.random.Generator, *, scenes: int, samples: int, objects: in
             for time in range(born, max(dies, born + 1) if born < samples else samples):
                 x, y = start + velocity * 0.5 * time
                 row = dict(zip(("w", "l", "h"), size, strict=True))
-                row |= {"scene": scene, "time": time, "sample": scene * samples + time, "class": name, "id": 100 * scene + number}
+                row |= {
+                    "scene": scene,
+                    "time": time,
+                    "sample": scene * samples + time,
+                    "class": name,
+                    "id": 100 * scene + number,
+                }
                 row |= {"x": x, "y": y, "z": 1.0, "yaw": yaw, "vx": velocity[0], "vy": velocity[1]}
                 row |= {"points": int(rng.integers(0, 8)), "score": -1.0}
                 row["attribute"] = "" if rng.random() < 0.2 else ATTRIBUTES[int(rng.integers(len(ATTRIBUTES)))]
@@ -271,6 +277,42 @@ def nuscenes_prediction(seed: int = 9) -> Any:
     return made
 
 
+def trackeval_answer(truth: Rows, results: Rows, scenes: int, samples: int) -> Any:
+    """Answers of TrackEval's HOTA and CLEAR per class, similarity 1 at distance 0 and 0 from 2 m on."""
+    from trackeval.metrics import CLEAR, HOTA
+
+    answer = {}
+    for name in sorted({row["class"] for row in (*truth, *results)}):
+        found: dict[str, dict[str, Any]] = {"hota": {}, "clear": {}}
+        for scene in range(scenes):
+            data = _trackeval_sequence(truth, results, name, range(scene * samples, (scene + 1) * samples))
+            found["hota"][str(scene)] = HOTA().eval_sequence(data)
+            found["clear"][str(scene)] = CLEAR({"PRINT_CONFIG": False}).eval_sequence(data)
+        hota = HOTA().combine_sequences(found["hota"])
+        clear = CLEAR({"PRINT_CONFIG": False}).combine_sequences(found["clear"])
+        keys = ("HOTA", "DetA", "AssA", "AssRe", "AssPr", "LocA", "HOTA_TP", "HOTA_FN", "HOTA_FP")
+        answer[name] = {key: hota[key].round(9).tolist() for key in keys}
+        keys = ("MOTA", "MOTP", "IDSW", "Frag", "MT", "ML", "CLR_TP", "CLR_FN", "CLR_FP")
+        answer[name] |= {key: float(clear[key]) for key in keys}
+    return answer
+
+
+def _trackeval_sequence(truth: Rows, results: Rows, name: str, samples: range) -> dict[str, Any]:
+    """One scene and class as TrackEval's metrics take it: numbers from 0 on and a similarity matrix per sample."""
+    data: dict[str, Any] = {"num_timesteps": len(samples)}
+    places = []
+    for kind, rows in (("gt", truth), ("tracker", results)):
+        own = [row for row in rows if row["class"] == name and row["sample"] in samples]
+        numbers = {identity: number for number, identity in enumerate(sorted({row["id"] for row in own}))}
+        per_sample = [[row for row in own if row["sample"] == sample] for sample in samples]
+        data[f"{kind}_ids"] = [np.array([numbers[row["id"]] for row in part], int) for part in per_sample]
+        data[f"num_{kind}_ids"], data[f"num_{kind}_dets"] = len(numbers), len(own)
+        places.append([np.array([[row["x"], row["y"]] for row in part]).reshape(-1, 2) for part in per_sample])
+    distances = [np.linalg.norm(a[:, None] - b[None], axis=2) for a, b in zip(*places, strict=True)]
+    data["similarity_scores"] = [np.maximum(0, 1 - distance / 2.0) for distance in distances]
+    return data
+
+
 def fixture(made: dict[str, Any], answer: Callable[..., Any], extra: tuple[str, ...]) -> dict[str, Any]:
     """The cases with their answers, rows packed into columns."""
     for case in made["cases"].values():
@@ -298,6 +340,9 @@ def main() -> None:
         made = cases("tracking", TRACKED, scenes=2, samples=9, objects=12)
         write("nuscenes_tracking", fixture(made, nuscenes_tracking, ("id",)))
         write("nuscenes_prediction", nuscenes_prediction())
+    if family == "trackeval":
+        made = cases("trackeval", TRACKED[:3], scenes=2, samples=9, objects=12)
+        write("trackeval", fixture(made, trackeval_answer, ("id",)))
 
 
 if __name__ == "__main__":

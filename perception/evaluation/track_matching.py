@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from tricast.perception.evaluation.box_table import BoxTable
 from tricast.perception.evaluation.matching import Pairs, near_pairs
-from tricast.perception.evaluation.track_tables import track_keys
+from tricast.perception.evaluation.track_tables import rows_of_class, track_keys
 from tricast.sensors.annotations import DETECTION_CLASSES
 
 MISS, MATCH, SWITCH = 0, 1, 2
@@ -171,9 +171,9 @@ def _solved(problem: TrackProblem, thresholds: NDArray[np.float64], members: NDA
     predictions, truth, pairs = problem.predictions, problem.truth, problem.pairs
     row = int(pairs.truth[members[0]])
     sample, kind = int(truth.sample_index[row]), int(truth.class_index[row])
-    columns = _rows_of(predictions, sample, kind)
+    columns = rows_of_class(predictions, sample, kind)
     columns = columns[predictions.scores[columns] >= thresholds[kind]]
-    rows = _rows_of(truth, sample, kind)
+    rows = rows_of_class(truth, sample, kind)
     distance = pairs.distance_m[members]
     dear = 2 * min(len(rows), len(columns)) * (distance.max() + 1) + 1
     costs = np.full((len(rows), len(columns)), dear)
@@ -182,8 +182,3 @@ def _solved(problem: TrackProblem, thresholds: NDArray[np.float64], members: NDA
     costs[place], pair_of[place] = distance, members
     found = pair_of[linear_sum_assignment(costs)]
     return found[found >= 0]
-
-
-def _rows_of(table: BoxTable, sample: int, class_index: int) -> NDArray[np.int64]:
-    start, stop = np.searchsorted(table.sample_index, [sample, sample + 1])
-    return start + np.flatnonzero(table.class_index[start:stop] == class_index)

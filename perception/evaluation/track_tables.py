@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tricast.configs.errors import InputError
-from tricast.perception.evaluation.box_table import NO_TRACK, BoxTable
+from tricast.perception.evaluation.box_table import NO_TRACK, BoxTable, matching_samples
 
 
 def track_keys(table: BoxTable) -> NDArray[np.int64]:
@@ -56,6 +56,25 @@ def in_time_order(table: BoxTable) -> BoxTable:
         ego_distance_m=table.ego_distance_m,
         num_points=table.num_points,
     )
+
+
+def rows_of_class(table: BoxTable, sample: int, class_index: int) -> NDArray[np.int64]:
+    """Rows of one class in one sample."""
+    start, stop = np.searchsorted(table.sample_index, [sample, sample + 1])
+    return start + np.flatnonzero(table.class_index[start:stop] == class_index)
+
+
+def with_scenes_of(truth: BoxTable, predictions: BoxTable) -> BoxTable:
+    """Predictions with the scenes and times that the truth states.
+
+    Raises:
+        InputError: The two tables do not hold the same samples.
+
+    """
+    rows = matching_samples(predictions, truth)
+    scene, time = np.empty_like(truth.sample_scene), np.empty_like(truth.sample_time_ns)
+    scene[rows], time[rows] = truth.sample_scene, truth.sample_time_ns
+    return predictions.replaced(sample_scene=scene, sample_time_ns=time)
 
 
 def with_track_scores(table: BoxTable) -> BoxTable:

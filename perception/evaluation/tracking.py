@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tricast.configs.strict import StrictConfig
-from tricast.perception.evaluation.box_table import BoxTable, check_box_counts, matching_samples
+from tricast.perception.evaluation.box_table import BoxTable, check_box_counts
 from tricast.perception.evaluation.detection import CLASS_RANGES_M, in_class_range
 from tricast.perception.evaluation.devkit_files import TRACKING_CLASSES
 from tricast.perception.evaluation.track_matching import (
@@ -22,7 +22,7 @@ from tricast.perception.evaluation.track_matching import (
     match_tracks,
     track_problem,
 )
-from tricast.perception.evaluation.track_tables import in_time_order, interpolated, with_track_scores
+from tricast.perception.evaluation.track_tables import in_time_order, interpolated, with_scenes_of, with_track_scores
 from tricast.sensors.annotations import DETECTION_CLASSES
 
 SUMMED = ("mt", "ml", "tp", "fp", "fn", "ids", "frag")
@@ -91,7 +91,7 @@ def evaluate_tracking(predictions: BoxTable, truth: BoxTable, config: TrackingCo
     """
     config = config or TrackingConfig()
     check_box_counts(predictions, config.max_boxes_per_sample)
-    predictions = in_time_order(_with_scenes_of(truth, predictions))
+    predictions = in_time_order(with_scenes_of(truth, predictions))
     truth = in_time_order(truth)
     predictions = interpolated(with_track_scores(in_class_range(predictions, config.class_ranges_m)))
     truth = interpolated(in_class_range(truth, config.class_ranges_m))
@@ -113,14 +113,6 @@ def evaluate_tracking(predictions: BoxTable, truth: BoxTable, config: TrackingCo
         curves[name] = {**curve, "confidence": thresholds[:, row]}
         classes[name] = _best(curve)
     return TrackingMetrics(classes=classes, curves=curves)
-
-
-def _with_scenes_of(truth: BoxTable, predictions: BoxTable) -> BoxTable:
-    """Predictions with the scenes and times that the truth states."""
-    rows = matching_samples(predictions, truth)
-    scene, time = np.empty_like(truth.sample_scene), np.empty_like(truth.sample_time_ns)
-    scene[rows], time[rows] = truth.sample_scene, truth.sample_time_ns
-    return predictions.replaced(sample_scene=scene, sample_time_ns=time)
 
 
 def _thresholds(problem: TrackProblem, events: TrackEvents, config: TrackingConfig) -> NDArray[np.float64]:

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from tricast.perception.evaluation.box_table import BoxTable
+from tricast.perception.evaluation.clear import evaluate_clear
 from tricast.perception.evaluation.detection import TP_ERRORS, DetectionConfig, evaluate_detection
 from tricast.perception.evaluation.devkit_files import read_detection_files, read_tracking_files
+from tricast.perception.evaluation.hota import evaluate_hota
+from tricast.perception.evaluation.track_similarity import similar_by_distance
 from tricast.perception.evaluation.tracking import evaluate_tracking
 from tricast.sensors.annotations import DETECTION_CLASSES
 
@@ -82,3 +85,41 @@ def test_tracking_equals_the_devkit(tmp_path: Path, name: str) -> None:
             ours = metrics.classes[class_name][metric]
             assert ours == pytest.approx(expected, abs=1e-6, nan_ok=True), (class_name, metric)
         assert metrics.overall(metric) == pytest.approx(value, abs=1e-6, nan_ok=True), metric
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_hota_and_clear_equal_trackeval(tmp_path: Path, name: str) -> None:
+    made = fixture("trackeval")
+    answer = made["cases"][name]["answer"]
+    tracks = similar_by_distance(*tables(tmp_path, made, made["cases"][name], "tracking"))
+    hota, clear = evaluate_hota(tracks), evaluate_clear(tracks)
+    assert set(hota) == set(clear) == set(answer)
+    for class_name, expected in answer.items():
+        ours = hota[class_name]
+        arrays = {
+            "HOTA": ours.curve,
+            "DetA": ours.detection_accuracy,
+            "AssA": ours.association_accuracy,
+            "AssRe": ours.association_recall,
+            "AssPr": ours.association_precision,
+            "LocA": ours.localization_accuracy,
+            "HOTA_TP": ours.true_positives,
+            "HOTA_FN": ours.false_negatives,
+            "HOTA_FP": ours.false_positives,
+        }
+        for key, values in arrays.items():
+            np.testing.assert_allclose(values, expected[key], atol=1e-6, err_msg=f"{class_name} {key}")
+        counts = clear[class_name]
+        figures = {
+            "MOTA": counts.mota,
+            "MOTP": counts.motp,
+            "IDSW": counts.identity_switches,
+            "Frag": counts.fragmentations,
+            "MT": counts.mostly_tracked,
+            "ML": counts.mostly_lost,
+            "CLR_TP": counts.true_positives,
+            "CLR_FN": counts.false_negatives,
+            "CLR_FP": counts.false_positives,
+        }
+        for key, value in figures.items():
+            assert value == pytest.approx(expected[key], abs=1e-6), (class_name, key)
