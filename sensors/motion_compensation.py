@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tricast.sensors.calibration import SensorCalibration
 from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
-from tricast.sensors.geometry.se3 import SE3, interpolate
+from tricast.sensors.geometry.se3 import SE3, interpolate, rotation_matrices, slerp
 
 SECOND_NS = 1_000_000_000
 MAX_TWIST_GAP_NS = SECOND_NS
@@ -58,6 +58,31 @@ class EgoMotion:
     def ego_from_ego(self, destination_ns: int, source_ns: int) -> SE3:
         """Ego axes at `destination_ns` from ego axes at `source_ns`."""
         return self.odom_from_ego(destination_ns).inverse @ self.odom_from_ego(source_ns)
+
+    def ego_from_egos(
+        self, destination_ns: int, sources_ns: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """`ego_from_ego` from many times (K,) at once, as rotations (K, 3, 3) and translations (K, 3)."""
+        stamps = np.array(self._stamps, np.int64)
+        after = np.searchsorted(stamps, sources_ns)
+        inside = (after > 0) & (after < len(stamps))
+        rotations, translations = np.empty((len(sources_ns), 3, 3)), np.empty((len(sources_ns), 3))
+        ego_from_odom = self.odom_from_ego(destination_ns).inverse
+        for row in np.flatnonzero(~inside):
+            pose = ego_from_odom @ self.odom_from_ego(int(sources_ns[row]))
+            rotations[row], translations[row] = pose.rotation, pose.translation
+        if inside.any():
+            after = after[inside]
+            knots = np.unique([after - 1, after])
+            poses = [ego_from_odom @ self._poses[int(knot)].odom_from_ego for knot in knots]
+            first, second = np.searchsorted(knots, after - 1), np.searchsorted(knots, after)
+            spans_ns = stamps[after] - stamps[after - 1]
+            fractions = (sources_ns[inside] - stamps[after - 1]) / spans_ns
+            quaternions = np.array([pose.quaternion_wxyz for pose in poses])
+            rotations[inside] = rotation_matrices(slerp(quaternions[first], quaternions[second], fractions))
+            places = np.array([pose.translation_m for pose in poses])
+            translations[inside] = places[first] + fractions[:, None] * (places[second] - places[first])
+        return rotations, translations
 
     def velocity_mps(self, timestamp_ns: int) -> NDArray[np.float64]:
         """Ego velocity over ground (3,), along the ego axes at that time; zeros if unknown."""
@@ -210,10 +235,9 @@ def _deskewed(
     if not len(points_m) or not motion.known:
         return points_m
     buckets, index = np.unique(stamps_ns // TIME_BUCKET_NS, return_inverse=True)
-    poses = [motion.ego_from_ego(timestamp_ns, int(b) * TIME_BUCKET_NS + TIME_BUCKET_NS // 2) for b in buckets]
-    rotations = np.stack([pose.rotation for pose in poses]).astype(np.float32)[index]
-    translations = np.stack([pose.translation for pose in poses]).astype(np.float32)[index]
-    return np.einsum("nij,nj->ni", rotations, points_m) + translations
+    rotations, translations = motion.ego_from_egos(timestamp_ns, buckets * TIME_BUCKET_NS + TIME_BUCKET_NS // 2)
+    rotated = np.einsum("nij,nj->ni", rotations.astype(np.float32)[index], points_m)
+    return rotated + translations.astype(np.float32)[index]
 
 
 def _over_ground(

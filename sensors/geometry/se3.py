@@ -186,6 +186,30 @@ def interpolate(first: SE3, second: SE3, fraction: float) -> SE3:
     return SE3(quaternion_wxyz=(w, x, y, z), translation_m=(tx, ty, tz))
 
 
+def slerp(first: Float64, second: Float64, fractions: Float64) -> Float64:
+    """Unit quaternions (K, 4) between pairs (K, 4) on the shortest arc, as in `interpolate`."""
+    dots = np.einsum("ki,ki->k", first, second)
+    second = np.where(dots[:, None] < 0, -second, second)
+    angles = np.arccos(np.minimum(1.0, np.abs(dots)))
+    still = angles < 1e-9
+    sines = np.where(still, 1.0, np.sin(angles))
+    weight_first = np.where(still, 1 - fractions, np.sin((1 - fractions) * angles) / sines)
+    weight_second = np.where(still, fractions, np.sin(fractions * angles) / sines)
+    mixed = weight_first[:, None] * first + weight_second[:, None] * second
+    return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+
+
+def rotation_matrices(quaternions_wxyz: Float64) -> Float64:
+    """Rotations (K, 3, 3) of unit quaternions (K, 4)."""
+    w, x, y, z = quaternions_wxyz.T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), 2, 0)
+
+
 def wrap_angle(angle_rad: NDArray[Any] | float) -> Any:
     """Wrap angles into [-pi, pi)."""
     return (angle_rad + math.pi) % (2 * math.pi) - math.pi

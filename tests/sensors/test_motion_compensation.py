@@ -35,3 +35,21 @@ def test_a_static_target_has_no_speed_over_ground() -> None:
 def test_without_poses_the_vehicle_stands_still() -> None:
     assert EgoMotion().odom_from_ego(S) == SE3()
     assert not EgoMotion().known
+
+
+def test_many_times_at_once_equal_one_by_one_between_and_beyond_poses() -> None:
+    poses = [
+        EgoPose(
+            timestamp_ns=t,
+            received_ns=t,
+            odom_from_ego=SE3.from_euler(0.02 * t / S, -0.1 * t / S, 3.0 + 0.9 * t / S, (7.0 * t / S, t / S, 0.1)),
+        )
+        for t in (0, S // 10, S // 5, S)
+    ]
+    motion = EgoMotion(poses)
+    times = np.array([-S // 50, 0, S // 30, S // 10, S // 6, S // 2, S, S + S // 40])
+    rotations, translations = motion.ego_from_egos(S // 4, times)
+    for row, time_ns in enumerate(times):
+        expected = motion.ego_from_ego(S // 4, int(time_ns))
+        np.testing.assert_allclose(rotations[row], expected.rotation, atol=1e-9)
+        np.testing.assert_allclose(translations[row], expected.translation, atol=1e-9)
