@@ -13,11 +13,12 @@ from tricast.perception.evaluation.run_tables import (
     joined_results,
     joined_truth,
 )
-from tricast.perception.evaluation.scores import DetectionScores, score_detections
+from tricast.perception.evaluation.scores import DetectionScores, score_detections, score_tracks
 from tricast.perception.evaluation.summary import (
     calibration_summary,
     latency_summary,
     scored_detection_summary,
+    scored_tracking_summary,
     without_nan,
 )
 
@@ -79,4 +80,8 @@ def evaluate_tables(
 def _figures(
     results: ResultTables, truth: TruthTables, scores: DetectionScores, max_range_m: float | None
 ) -> dict[str, Any]:
-    return {"detection": scored_detection_summary(scores), "calibration": calibration_summary(scores.calibration)}
+    return {
+        "detection": scored_detection_summary(scores),
+        "calibration": calibration_summary(scores.calibration),
+        "tracking": scored_tracking_summary(score_tracks(results, truth, max_range_m)),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,7 +19,11 @@ from tricast.perception.evaluation.detection import (
     match_detections,
     score_matches,
 )
+from tricast.perception.evaluation.devkit_files import TRACKING_CLASSES
+from tricast.perception.evaluation.hota import HotaMetrics, evaluate_hota
 from tricast.perception.evaluation.run_tables import ResultTables, TruthTables
+from tricast.perception.evaluation.track_similarity import similar_by_distance
+from tricast.perception.evaluation.tracking import TrackingConfig, TrackingMetrics, evaluate_tracking
 from tricast.perception.evaluation.true_positives import (
     MATCH_M,
     Calibration,
@@ -73,6 +78,20 @@ class DetectionScores:
     errors: NDArray[np.float64]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrackScores:
+    """Tracks against the truth, the seven classes of the nuScenes tracking protocol.
+
+    Args:
+        metrics: By that protocol.
+        hota: Per class that has any box.
+
+    """
+
+    metrics: TrackingMetrics
+    hota: Mapping[str, HotaMetrics]
+
+
 def class_ranges(max_range_m: float | None) -> dict[str, float]:
     """Range of each class, none of them further than a range given."""
     limit = np.inf if max_range_m is None else max_range_m
@@ -114,3 +133,20 @@ def _range_scores(boxes: BoxTable, truth: BoxTable, config: DetectionConfig) -> 
             )
         )
     return made
+
+
+def score_tracks(results: ResultTables, truth: TruthTables, max_range_m: float | None) -> TrackScores:
+    """Score tracks."""
+    ranges = class_ranges(max_range_m)
+    config = TrackingConfig(
+        class_ranges_m={name: ranges[name] for name in TRACKING_CLASSES}, sample_period_s=sample_period_s(truth.boxes)
+    )
+    similar = similar_by_distance(*(in_class_range(t, config.class_ranges_m) for t in (results.tracks, truth.boxes)))
+    return TrackScores(metrics=evaluate_tracking(results.tracks, truth.boxes, config), hota=evaluate_hota(similar))
+
+
+def sample_period_s(table: BoxTable) -> float:
+    """Median time between samples of a scene; that of nuScenes where no scene has two."""
+    same_scene = np.diff(table.sample_scene) == 0
+    steps_ns = np.diff(table.sample_time_ns)[same_scene]
+    return float(np.median(steps_ns)) / 1e9 if len(steps_ns) else TrackingConfig().sample_period_s

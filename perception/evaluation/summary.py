@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tricast.perception.evaluation.detection import TP_ERRORS, DetectionMetrics
-from tricast.perception.evaluation.scores import DetectionScores, RangeScore
+from tricast.perception.evaluation.hota import mean_hota
+from tricast.perception.evaluation.scores import DetectionScores, RangeScore, TrackScores
 from tricast.perception.evaluation.tracking import TrackingMetrics
 from tricast.perception.evaluation.true_positives import MATCH_M, Calibration, MoverErrors
 from tricast.perception.streaming.latency import percentiles
@@ -68,12 +69,32 @@ def scored_detection_summary(scores: DetectionScores) -> dict[str, Any]:
 def tracking_summary(metrics: TrackingMetrics) -> dict[str, Any]:
     """Figures of the nuScenes tracking protocol by its names; None where no class has one."""
     return {
-        **{TRACKING_NAMES[key]: metrics.overall(key) for key in TRACKING_NAMES},
+        **{name: metrics.overall(key) for key, name in TRACKING_NAMES.items() if key != "gt"},
         "per_class": {
-            name: {TRACKING_NAMES[key]: figures[key] for key in TRACKING_NAMES}
-            for name, figures in metrics.classes.items()
+            class_name: {name: figures[key] for key, name in TRACKING_NAMES.items()}
+            for class_name, figures in metrics.classes.items()
         },
     }
+
+
+def scored_tracking_summary(scores: TrackScores) -> dict[str, Any]:
+    """The same with HOTA and its parts, averaged over the classes that have any box."""
+    parts = {
+        "HOTA": mean_hota(scores.hota),
+        "DetA": mean_of([h.detection_accuracy.mean() for h in scores.hota.values()]),
+        "AssA": mean_of([h.association_accuracy.mean() for h in scores.hota.values()]),
+    }
+    summary = tracking_summary(scores.metrics)
+    per_class = {
+        name: {**figures, "HOTA": scores.hota[name].hota if name in scores.hota else None}
+        for name, figures in summary.pop("per_class").items()
+    }
+    return {**parts, **summary, "per_class": per_class}
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """Mean; NaN of nothing."""
+    return float(np.mean(values)) if values else float("nan")
 
 
 def calibration_summary(calibration: Calibration) -> dict[str, Any]:
