@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tricast.configs.strict import StrictConfig
+from tricast.configs.errors import InputError
+from tricast.configs.strict import StrictConfig, load_config
 from tricast.perception.detectors.cluster import ClusterConfig
+from tricast.perception.detectors.network_config import NetworkConfig
 from tricast.perception.tracking.forecasts import ForecastConfig
 from tricast.perception.tracking.tracker import TrackerConfig
 from tricast.sensors.synchronization import SynchronizerConfig
@@ -14,8 +16,37 @@ from tricast.sensors.synchronization import SynchronizerConfig
 class PipelineConfig(StrictConfig):
     """Settings of the synchroniser, the detector, the tracker and the forecasts."""
 
-    detector: Literal["cluster"] = "cluster"
+    detector: Literal["cluster", "network"] = "cluster"
     synchronizer: SynchronizerConfig = SynchronizerConfig()
     cluster: ClusterConfig = ClusterConfig()
+    network: NetworkConfig = NetworkConfig()
     tracker: TrackerConfig = TrackerConfig()
     forecast: ForecastConfig = ForecastConfig()
+
+
+def chosen_config(
+    name: str | None = None, *, detector: Literal["cluster", "network"] | None = None, weights: str | None = None
+) -> PipelineConfig:
+    """The configuration that a command's options name.
+
+    Args:
+        name: Packaged configuration or path; None takes the detector's own.
+        detector: Detector in place of the configured one.
+        weights: Weights of the network in place of the configured ones; they make the network the detector.
+
+    Raises:
+        InputError: The configuration is wrong, or weights are given to a detector that has none.
+
+    """
+    if weights is not None and detector not in (None, "network"):
+        raise InputError(
+            where="--weights",
+            got=f"weights for the detector '{detector}'",
+            expected="weights for the network only",
+            remedy="leave one of --weights and --detector out",
+        )
+    detector = "network" if weights is not None else detector
+    config = load_config(PipelineConfig, name or detector or "cluster")
+    if weights is not None:
+        config = config.model_copy(update={"network": config.network.model_copy(update={"weights": weights})})
+    return config if detector is None else config.model_copy(update={"detector": detector})

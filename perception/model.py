@@ -130,4 +130,8 @@ class Network(nn.Module):
         return cells, torch.cat([peaks.classes, seeds.classes], dim=1), torch.cat([mask, seeds.mask], dim=1)
 
     def _auxiliary(self, head: nn.Module, bev: Tensor, slots: Tensor) -> Tensor | None:
-        return on_present(head, bev, slots, (len(DETECTION_CLASSES), *bev.shape[2:])) if self.training else None
+        return (
+            on_present(head, bev, slots, (len(DETECTION_CLASSES), bev.shape[2], bev.shape[3]))
+            if self.training
+            else None
+        )

@@ -27,6 +27,7 @@ class Detections:
         boxes: Boxes with velocity over ground, NaN where the detector has none.
         class_names: N detection names.
         scores: (N,) float64 in [0, 1].
+        trajectories: N futures, row by row those of the boxes; None from a detector that forecasts nothing.
 
     """
 
@@ -34,6 +35,7 @@ class Detections:
     boxes: Boxes
     class_names: tuple[str, ...]
     scores: NDArray[np.float64]
+    trajectories: Trajectories | None = None
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -45,6 +47,13 @@ class Detections:
                 got=f"{count} boxes and {len(self.class_names)} classes",
                 expected="one class per box",
                 remedy="give every box a class",
+            )
+        if self.trajectories is not None and len(self.trajectories.points_m) != count:
+            raise SensorDataError(
+                where=f"detections at {self.timestamp_ns} ns",
+                got=f"{count} boxes and {len(self.trajectories.points_m)} futures",
+                expected="futures for every box, or None",
+                remedy="give every box its futures",
             )
 
     @staticmethod

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from tricast.configs.errors import InputError
-from tricast.configs.strict import load_config
 from tricast.sensors.log.stream import DrivingLog
 
 
@@ -19,8 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("log", type=Path, help="a Tricast log or a recorded dataset directory")
     parser.add_argument("--out", type=Path, required=True, help="run directory to write")
-    parser.add_argument("--config", default="cluster", help="packaged configuration or path to a YAML file")
-    parser.add_argument("--detector", choices=["cluster"], help="detector to use in place of the configured one")
+    parser.add_argument("--config", help="packaged configuration or path to a YAML file (default: cluster)")
+    parser.add_argument(
+        "--detector", choices=["cluster", "network"], help="detector to use in place of the configured one"
+    )
+    parser.add_argument("--weights", metavar="W", help="weights of the network, which is then the detector")
     parser.add_argument("--rate", default="max", metavar="X|max", help="multiple of real time")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds to skip at the beginning")
     parser.add_argument("--duration", type=float, metavar="D", help="seconds to replay")
@@ -35,16 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay; returns the exit code."""
-    from tricast.perception.config import PipelineConfig
+    from tricast.perception.config import chosen_config
     from tricast.perception.streaming.replay import ReplayOptions, check_writable, replay
     from tricast.sensors.faults.fault_config import load_faults
     from tricast.sensors.faults.faulty_log import FaultyLog
     from tricast.sensors.log.open_log import open_log
     from tricast.sensors.log.rig_file import load_rig
 
-    config = load_config(PipelineConfig, args.config)
-    if args.detector is not None:
-        config = config.model_copy(update={"detector": args.detector})
+    config = chosen_config(args.config, detector=args.detector, weights=args.weights)
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
     options = ReplayOptions(rate=parse_rate(args.rate), start_s=args.start, duration_s=args.duration, sensors=sensors)
     rig = load_rig(args.calibration) if args.calibration is not None else None

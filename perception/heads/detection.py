@@ -23,11 +23,11 @@ class DetectionHead(nn.Module):
         classes = len(DETECTION_CLASSES)
         self.network = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
         self.classes = nn.Linear(width, classes)
-        self.box = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 11))
+        corrections = nn.Linear(width, 11)
+        self.box = nn.Sequential(nn.Linear(width, width), nn.GELU(), corrections)
         nn.init.constant_(self.classes.bias, CLASS_BIAS)
-        last = self.box[2]
-        nn.init.normal_(last.weight, std=0.01)
-        nn.init.zeros_(last.bias)
+        nn.init.normal_(corrections.weight, std=0.01)
+        nn.init.zeros_(corrections.bias)
 
     def forward(self, queries: Tensor, believed: LayerOutputs) -> LayerOutputs:
         """Queries (B, Q, D) and the boxes believed so far to better boxes."""

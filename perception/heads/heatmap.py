@@ -25,8 +25,7 @@ class HeatmapHead(nn.Module):
         self.up = nn.Sequential(nn.Conv2d(trunk_width, 4 * width, 1), nn.PixelShuffle(2))
         self.lidar = nn.Conv2d(lidar_width, width, 1, bias=False)
         self.join = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True), Bottleneck(width, width // 2))
-        self.logits = nn.Conv2d(width, len(DETECTION_CLASSES), 1)
-        nn.init.constant_(self.logits.bias, HEATMAP_BIAS)
+        self.logits = _logits(width)
 
     def forward(self, trunk: Tensor, lidar_fine: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, C, Y, X) and the features under them (B, F, Y, X); an absent LiDAR's fine map is all zeros."""
@@ -39,12 +38,18 @@ class AuxiliaryHeatmap(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(ConvNorm(width, width // 2), nn.Conv2d(width // 2, len(DETECTION_CLASSES), 1))
-        nn.init.constant_(self.layers[1].bias, HEATMAP_BIAS)
+        self.layers = nn.Sequential(ConvNorm(width, width // 2), _logits(width // 2))
 
     def forward(self, bev: Tensor) -> Tensor:
         """(B, C, Y, X) features to logits."""
         return self.layers(bev)
+
+
+def _logits(width: int) -> nn.Conv2d:
+    logits = nn.Conv2d(width, len(DETECTION_CLASSES), 1)
+    assert logits.bias is not None
+    nn.init.constant_(logits.bias, HEATMAP_BIAS)
+    return logits
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

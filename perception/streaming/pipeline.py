@@ -10,6 +10,7 @@ from tricast.perception.detectors.cluster import ClusterDetector
 from tricast.perception.detectors.interface import Detector
 from tricast.perception.outputs import TickResult
 from tricast.perception.streaming.latency import LatencyRecorder
+from tricast.perception.streaming.track_futures import futures_of_tracks
 from tricast.perception.tracking.forecasts import forecast
 from tricast.perception.tracking.tracker import Tracker
 from tricast.sensors.synced_frame import SyncedFrame
@@ -26,7 +27,7 @@ class Pipeline:
 
     def __init__(self, config: PipelineConfig | None = None, *, detector: Detector | None = None) -> None:
         self.config = config or PipelineConfig()
-        self.detector = detector or ClusterDetector(self.config.cluster)
+        self.detector = detector or _configured(self.config)
         self.tracker = Tracker(self.config.tracker)
         self.latency = LatencyRecorder()
 
@@ -41,7 +42,7 @@ class Pipeline:
             with self.latency.stage("tracking"):
                 tracks = self.tracker.update(detections, odom_from_ego)
             with self.latency.stage("forecast"):
-                trajectories = forecast(tracks, self.config.forecast)
+                trajectories = futures_of_tracks(tracks, detections, forecast(tracks, self.config.forecast))
         return TickResult(
             timestamp_ns=frame.timestamp_ns,
             odom_from_ego=odom_from_ego,
@@ -56,3 +57,12 @@ class Pipeline:
         """Forget all tracks and what the detector remembers; identities are never used again."""
         self.detector.reset()
         self.tracker.reset()
+
+
+def _configured(config: PipelineConfig) -> Detector:
+    if config.detector == "cluster":
+        return ClusterDetector(config.cluster)
+    # Only here: torch takes seconds to import, and the classical detector does without it.
+    from tricast.perception.detectors.network import NetworkDetector
+
+    return NetworkDetector(config.network)

@@ -231,7 +231,7 @@ def _summary(log: DrivingLog, pipeline: Pipeline, synchronizer: Synchronizer, co
 def _write_config(out: Path, config: PipelineConfig, options: ReplayOptions, log: DrivingLog) -> None:
     resolved = {
         "log": str(log.path),
-        "backend": "numpy",
+        "backend": "torch" if config.detector == "network" else "numpy",
         "threads": int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count(),
         "sensors": list(options.sensors) if options.sensors is not None else None,
         "start_s": options.start_s,

@@ -1,0 +1,127 @@
+"""Query outputs into detections: scores, duplicates taken out, boxes and futures in ego axes. NumPy only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from tricast.configs.strict import StrictConfig
+from tricast.perception.outputs import Detections, Trajectories
+from tricast.sensors.annotations import DETECTION_CLASSES
+from tricast.sensors.geometry.boxes import Boxes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tricast.perception.query_outputs import QueryOutputs
+
+Float64 = NDArray[np.float64]
+
+LARGEST_SIZE_M, LARGEST_SPEED_MPS = 40.0, 80.0
+"""Beyond these an output is no road user's; it is cut, so that an unlucky one stays a legal box."""
+
+
+class DecodingConfig(StrictConfig):
+    """How scores come about and which boxes are kept; to be tuned on validation seeds."""
+
+    heat_share: float = Field(default=0.4, ge=0, le=1)
+    """Score: heat ** share * class ** (1 - share) * quality ** quality_power."""
+    quality_power: float = Field(default=0.4, ge=0, le=4)
+    min_score: float = Field(default=0.03, ge=0, le=1)
+    duplicate_share: float = Field(default=0.6, ge=0, le=4)
+    """Of two boxes of a class nearer than this share of the better one's shorter side, the worse one is left out."""
+    max_detections: int = Field(default=300, ge=1, le=500)
+
+
+def decode(outputs: QueryOutputs, timestamp_ns: int, config: DecodingConfig, *, row: int = 0) -> Detections:
+    """Detections of one sample, best score first, with futures.
+
+    Args:
+        outputs: Of a batch.
+        timestamp_ns: The sample's tick.
+        config: Settings.
+        row: Which sample of the batch.
+
+    """
+    last = outputs.layers[-1]
+    classes, scores = _scored(outputs, row, config)
+    centers, sizes = _array(last.centers_m, row), np.exp(np.minimum(_array(last.log_sizes, row), 10))
+    finite = np.isfinite(np.concatenate([centers, sizes, _array(last.velocities_mps, row)], axis=1)).all(axis=1)
+    order = np.argsort(-scores, kind="stable")
+    order = order[
+        finite[order] & (scores[order] >= config.min_score) & _array(outputs.query_mask, row).astype(bool)[order]
+    ]
+    sizes = np.clip(sizes, 0.05, LARGEST_SIZE_M)
+    kept = distinct(centers[order, :2], sizes[order, :2].min(axis=1) * config.duplicate_share, classes[order])
+    chosen = order[kept][: config.max_detections]
+    sine, cosine = _array(last.yaw_sin_cos, row)[chosen].T
+    boxes = Boxes(
+        centers_m=centers[chosen],
+        sizes_m=sizes[chosen],
+        yaws_rad=np.arctan2(sine, cosine),
+        velocities_mps=np.clip(_array(last.velocities_mps, row)[chosen], -LARGEST_SPEED_MPS, LARGEST_SPEED_MPS),
+    )
+    return Detections(
+        timestamp_ns=timestamp_ns,
+        boxes=boxes,
+        class_names=tuple(DETECTION_CLASSES[c] for c in classes[chosen]),
+        scores=scores[chosen],
+        trajectories=_futures(outputs, row, chosen, boxes),
+    )
+
+
+def distinct(places_m: Float64, radii_m: Float64, classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Indices of boxes that no better box of their class has within its radius.
+
+    Args:
+        places_m: (N, 2), best first.
+        radii_m: (N,).
+        classes: (N,).
+
+    """
+    apart = np.linalg.norm(places_m[:, None] - places_m[None], axis=2)
+    hides = (apart < radii_m[:, None]) & (classes[:, None] == classes[None])
+    alive = np.ones(len(places_m), bool)
+    for i in range(len(places_m)):
+        if alive[i]:
+            alive[i + 1 :] &= ~hides[i, i + 1 :]
+    return np.flatnonzero(alive)
+
+
+def _scored(outputs: QueryOutputs, row: int, config: DecodingConfig) -> tuple[NDArray[np.int64], Float64]:
+    """Class (Q,) and score (Q,) of each query: the heat of the cell that it started from counts for any class."""
+    probabilities = _sigmoid(_array(outputs.layers[-1].class_logits, row))
+    classes = probabilities.argmax(axis=1)
+    heatmap = _array(outputs.heatmap, row).reshape(len(DETECTION_CLASSES), -1)
+    cells, started = _array(outputs.query_cells, row), _array(outputs.query_classes, row)
+    heat = _sigmoid(heatmap[started.astype(np.int64), cells.astype(np.int64)])
+    quality = _sigmoid(_array(outputs.layers[-1].quality_logits, row))
+    best = probabilities[np.arange(len(classes)), classes]
+    score = heat**config.heat_share * best ** (1 - config.heat_share) * quality**config.quality_power
+    return classes, np.nan_to_num(score)
+
+
+def _futures(outputs: QueryOutputs, row: int, chosen: NDArray[np.int64], boxes: Boxes) -> Trajectories:
+    offsets, logits = _array(outputs.mode_points_m, row)[chosen], _array(outputs.mode_logits, row)[chosen]
+    logits = logits - logits.max(axis=1, keepdims=True)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    cosine, sine = (f(boxes.yaws_rad)[:, None, None] for f in (np.cos, np.sin))
+    x = cosine * offsets[..., 0] - sine * offsets[..., 1]
+    y = sine * offsets[..., 0] + cosine * offsets[..., 1]
+    points = np.stack([x, y], axis=3) + boxes.centers_m[:, None, None, :2]
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    return Trajectories(
+        probabilities=np.take_along_axis(probabilities, order, axis=1),
+        points_m=np.take_along_axis(points, order[:, :, None, None], axis=1),
+    )
+
+
+def _array(tensor: Tensor, row: int) -> NDArray[np.float64]:
+    return tensor[row].detach().cpu().numpy().astype(np.float64)
+
+
+def _sigmoid(logits: Float64) -> Float64:
+    return 1 / (1 + np.exp(-np.clip(logits, -60, 60)))

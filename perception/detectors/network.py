@@ -1,0 +1,50 @@
+"""The network behind the interface of every detector."""
+
+from __future__ import annotations
+
+import torch
+
+from tricast.perception.batch import collate
+from tricast.perception.decoding import decode
+from tricast.perception.detectors.network_config import NetworkConfig, weights_path
+from tricast.perception.model import Network
+from tricast.perception.model_weights import load_network
+from tricast.perception.outputs import Detections
+from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.tick_sample import sample_of
+from tricast.sensors.synced_frame import SyncedFrame
+
+
+class NetworkDetector:
+    """Detects and forecasts with a trained network, on whatever sensors a tick has.
+
+    Args:
+        config: Weights, threads and decoding. The number of threads holds for all of torch in this process.
+        network: A network in evaluation mode to use in place of the configured weights.
+
+    Raises:
+        InputError: There are no weights, or they do not fit.
+
+    """
+
+    name = "network"
+
+    def __init__(self, config: NetworkConfig, *, network: Network | None = None) -> None:
+        self.config = config
+        self.network = network or load_network(weights_path(config.weights))
+        torch.set_num_threads(config.threads)
+        self._memory = QueryMemory()
+
+    def detect(self, frame: SyncedFrame) -> Detections:
+        """See `Detector.detect`; the detections carry futures."""
+        sample = sample_of(frame, self.network.config.sample)
+        batch = collate([sample], self.network.config.batch)
+        if not batch.present.any():
+            return Detections.empty(frame.timestamp_ns)
+        with torch.inference_mode():
+            outputs, self._memory = self.network(batch, self._memory)
+        return decode(outputs, frame.timestamp_ns, self.config.decoding)
+
+    def reset(self) -> None:
+        """See `Detector.reset`."""
+        self._memory = QueryMemory()

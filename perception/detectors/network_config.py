@@ -1,0 +1,50 @@
+"""Settings of the network as a detector; apart from the network itself, so that reading them needs no torch."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+from pydantic import Field
+
+from tricast.configs.errors import InputError
+from tricast.configs.strict import StrictConfig
+from tricast.perception.decoding import DecodingConfig
+
+ENDING = ".safetensors"
+
+
+class NetworkConfig(StrictConfig):
+    """Which weights, how many threads, and how outputs become boxes."""
+
+    weights: str | None = None
+    """A file of weights, or the bare name of packaged ones."""
+    threads: int = Field(default=2, ge=1, le=256)
+    """Results are the same from run to run for the same number of threads."""
+    decoding: DecodingConfig = DecodingConfig()
+
+
+def weights_path(name: str | None) -> Path:
+    """Find the file of weights that a configuration or `--weights` names.
+
+    Raises:
+        InputError: No name is given, or there is no such file.
+
+    """
+    if name is not None and ("/" in name or "\\" in name or name.endswith(ENDING)):
+        path = Path(name)
+    else:
+        path = Path(str(importlib.resources.files("tricast.perception"))) / "weights" / f"{name}{ENDING}"
+    if name is not None and path.is_file():
+        return path
+    raise InputError(
+        where="weights of the network",
+        got="none" if name is None else f"{name!r}, which is not there",
+        expected=f"a {ENDING} file" + (f", or one of {', '.join(packaged)}" if (packaged := _packaged()) else ""),
+        remedy="give one with --weights, or train one with 'tricast train'",
+    )
+
+
+def _packaged() -> list[str]:
+    folder = Path(str(importlib.resources.files("tricast.perception"))) / "weights"
+    return sorted(p.stem for p in folder.glob(f"*{ENDING}"))
