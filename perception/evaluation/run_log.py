@@ -54,12 +54,7 @@ def run_log(log: DrivingLog, config: PipelineConfig, subsets: Subsets, *, name: 
             result = pipeline.step(frame if chosen is None else frame.restricted_to(chosen))
             recorders[key].tick(result, scored=truth is not None, discontinuity=frame.discontinuity)
     if not truth_recorder.tokens:
-        raise LogError(
-            where=str(log.path),
-            got="no annotations",
-            expected="a log with truth",
-            remedy="'tricast replay' works without truth; 'tricast synth' makes logs that hold it",
-        )
+        raise no_truth(log)
     samples = truth_recorder.samples()
     return LogTables(
         truth=truth_recorder.tables(),
@@ -104,6 +99,16 @@ def run_logs(
             tables.append(future.result())
             on_log(len(tables))
     return tables
+
+
+def no_truth(log: DrivingLog) -> LogError:
+    """The error about a log that cannot be scored."""
+    return LogError(
+        where=str(log.path),
+        got="no annotations",
+        expected="a log with truth",
+        remedy="'tricast replay' works without truth; 'tricast synth' makes logs that hold it",
+    )
 
 
 def log_names(paths: Sequence[Path]) -> list[str]:

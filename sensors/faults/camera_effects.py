@@ -85,17 +85,18 @@ def _snowy(pixels: NDArray[np.uint8], fault: Snow, rng: np.random.Generator) -> 
 
 
 def _dark(pixels: NDArray[np.uint8], fault: Darkness, rng: np.random.Generator) -> NDArray[Any]:
-    light = fault.light * (pixels / 255.0) ** fault.gamma
+    light: NDArray[np.float64] = fault.light * (pixels / 255.0) ** fault.gamma
     if fault.photons is not None:
-        light = rng.poisson(light * fault.photons) / fault.photons
+        light = np.asarray(rng.poisson(light * fault.photons) / fault.photons, np.float64)
     return 255.0 * (light + fault.noise * rng.standard_normal(pixels.shape))
 
 
 def _bright(pixels: NDArray[np.uint8], added: float) -> NDArray[Any]:
     """Hue and saturation stay: all three colours grow by one factor."""
-    value = pixels.max(axis=2, keepdims=True) / 255.0
+    value: NDArray[np.float64] = pixels.max(axis=2, keepdims=True) / 255.0
     brighter = np.minimum(value + added, 1.0)
-    return np.where(value > 0, pixels * (brighter / np.maximum(value, 1e-9)), 255.0 * brighter)
+    scaled = pixels * (brighter / np.maximum(value, 1e-9))
+    return np.asarray(np.where(value > 0, scaled, 255.0 * brighter), np.float64)
 
 
 def _smeared(values: NDArray[Any], reach_px: float, sigma_px: float, angle_rad: float) -> NDArray[np.float32]:

@@ -1,0 +1,272 @@
+"""Logs through a pipeline against the clock, and the table of streaming scores."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from tricast.configs.errors import InputError
+from tricast.perception.config import PipelineConfig
+from tricast.perception.evaluation.run_log import log_names, no_truth
+from tricast.perception.evaluation.run_tables import ResultTables, TruthTables, joined_results, joined_truth
+from tricast.perception.evaluation.scores import score_detections
+from tricast.perception.evaluation.streaming import (
+    STRATEGIES,
+    Answer,
+    Latency,
+    Step,
+    StreamClock,
+    StreamTick,
+    predicted,
+)
+from tricast.perception.evaluation.table_recorder import ResultRecorder, TruthRecorder
+from tricast.perception.outputs import Detections, TickResult, Tracks, Trajectories
+from tricast.perception.streaming.pipeline import Pipeline
+from tricast.perception.streaming.replay import select_channels, ticks
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.stream import DrivingLog
+from tricast.sensors.synced_frame import SyncedFrame
+from tricast.sensors.synchronization import Synchronizer
+
+INPUT_RATES_HZ = (2, 10, 20)
+OFFLINE = "offline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamCounts:
+    """What happened to the inputs and answers of one rate, summed over logs.
+
+    Args:
+        processed: Inputs processed.
+        skipped: Inputs that came while the pipeline was busy.
+        answers: Times at which an output was asked for.
+        unanswered: How many of them came before the first output.
+        latency_s: Sum over the inputs processed.
+        age_s: Sum over the answers.
+
+    """
+
+    processed: int
+    skipped: int
+    answers: int
+    unanswered: int
+    latency_s: float
+    age_s: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StreamTables:
+    """One log against the clock.
+
+    Args:
+        truth: What should have been known at each annotation.
+        results: What was, by row of the table, as detections.
+        counts: By input rate in hertz.
+
+    """
+
+    truth: TruthTables
+    results: dict[str, ResultTables]
+    counts: dict[int, StreamCounts]
+
+
+def row_name(rate_hz: int, strategy: str) -> str:
+    """Name of a row of the table: `10_hz_copy`."""
+    return f"{rate_hz}_hz_{strategy}"
+
+
+def stream_log(
+    log: DrivingLog,
+    config: PipelineConfig,
+    latency: Latency,
+    *,
+    name: str,
+    rates_hz: Sequence[int] = INPUT_RATES_HZ,
+    sensors: tuple[str, ...] | None = None,
+) -> StreamTables:
+    """Run a log once without a clock and once per input rate against it.
+
+    A rate is that of the pipeline's ticks: each takes the newest of every sensor, which measure at their own rates.
+
+    Args:
+        log: Any log with truth.
+        config: Settings of the pipeline; its ticks are replaced by those of the rates.
+        latency: How long an input takes.
+        name: What sample names begin with.
+        rates_hz: Input rates, divisors of 1000.
+        sensors: Modalities or channels; None uses all.
+
+    Raises:
+        InputError: A rate or a sensor does not fit.
+
+    """
+    truth, offline = _offline(log, config, name, sensors)
+    results, counts = {OFFLINE: offline}, {}
+    for rate_hz in rates_hz:
+        recorders = {strategy: ResultRecorder() for strategy in STRATEGIES}
+        clock = StreamClock(step=_step(_at_rate(config, rate_hz), latency, [zlib.crc32(name.encode()), rate_hz]))
+        answers = list(_recorded(clock.run(_stream_ticks(log, config, rate_hz, sensors)), recorders))
+        for strategy, recorder in recorders.items():
+            results[row_name(rate_hz, strategy)] = recorder.tables(truth.samples(), len(clock.latencies_ns), {})
+        ages_s = [age for age in answers if age is not None]
+        counts[rate_hz] = StreamCounts(
+            processed=len(clock.latencies_ns),
+            skipped=clock.skipped,
+            answers=len(answers),
+            unanswered=len(answers) - len(ages_s),
+            latency_s=sum(clock.latencies_ns) / 1e9,
+            age_s=sum(ages_s),
+        )
+    return StreamTables(truth=truth.tables(), results=results, counts=counts)
+
+
+def stream_logs(
+    paths: Sequence[Path],
+    config: PipelineConfig,
+    latency: Latency,
+    *,
+    sensors: tuple[str, ...] | None = None,
+    workers: int = 1,
+    on_log: Callable[[int], None] = lambda done: None,
+) -> list[StreamTables]:
+    """`stream_log` over several logs, in the order of their paths.
+
+    Measured latencies are those of this machine under its load: take one worker where they shall be those of a
+    pipeline that has it for itself.
+    """
+    jobs = [(path, config, latency, name, sensors) for path, name in zip(paths, log_names(paths), strict=True)]
+    tables: list[StreamTables] = []
+    if min(workers, len(jobs)) <= 1:
+        for job in jobs:
+            tables.append(_stream_path(*job))
+            on_log(len(tables))
+        return tables
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=threadpool_limits, initargs=(1,)
+    ) as pool:
+        for future in [pool.submit(_stream_path, *job) for job in jobs]:
+            tables.append(future.result())
+            on_log(len(tables))
+    return tables
+
+
+def streaming_summary(
+    logs: Sequence[StreamTables], *, max_range_m: float | None = None
+) -> dict[str, dict[str, float | int | None]]:
+    """A row for the offline score and one per input rate and strategy: mAP, NDS, and what the clock did.
+
+    All rows score tracks, with their scores, because only tracks can be moved; the detector's own boxes are scored
+    elsewhere.
+    """
+    truth = joined_truth([log.truth for log in logs])
+    scored: dict[str, tuple[float, float]] = {}
+    for row in logs[0].results:
+        metrics = score_detections(joined_results([log.results[row] for log in logs]), truth, max_range_m).metrics
+        scored[row] = metrics.mean_ap, metrics.nds
+    summary: dict[str, dict[str, float | int | None]] = {}
+    for row, (mean_ap, nds) in scored.items():
+        rate = next((r for r in logs[0].counts if row.startswith(row_name(r, ""))), None)
+        clock = _clock_figures([log.counts[rate] for log in logs]) if rate is not None else {}
+        summary[row] = {"mAP": mean_ap, "NDS": nds, "NDS_kept": nds / scored[OFFLINE][1], **clock}
+    return summary
+
+
+def _clock_figures(counts: Sequence[StreamCounts]) -> Mapping[str, float | int | None]:
+    processed = sum(c.processed for c in counts)
+    answered = sum(c.answers - c.unanswered for c in counts)
+    return {
+        "latency_ms": 1e3 * sum(c.latency_s for c in counts) / processed if processed else None,
+        "age_ms": 1e3 * sum(c.age_s for c in counts) / answered if answered else None,
+        "processed": processed,
+        "skipped": sum(c.skipped for c in counts),
+        "unanswered": sum(c.unanswered for c in counts),
+    }
+
+
+def _stream_path(
+    path: Path, config: PipelineConfig, latency: Latency, name: str, sensors: tuple[str, ...] | None
+) -> StreamTables:
+    return stream_log(open_log(path), config, latency, name=name, sensors=sensors)
+
+
+def _at_rate(config: PipelineConfig, rate_hz: int) -> PipelineConfig:
+    if rate_hz < 1 or 1000 % rate_hz:
+        raise InputError(
+            where="input rate", got=f"{rate_hz} Hz", expected="a divisor of 1000", remedy="choose 2, 10 or 20 Hz"
+        )
+    timing = config.synchronizer.model_copy(update={"tick_period_ms": 1000 // rate_hz})
+    return config.model_copy(update={"synchronizer": timing})
+
+
+def _step(config: PipelineConfig, latency: Latency, seed: list[int]) -> Step:
+    pipeline, rng = Pipeline(config), np.random.default_rng(seed)
+
+    def step(frame: SyncedFrame) -> tuple[TickResult, int]:
+        begin_ns = time.perf_counter_ns()
+        result = pipeline.step(frame)
+        return result, latency.nanoseconds(time.perf_counter_ns() - begin_ns, rng)
+
+    return step
+
+
+def _stream_ticks(
+    log: DrivingLog, config: PipelineConfig, rate_hz: int, sensors: tuple[str, ...] | None
+) -> Iterator[StreamTick]:
+    timing = _at_rate(config, rate_hz).synchronizer
+    channels = select_channels(log.rig, sensors)
+    synchronizer = Synchronizer(log.rig, timing, origin_ns=log.start_ns, channels=channels)
+    period_ns = timing.tick_period_ms * 1_000_000
+    for frame, truth in ticks(log.messages(), synchronizer):
+        on_grid = (frame.timestamp_ns - log.start_ns) % period_ns == 0
+        yield StreamTick(frame=frame, is_input=on_grid, scored=truth is not None)
+
+
+def _recorded(answers: Iterator[Answer], recorders: Mapping[str, ResultRecorder]) -> Iterator[float | None]:
+    """Record every answer by every strategy; gives their ages in seconds."""
+    for answer in answers:
+        for strategy in STRATEGIES:
+            boxes = predicted(answer, strategy)
+            recorders[strategy].tick(_as_result(boxes, answer), scored=True, discontinuity=False)
+        yield answer.age_s
+
+
+def _as_result(boxes: Detections, answer: Answer) -> TickResult:
+    return TickResult(
+        timestamp_ns=answer.timestamp_ns,
+        odom_from_ego=answer.odom_from_ego,
+        detections=boxes,
+        tracks=Tracks.empty(answer.timestamp_ns),
+        trajectories=Trajectories(probabilities=np.zeros((0, 1)), points_m=np.zeros((0, 1, 12, 2))),
+        inputs=(),
+        health={},
+    )
+
+
+def _offline(
+    log: DrivingLog, config: PipelineConfig, name: str, sensors: tuple[str, ...] | None
+) -> tuple[TruthRecorder, ResultTables]:
+    """Truth, and tracks at its times by a pipeline that takes no time and sees every tick."""
+    pipeline, truth_recorder, recorder = Pipeline(config), TruthRecorder(name), ResultRecorder()
+    channels = select_channels(log.rig, sensors)
+    count = 0
+    for frame, truth in ticks(log.messages(), Synchronizer(log.rig, config.synchronizer, origin_ns=log.start_ns)):
+        truth_recorder.tick(frame, truth)
+        result = pipeline.step(frame if channels is None else frame.restricted_to(channels))
+        count += 1
+        tracks = result.tracks
+        as_detections = Detections(
+            timestamp_ns=tracks.timestamp_ns, boxes=tracks.boxes, class_names=tracks.class_names, scores=tracks.scores
+        )
+        scored = replace(result, detections=as_detections)
+        recorder.tick(scored, scored=truth is not None, discontinuity=frame.discontinuity)
+    if not truth_recorder.tokens:
+        raise no_truth(log)
+    return truth_recorder, recorder.tables(truth_recorder.samples(), count, {})
