@@ -97,7 +97,7 @@ def _matched_pairs(tracks: SimilarTracks) -> NDArray[np.int64]:
 
 
 def _sums(places: NDArray[np.int64], values: Float64) -> Float64:
-    return np.bincount(places, values)
+    return np.bincount(places, values).astype(np.float64)
 
 
 def _runs(values: NDArray[np.int64]) -> list[tuple[int, int]]:

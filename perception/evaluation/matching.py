@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from tricast.perception.evaluation.box_table import BoxTable, matching_samples
 from tricast.sensors.annotations import DETECTION_CLASSES
@@ -126,3 +127,36 @@ def greedy_match(pairs: Pairs, rank: NDArray[np.int64], num_truth: int) -> NDArr
     held = np.flatnonzero(holder < count)
     matched[by_rank[holder[held]]] = held
     return matched
+
+
+def assign_nearest(
+    predictions: BoxTable, truth: BoxTable, max_distance_m: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Assign predictions and true boxes of equal sample and class one to one.
+
+    As many as possible closer than a distance, and among those choices the least sum of distances.
+
+    Returns:
+        Rows of the predictions and rows of the truth, pair by pair, sorted by the predictions.
+
+    Raises:
+        SensorDataError: The two tables do not hold the same samples.
+
+    """
+    pairs = near_pairs(predictions, truth, max_distance_m)
+    alone = np.bincount(pairs.prediction, minlength=len(predictions))[pairs.prediction] == 1
+    alone &= np.bincount(pairs.truth, minlength=len(truth))[pairs.truth] == 1
+    chosen = alone.copy()
+    rivals = np.flatnonzero(~alone)
+    cells = truth.sample_index[pairs.truth[rivals]] * len(DETECTION_CLASSES) + truth.class_index[pairs.truth[rivals]]
+    order = np.argsort(cells, kind="stable")
+    for members in np.split(rivals[order], np.flatnonzero(np.diff(cells[order])) + 1):
+        rows, row = np.unique(pairs.prediction[members], return_inverse=True)
+        columns, column = np.unique(pairs.truth[members], return_inverse=True)
+        # More than any sum of allowed distances, so that one pair more is worth any detour.
+        costs = np.full((len(rows), len(columns)), 2 * max_distance_m * (min(len(rows), len(columns)) + 1))
+        pair_of = np.full(costs.shape, -1)
+        costs[row, column], pair_of[row, column] = pairs.distance_m[members], members
+        found = pair_of[linear_sum_assignment(costs)]
+        chosen[found[found >= 0]] = True
+    return pairs.prediction[chosen], pairs.truth[chosen]

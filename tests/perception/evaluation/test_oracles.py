@@ -13,6 +13,7 @@ from tricast.perception.evaluation.clear import evaluate_clear
 from tricast.perception.evaluation.detection import TP_ERRORS, DetectionConfig, evaluate_detection
 from tricast.perception.evaluation.devkit_files import read_detection_files, read_tracking_files
 from tricast.perception.evaluation.hota import evaluate_hota
+from tricast.perception.evaluation.prediction import forecast_errors
 from tricast.perception.evaluation.track_similarity import similar_by_distance
 from tricast.perception.evaluation.tracking import evaluate_tracking
 from tricast.sensors.annotations import DETECTION_CLASSES
@@ -123,3 +124,14 @@ def test_hota_and_clear_equal_trackeval(tmp_path: Path, name: str) -> None:
         }
         for key, value in figures.items():
             assert value == pytest.approx(expected[key], abs=1e-6), (class_name, key)
+
+
+@pytest.mark.parametrize("name", ["random", "one_mode", "ties"])
+def test_prediction_equals_the_devkit(name: str) -> None:
+    made = fixture("nuscenes_prediction")
+    case = made["cases"][name]
+    arrays = (np.array(case[key]) for key in ("points", "probabilities", "futures"))
+    figures = forecast_errors(*arrays, ks=tuple(made["ks"])).figures()
+    for ours, theirs in (("minADE", "MinADEK"), ("minFDE", "MinFDEK"), ("MissRate", "MissRateTopK_2.0")):
+        values = [figures[f"{ours}_{k}"] for k in made["ks"]]
+        np.testing.assert_allclose(values, case["answer"][theirs], atol=1e-6, err_msg=ours)
