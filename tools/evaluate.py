@@ -28,6 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default="cluster", help="packaged configuration or path to a YAML file")
     parser.add_argument("--detector", choices=["cluster"], help="detector to use in place of the configured one")
     parser.add_argument("--sensors", help=f"modalities or channels, separated by commas, or {ALL_SUBSETS}")
+    parser.add_argument("--corruptions", action="store_true", help="also the robustness table, on the first 8 logs")
+    parser.add_argument(
+        "--streaming",
+        nargs="?",
+        const="measured",
+        metavar="LATENCY",
+        help="also scores against the clock: measured, constant:MS or lognormal:MEDIAN_MS:SIGMA",
+    )
     parser.add_argument("--max-range", type=float, metavar="M", help="score nothing further away than this")
     parser.add_argument("--scenes", type=int, metavar="N", help="scenes of a synthetic set, 40 unless given")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="folder that keeps synthetic sets")
@@ -76,6 +84,10 @@ def _check(args: argparse.Namespace) -> None:
             expected="logs with truth, or a synthetic set",
             remedy="for the synthetic test set write: tricast evaluate standard:test",
         )
+    if args.streaming is not None:
+        from tricast.perception.evaluation.streaming import parse_latency
+
+        parse_latency(args.streaming)
     for name, value in (("--workers", args.workers), ("--max-range", args.max_range)):
         if value is not None and not value > 0:
             raise InputError(where=name, got=f"{value:g}", expected="more than 0", remedy="give a positive number")
@@ -94,9 +106,11 @@ def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:
         check_writable(args.out)
     paths = _paths(args)
     subsets = _subsets(args.sensors, paths)
-    tables = run_logs(paths, config, subsets, workers=args.workers, on_log=_progress(len(paths)))
+    tables = run_logs(paths, config, subsets, workers=args.workers, on_log=_progress(len(paths), "logs"))
     facts = {"logs": args.logs, "detector": config.detector}
     evaluation = evaluate_tables(tables, facts, max_range_m=args.max_range)
+    sensors = next(iter(subsets.values()))
+    evaluation.summary.update(_more_tables(args, paths, config, sensors))
     if evaluation.summary["late_truth"] or evaluation.summary["lost_messages"]:
         print(
             f"tricast: warning: {evaluation.summary['late_truth']} annotations came too late to be scored, "
@@ -104,8 +118,35 @@ def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:
             file=sys.stderr,
         )
     if args.out is not None:
-        _save(args, evaluation, paths, config, next(iter(subsets.values())))
+        _save(args, evaluation, paths, config, sensors)
     return evaluation.summary
+
+
+def _more_tables(
+    args: argparse.Namespace, paths: Sequence[Path], config: PipelineConfig, sensors: tuple[str, ...] | None
+) -> dict[str, Any]:
+    """The robustness table and the streaming scores, where asked for."""
+    from tricast.perception.evaluation.robustness import NUM_SCENES
+    from tricast.perception.evaluation.robustness_run import detector_robustness
+    from tricast.perception.evaluation.streaming import parse_latency
+    from tricast.perception.evaluation.streaming_run import stream_logs, streaming_summary
+    from tricast.perception.evaluation.summary import without_nan
+
+    tables: dict[str, Any] = {}
+    if args.streaming is not None:
+        latency = parse_latency(args.streaming)
+        # Processes that share the cores would slow each other down, and the measured latencies with them.
+        workers = 1 if latency.kind == "measured" else args.workers
+        progress = _progress(len(paths), "logs against the clock")
+        streams = stream_logs(paths, config, latency, sensors=sensors, workers=workers, on_log=progress)
+        tables["streaming"] = streaming_summary(streams, max_range_m=args.max_range)
+    if args.corruptions:
+        progress = _progress(min(len(paths), NUM_SCENES), "scenes under corruptions")
+        table = detector_robustness(
+            paths, config, sensors=sensors, max_range_m=args.max_range, workers=args.workers, on_scene=progress
+        )
+        tables["robustness"] = table.as_dict()
+    return without_nan(tables)
 
 
 def _paths(args: argparse.Namespace) -> list[Path]:
@@ -147,11 +188,11 @@ def _subsets(sensors: str | None, paths: Sequence[Path]) -> dict[str, tuple[str,
     return {"+".join(part): part for part in chosen}
 
 
-def _progress(total: int) -> Callable[[int], None]:
+def _progress(total: int, what: str) -> Callable[[int], None]:
     def show(done: int) -> None:
         if sys.stderr.isatty():
             end = "\r\033[K" if done == total else ""
-            print(f"\r{done} of {total} logs {end}", end="", file=sys.stderr, flush=True)
+            print(f"\r{done} of {total} {what} {end}", end="", file=sys.stderr, flush=True)
 
     return show
 

@@ -128,9 +128,14 @@ def evaluate_detection(
 
 
 def in_class_range(table: BoxTable, class_ranges_m: dict[str, float]) -> BoxTable:
-    """Boxes that count: nearer than their class's range (a class without one leaves), not known to be empty."""
+    """Only the boxes that count."""
+    return table.where(rows_in_class_range(table, class_ranges_m))
+
+
+def rows_in_class_range(table: BoxTable, class_ranges_m: dict[str, float]) -> NDArray[np.bool_]:
+    """Which boxes (N,) count: nearer than their class's range (one without leaves), not known to be empty."""
     ranges = np.array([class_ranges_m.get(name, -np.inf) for name in DETECTION_CLASSES])
-    return table.where((table.ego_distance_m < ranges[table.class_index]) & (table.num_points != 0))
+    return (table.ego_distance_m < ranges[table.class_index]) & (table.num_points != 0)
 
 
 def match_detections(predictions: BoxTable, truth: BoxTable, config: DetectionConfig) -> DetectionMatches:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tricast.perception.evaluation.forecast_scores import score_forecasts
 from tricast.perception.evaluation.run_tables import (
     LogTables,
     ResultTables,
@@ -13,10 +14,12 @@ from tricast.perception.evaluation.run_tables import (
     joined_results,
     joined_truth,
 )
-from tricast.perception.evaluation.scores import DetectionScores, score_detections, score_tracks
+from tricast.perception.evaluation.scores import DetectionScores, class_ranges, score_detections, score_tracks
 from tricast.perception.evaluation.summary import (
+    baseline_summary,
     calibration_summary,
     latency_summary,
+    prediction_summary,
     scored_detection_summary,
     scored_tracking_summary,
     without_nan,
@@ -80,8 +83,11 @@ def evaluate_tables(
 def _figures(
     results: ResultTables, truth: TruthTables, scores: DetectionScores, max_range_m: float | None
 ) -> dict[str, Any]:
+    forecasts = score_forecasts(results, truth, class_ranges(max_range_m))
     return {
         "detection": scored_detection_summary(scores),
         "calibration": calibration_summary(scores.calibration),
         "tracking": scored_tracking_summary(score_tracks(results, truth, max_range_m)),
+        "prediction": prediction_summary(forecasts),
+        "baseline": baseline_summary(forecasts),
     }

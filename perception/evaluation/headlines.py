@@ -10,15 +10,20 @@ HEADLINES = (
     ("detection.NDS", "NDS"),
     ("tracking.AMOTA", "AMOTA"),
     ("tracking.HOTA", "HOTA"),
-    ("prediction.minADE_6", "minADE_6, m"),
-    ("prediction.minFDE_6", "minFDE_6, m"),
-    ("prediction.MissRate_6", "MissRate_6"),
-    ("prediction.EPA", "EPA"),
+    ("prediction.movers.minADE_6", "minADE_6 movers, m"),
+    ("prediction.movers.minFDE_6", "minFDE_6 movers, m"),
+    ("prediction.movers.MissRate_6", "MissRate_6 movers"),
+    ("prediction.EPA_best", "EPA, best score"),
     ("calibration.ECE", "ECE"),
 )
 """Where each lies in a summary, and its name."""
 
-LOWER_IS_BETTER = ("prediction.minADE_6", "prediction.minFDE_6", "prediction.MissRate_6", "calibration.ECE")
+LOWER_IS_BETTER = (
+    "prediction.movers.minADE_6",
+    "prediction.movers.minFDE_6",
+    "prediction.movers.MissRate_6",
+    "calibration.ECE",
+)
 
 
 def figure(summary: Mapping[str, Any], path: str) -> float | None:

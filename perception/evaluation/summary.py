@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from tricast.perception.evaluation.detection import TP_ERRORS, DetectionMetrics
+from tricast.perception.evaluation.forecast_scores import ForecastScores
 from tricast.perception.evaluation.hota import mean_hota
+from tricast.perception.evaluation.prediction import ForecastErrors
 from tricast.perception.evaluation.scores import DetectionScores, RangeScore, TrackScores
 from tricast.perception.evaluation.tracking import TrackingMetrics
 from tricast.perception.evaluation.true_positives import MATCH_M, Calibration, MoverErrors
@@ -90,6 +92,29 @@ def scored_tracking_summary(scores: TrackScores) -> dict[str, Any]:
         for name, figures in summary.pop("per_class").items()
     }
     return {**parts, **summary, "per_class": per_class}
+
+
+def prediction_summary(scores: ForecastScores) -> dict[str, Any]:
+    """Figures of the tracks' own forecasts: over all matched objects, and over movers alone."""
+    return {
+        **_forecast_figures(scores.errors, scores.movers),
+        "EPA": scores.accuracy.epa,
+        "EPA_best": scores.accuracy.best_epa,
+        "EPA_best_score": scores.accuracy.best_score,
+    }
+
+
+def baseline_summary(scores: ForecastScores) -> dict[str, Any]:
+    """The same figures of physics, by name, for the same tracks."""
+    return {name: _forecast_figures(errors, scores.movers) for name, errors in scores.baselines.items()}
+
+
+def _forecast_figures(errors: ForecastErrors, movers: np.ndarray[Any, Any]) -> dict[str, Any]:
+    return {
+        "agents": len(errors),
+        **errors.figures(),
+        "movers": {"agents": int(movers.sum()), **errors.figures(movers)},
+    }
 
 
 def mean_of(values: Sequence[float]) -> float:

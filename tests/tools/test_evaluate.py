@@ -31,7 +31,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]
 
 def test_json_holds_the_stable_figures(run: tuple[Path, dict[str, Any]]) -> None:
     _, summary = run
-    for path in ("detection.mAP", "detection.NDS", "calibration.ECE", "ticks", "scenes"):
+    figures = (
+        *("detection.mAP", "detection.NDS", "tracking.AMOTA", "tracking.HOTA", "calibration.ECE", "ticks", "scenes"),
+        *(f"prediction.{name}" for name in ("minADE_6", "minFDE_6", "MissRate_6", "EPA")),
+        *(f"baseline.{name}.minADE_6" for name in ("constant_velocity", "physics_modes")),
+    )
+    for path in figures:
         assert isinstance(figure(summary, path), float | int), path
     car = summary["detection"]["per_class"]["car"]
     assert list(car["AP"]) == ["0.5", "1.0", "2.0", "4.0"]
@@ -110,6 +115,7 @@ def test_the_report_is_one_page_that_loads_nothing(run: tuple[Path, dict[str, An
         (["evaluate", str(demo_log_path()), "--scenes", "2"], ["--scenes", "synthetic"]),
         (["evaluate", str(demo_log_path()), "--max-range", "-5"], ["--max-range"]),
         (["evaluate", str(demo_log_path()), "--sensors", "sonar"], ["sonar", "camera"]),
+        (["evaluate", str(demo_log_path()), "--streaming", "quick"], ["quick", "constant:80"]),
         (["evaluate", "--results", "r.json"], ["--truth", "--protocol"]),
         (["evaluate", str(demo_log_path()), str(demo_log_path())], ["twice"]),
     ],
