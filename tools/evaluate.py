@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tricast.configs.errors import InputError
-from tricast.configs.strict import load_config
 
 if TYPE_CHECKING:
     from tricast.perception.config import PipelineConfig
     from tricast.perception.evaluation.evaluation import Evaluation
+    from tricast.perception.evaluation.report import Picture
 
 PROTOCOLS = ("nuscenes-detection", "nuscenes-tracking", "nuscenes-prediction")
 ALL_SUBSETS = "all-subsets"
@@ -25,8 +25,11 @@ ALL_SUBSETS = "all-subsets"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("logs", nargs="*", metavar="LOG", help="logs with truth, or a synthetic set: standard:test")
-    parser.add_argument("--config", default="cluster", help="packaged configuration or path to a YAML file")
-    parser.add_argument("--detector", choices=["cluster"], help="detector to use in place of the configured one")
+    parser.add_argument("--config", help="packaged configuration or path to a YAML file (default: cluster)")
+    parser.add_argument(
+        "--detector", choices=["cluster", "network"], help="detector to use in place of the configured one"
+    )
+    parser.add_argument("--weights", metavar="W", help="weights of the network, which is then the detector")
     parser.add_argument("--sensors", help=f"modalities or channels, separated by commas, or {ALL_SUBSETS}")
     parser.add_argument("--corruptions", action="store_true", help="also the robustness table, on the first 8 logs")
     parser.add_argument(
@@ -94,59 +97,87 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:
-    from tricast.perception.config import PipelineConfig
+    from tricast.perception.config import chosen_config
     from tricast.perception.evaluation.evaluation import evaluate_tables
     from tricast.perception.evaluation.run_log import run_logs
     from tricast.perception.streaming.replay import check_writable
 
-    config = load_config(PipelineConfig, args.config)
-    if args.detector is not None:
-        config = config.model_copy(update={"detector": args.detector})
+    config = chosen_config(args.config, detector=args.detector, weights=args.weights)
+    # One thread whatever the number of processes: sums in another order would give other last digits.
+    scoring = config.model_copy(update={"network": config.network.model_copy(update={"threads": 1})})
     if args.out is not None:
         check_writable(args.out)
     paths = _paths(args)
     subsets = _subsets(args.sensors, paths)
-    tables = run_logs(paths, config, subsets, workers=args.workers, on_log=_progress(len(paths), "logs"))
+    tables = run_logs(paths, scoring, subsets, workers=args.workers, on_log=_progress(len(paths), "logs"))
     facts = {"logs": args.logs, "detector": config.detector}
     evaluation = evaluate_tables(tables, facts, max_range_m=args.max_range)
     sensors = next(iter(subsets.values()))
-    evaluation.summary.update(_more_tables(args, paths, config, sensors))
     if evaluation.summary["late_truth"] or evaluation.summary["lost_messages"]:
         print(
             f"tricast: warning: {evaluation.summary['late_truth']} annotations came too late to be scored, "
             f"{evaluation.summary['lost_messages']} messages of damaged logs were lost",
             file=sys.stderr,
         )
+    pictures: list[Picture] = []
     if args.out is not None:
-        _save(args, evaluation, paths, config, sensors)
+        from tricast.tools.evaluation_pictures import worst_pictures
+
+        pictures = worst_pictures(evaluation, paths, scoring, sensors)
+        _save(args.out, evaluation, config, pictures)
+    if args.streaming is not None:
+        evaluation.summary["streaming"] = _streaming(args, paths, config, scoring, sensors)
+    if args.corruptions:
+        evaluation.summary["robustness"] = _robustness(args, paths, scoring, sensors)
+    if args.out is not None and (args.streaming is not None or args.corruptions):
+        # Again with what took longest, so that nothing is lost where that fails.
+        _save(args.out, evaluation, config, pictures)
     return evaluation.summary
 
 
-def _more_tables(
-    args: argparse.Namespace, paths: Sequence[Path], config: PipelineConfig, sensors: tuple[str, ...] | None
+def _streaming(
+    args: argparse.Namespace,
+    paths: Sequence[Path],
+    config: PipelineConfig,
+    scoring: PipelineConfig,
+    sensors: tuple[str, ...] | None,
 ) -> dict[str, Any]:
-    """The robustness table and the streaming scores, where asked for."""
-    from tricast.perception.evaluation.robustness import NUM_SCENES
-    from tricast.perception.evaluation.robustness_run import detector_robustness
+    """Scores against the clock."""
     from tricast.perception.evaluation.streaming import parse_latency
     from tricast.perception.evaluation.streaming_run import stream_logs, streaming_summary
     from tricast.perception.evaluation.summary import without_nan
 
-    tables: dict[str, Any] = {}
-    if args.streaming is not None:
-        latency = parse_latency(args.streaming)
+    latency = parse_latency(args.streaming)
+    measured = latency.kind == "measured"
+    streams = stream_logs(
+        paths,
+        config if measured else scoring,
+        latency,
+        sensors=sensors,
         # Processes that share the cores would slow each other down, and the measured latencies with them.
-        workers = 1 if latency.kind == "measured" else args.workers
-        progress = _progress(len(paths), "logs against the clock")
-        streams = stream_logs(paths, config, latency, sensors=sensors, workers=workers, on_log=progress)
-        tables["streaming"] = streaming_summary(streams, max_range_m=args.max_range)
-    if args.corruptions:
-        progress = _progress(min(len(paths), NUM_SCENES), "scenes under corruptions")
-        table = detector_robustness(
-            paths, config, sensors=sensors, max_range_m=args.max_range, workers=args.workers, on_scene=progress
-        )
-        tables["robustness"] = table.as_dict()
-    return without_nan(tables)
+        workers=1 if measured else args.workers,
+        on_log=_progress(len(paths), "logs against the clock"),
+    )
+    return without_nan(streaming_summary(streams, max_range_m=args.max_range))
+
+
+def _robustness(
+    args: argparse.Namespace, paths: Sequence[Path], config: PipelineConfig, sensors: tuple[str, ...] | None
+) -> dict[str, Any]:
+    """The robustness table."""
+    from tricast.perception.evaluation.robustness import NUM_SCENES
+    from tricast.perception.evaluation.robustness_run import detector_robustness
+    from tricast.perception.evaluation.summary import without_nan
+
+    table = detector_robustness(
+        paths,
+        config,
+        sensors=sensors,
+        max_range_m=args.max_range,
+        workers=args.workers,
+        on_scene=_progress(min(len(paths), NUM_SCENES), "scenes under corruptions"),
+    )
+    return without_nan(table.as_dict())
 
 
 def _paths(args: argparse.Namespace) -> list[Path]:
@@ -197,17 +228,9 @@ def _progress(total: int, what: str) -> Callable[[int], None]:
     return show
 
 
-def _save(
-    args: argparse.Namespace,
-    evaluation: Evaluation,
-    paths: Sequence[Path],
-    config: PipelineConfig,
-    sensors: tuple[str, ...] | None,
-) -> None:
+def _save(out: Path, evaluation: Evaluation, config: PipelineConfig, pictures: Sequence[Picture]) -> None:
     from tricast.perception.evaluation.report import report_html
     from tricast.perception.evaluation.run_directory import save_run
-    from tricast.tools.evaluation_pictures import worst_pictures
 
-    pictures = worst_pictures(evaluation, paths, config, sensors)
     page = report_html(evaluation.summary, evaluation.detections, pictures)
-    save_run(args.out, evaluation.summary, config, evaluation.truth, evaluation.results, page)
+    save_run(out, evaluation.summary, config, evaluation.truth, evaluation.results, page)

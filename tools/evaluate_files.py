@@ -7,6 +7,7 @@ from typing import Any
 
 from tricast.perception.evaluation.detection import evaluate_detection
 from tricast.perception.evaluation.devkit_files import read_detection_files, read_tracking_files
+from tricast.perception.evaluation.prediction_files import evaluate_prediction_files
 from tricast.perception.evaluation.summary import detection_summary, tracking_summary, without_nan
 from tricast.perception.evaluation.tracking import evaluate_tracking
 
@@ -25,6 +26,9 @@ def evaluate_files(results: Path, truth: Path, protocol: str) -> dict[str, Any]:
     """
     if protocol == "nuscenes-detection":
         summary = {"detection": detection_summary(evaluate_detection(*read_detection_files(results, truth)))}
+    elif protocol == "nuscenes-prediction":
+        errors = evaluate_prediction_files(results, truth)
+        summary = {"prediction": {"agents": len(errors), **errors.figures()}}
     else:
         summary = {"tracking": tracking_summary(evaluate_tracking(*read_tracking_files(results, truth)))}
     return without_nan({"protocol": protocol, **summary})

@@ -19,7 +19,12 @@ def describe(summary: Mapping[str, Any]) -> str:
     intervals = summary.get("interval", {})
     rows = [[name, number(figure(summary, path)), *map(number, intervals.get(path, ()))] for path, name in HEADLINES]
     present = [row for row in rows if row[1] != "-"]
-    parts.append(table(["", "value", "from", "to"][: max((len(row) for row in present), default=2)], present))
+    if present:
+        parts.append(table(["", "value", "from", "to"][: max(len(row) for row in present)], present))
+    for block in ("tracking", "prediction") if "scenes" not in summary else ():
+        figures = {k: v for k, v in summary.get(block, {}).items() if isinstance(v, int | float)}
+        if figures:
+            parts.append(table(["", "value"], [[key, number(value)] for key, value in figures.items()]))
     per_class = figure(summary, "detection.per_class")
     if isinstance(per_class, Mapping):
         parts.append(_class_table(per_class))
@@ -27,6 +32,12 @@ def describe(summary: Mapping[str, Any]) -> str:
         names = [path for path in HEADLINES if any(figure(s, path[0]) is not None for s in summary["subsets"].values())]
         body = [[key, *(number(figure(s, path)) for path, _ in names)] for key, s in summary["subsets"].items()]
         parts.append(table(["sensors", *(name for _, name in names)], body))
+    if summary.get("streaming"):
+        keys = list(dict.fromkeys(key for row in summary["streaming"].values() for key in row))
+        body = [[name, *(number(row.get(key)) for key in keys)] for name, row in summary["streaming"].items()]
+        parts.append(table(["streaming", *keys], body))
+    if summary.get("robustness"):
+        parts.append(_robustness_table(summary["robustness"]))
     return "\n\n".join(parts)
 
 
@@ -60,3 +71,12 @@ def _class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
         for name, values in per_class.items()
     ]
     return table(["class", "truth", *(f"AP {d}" for d in first["AP"]), "AP", *errors], rows)
+
+
+def _robustness_table(robustness: Mapping[str, Any]) -> str:
+    rows = [
+        [name, *(number(score) for score in values["scores"]), number(values["RA"])]
+        for name, values in robustness["corruptions"].items()
+    ]
+    rows += [["clean", number(robustness["clean"])], ["mean RA", "", "", "", number(robustness["mRA"])]]
+    return table(["corruption, NDS", "severity 1", "2", "3", "RA"], rows)
