@@ -82,3 +82,20 @@ class Rig:
                 remedy="give its calibration with --calibration rig.yaml",
             )
         return self.sensors[channel]
+
+
+def check_calibrated(rig: Rig, channels: Iterable[str], *, where: str) -> None:
+    """Refuse a rig that has none of a log's sensors; a log without sensors needs none.
+
+    Raises:
+        CalibrationError: Not one of the channels is in the rig.
+
+    """
+    recorded = sorted(set(channels))
+    if recorded and not any(channel in rig for channel in recorded):
+        raise CalibrationError(
+            where=where,
+            got=f"a calibration of {', '.join(rig.channels()) or 'no sensor'}",
+            expected=f"one of at least one of the log's sensors ({', '.join(recorded)})",
+            remedy="give one with --calibration rig.yaml; its names are the log's channels",
+        )

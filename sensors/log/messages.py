@@ -224,12 +224,23 @@ def rig_transforms(rig: Rig) -> list[tuple[str, str, SE3]]:
 
 
 def transforms(message: Any) -> dict[str, SE3]:
-    """Transforms from `base_link` by child frame."""
+    """Transforms from `base_link` by child frame.
+
+    Raises:
+        CalibrationError: One is no rigid transform; names its child frame.
+
+    """
     found: dict[str, SE3] = {}
     for entry in message.transforms:
         if entry.header.frame_id == EGO_FRAME:
             t, q = entry.transform.translation, entry.transform.rotation
-            found[entry.child_frame_id] = SE3(quaternion_wxyz=(q.w, q.x, q.y, q.z), translation_m=(t.x, t.y, t.z))
+            try:
+                pose = SE3(quaternion_wxyz=(q.w, q.x, q.y, q.z), translation_m=(t.x, t.y, t.z))
+            except CalibrationError as error:
+                raise CalibrationError(
+                    where=entry.child_frame_id, got=error.got, expected=error.expected, remedy=error.remedy
+                ) from error
+            found[entry.child_frame_id] = pose
     return found
 
 

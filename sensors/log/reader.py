@@ -11,8 +11,8 @@ from mcap.records import Channel, Schema
 from mcap.records import Message as McapMessage
 
 from tricast.configs.errors import InputError
-from tricast.sensors.calibration import Rig, SensorCalibration
-from tricast.sensors.errors import LogError
+from tricast.sensors.calibration import Rig, SensorCalibration, check_calibrated
+from tricast.sensors.errors import CalibrationError, LogError
 from tricast.sensors.frames import Modality
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.chunks import MAGIC, ChunkPlace, DamagedChunkError, records, scan
@@ -167,6 +167,13 @@ class McapLog:
         self.rig = rig or self._own_rig()
         self.start_ns = self._edge(self._chunks, min)
         self.end_ns = self._edge(list(reversed(self._chunks)), max)
+        check_calibrated(self.rig, self._recorded_sensors(), where=str(self.path))
+
+    def _recorded_sensors(self) -> Iterator[str]:
+        for channel in self._channels.values():
+            schema, name = self._schemas.get(channel.schema_id), channel_of(channel.topic)
+            if schema is not None and name is not None and self._decoder(channel.topic, schema.name) is not None:
+                yield name
 
     def _edge(self, chunks: list[ChunkPlace], best: Callable[[list[int]], int]) -> int:
         for chunk in chunks:
@@ -203,8 +210,13 @@ class McapLog:
                     elif name and schema.name == CLOUD and name not in modalities:
                         fields = {f.name for f in deserialize(record.data, schema.name).fields}
                         modalities[name] = "radar" if "rcs" in fields else "lidar"
-                except InputError:
-                    raise
+                except InputError as error:
+                    raise CalibrationError(
+                        where=f"{self.path}: {channel.topic}: {error.where}",
+                        got=error.got,
+                        expected=error.expected,
+                        remedy=error.remedy,
+                    ) from error
                 except Exception:  # bytes that are not the type's: counted as lost when the stream is read
                     continue
             if frames and self._seen_all(set(lenses) | set(modalities)):

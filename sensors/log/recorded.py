@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tricast.configs.errors import InputError
 from tricast.sensors.annotations import Annotations
-from tricast.sensors.calibration import Rig
+from tricast.sensors.calibration import Rig, check_calibrated
 from tricast.sensors.errors import LogError, SensorDataError
 from tricast.sensors.frames import CameraFrame, EgoPose
 from tricast.sensors.log.stream import Losses, Message, stream_order
@@ -65,6 +65,7 @@ class RecordedLog:
         plan: Every message that should be there, in any order.
 
     Raises:
+        CalibrationError: The rig has none of the recording's sensors.
         LogError: Not one sensor message or pose can be read.
 
     """
@@ -75,6 +76,7 @@ class RecordedLog:
         self.rig = rig
         self.losses = Losses()
         self._plan = sorted(plan, key=lambda p: (p.earliest, p.channel))
+        check_calibrated(rig, (p.channel for p in self._plan if p.rank == SENSOR), where=str(path))
         self.start_ns = self._first_arrival()
         self.end_ns = self._last_arrival()
 

@@ -1,0 +1,115 @@
+"""A log's calibration is checked: what is wrong is refused with file, topic and sensor, what is missing is a loss."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tricast.sensors.calibration import Rig, SensorCalibration, check_calibrated
+from tricast.sensors.errors import CalibrationError
+from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep
+from tricast.sensors.geometry.lenses import PinholeLens
+from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.log import messages as ros
+from tricast.sensors.log.reader import McapLog
+from tricast.sensors.log.ros2_mcap import Ros2McapWriter
+
+T0 = 1_700_000_000_000_000_000
+LENS = PinholeLens(width_px=8, height_px=6, focal_px=(5.0, 5.0), principal_px=(3.5, 2.5))
+RIG = Rig.of(
+    [
+        SensorCalibration(channel="CAM", modality="camera", ego_from_sensor=SE3(), lens=LENS),
+        SensorCalibration(channel="LIDAR", modality="lidar", ego_from_sensor=SE3()),
+    ]
+)
+
+
+def log_with(path: Path, spoil: Callable[[str, Any], bool]) -> Path:
+    """A log of one picture, sweep and pose; `spoil` changes its messages, or leaves one out by saying False."""
+    sweep = LidarSweep.from_points("LIDAR", T0, np.ones((4, 3), np.float32))
+    picture = CameraFrame.from_pixels("CAM", T0, np.zeros((6, 8, 3), np.uint8))
+    pose = EgoPose(timestamp_ns=T0, received_ns=T0, odom_from_ego=SE3())
+    messages = {
+        "/tf_static": ros.transform_message(T0, ros.rig_transforms(RIG)),
+        "/odometry": ros.odometry_message(pose),
+        "/sensors/CAM/camera_info": ros.camera_info_message(LENS, "CAM", T0),
+        "/sensors/CAM/image_raw": ros.image_message(picture),
+        "/sensors/LIDAR/points": ros.cloud_message(sweep),
+    }
+    with Ros2McapWriter(path) as writer:
+        for topic, message in messages.items():
+            if spoil(topic, message):
+                writer.write(topic, message, T0)
+    return path
+
+
+def nan_translation(topic: str, message: Any) -> bool:
+    if topic == "/tf_static":
+        message.transforms[1].transform.translation.x = float("nan")
+    return True
+
+
+def long_quaternion(topic: str, message: Any) -> bool:
+    if topic == "/tf_static":
+        message.transforms[1].transform.rotation.w = 3.0
+    return True
+
+
+def no_focal_length(topic: str, message: Any) -> bool:
+    if topic.endswith("camera_info"):
+        message.k[0] = 0.0
+    return True
+
+
+def unknown_distortion(topic: str, message: Any) -> bool:
+    if topic.endswith("camera_info"):
+        message.distortion_model = "wavy"
+    return True
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (nan_translation, ("/tf_static: LIDAR", "nan")),
+        (long_quaternion, ("/tf_static: LIDAR", "length 1")),
+        (no_focal_length, ("/sensors/CAM/camera_info", "positive focal lengths")),
+        (unknown_distortion, ("/sensors/CAM/camera_info", "wavy", "--calibration")),
+    ],
+)
+def test_an_impossible_calibration_is_refused(
+    tmp_path: Path, spoil: Callable[[str, Any], bool], words: tuple[str, ...]
+) -> None:
+    path = log_with(tmp_path / "log.mcap", spoil)
+    with pytest.raises(CalibrationError) as caught:
+        McapLog(path)
+    for word in (str(path), *words):
+        assert word in str(caught.value)
+    assert len(list(McapLog(path, RIG).messages())) == 3
+
+
+@pytest.mark.parametrize("topic", ["/tf_static", "/sensors/CAM/camera_info"])
+def test_a_camera_without_calibration_is_a_loss(tmp_path: Path, topic: str) -> None:
+    def without(name: str, message: Any) -> bool:
+        if name == topic == "/tf_static":
+            message.transforms = [t for t in message.transforms if t.child_frame_id != "CAM"]
+            return True
+        return name != topic
+
+    log = McapLog(log_with(tmp_path / "log.mcap", without))
+    assert {type(m) for m in log.messages()} == {LidarSweep, EgoPose}
+    assert log.losses.messages == {"CAM": 1}
+
+
+def test_a_log_whose_sensors_all_lack_calibration_is_refused(tmp_path: Path) -> None:
+    path = log_with(tmp_path / "log.mcap", lambda topic, _: topic != "/tf_static")
+    with pytest.raises(CalibrationError, match=r"log\.mcap.*CAM, LIDAR.*--calibration"):
+        McapLog(path)
+    other = Rig.of([SensorCalibration(channel="VELODYNE", modality="lidar", ego_from_sensor=SE3())])
+    with pytest.raises(CalibrationError, match=r"VELODYNE.*CAM, LIDAR"):
+        McapLog(path, other)
+
+
+def test_a_log_without_sensors_needs_no_calibration() -> None:
+    check_calibrated(Rig.of([]), [], where="log")
