@@ -66,7 +66,6 @@ class Network(nn.Module):
         )
         self.decoder = QueryDecoder(config.decoder, grid.range_m)
         self.trajectory_head = TrajectoryHead(config.decoder.width)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(
         self,

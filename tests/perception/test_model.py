@@ -1,0 +1,217 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from tricast.perception.batch import SensorBatch, collate
+from tricast.perception.model import ModelConfig, Network
+from tricast.perception.query_outputs import QueryMemory, QueryOutputs, TrainingSeeds
+from tricast.perception.tick_sample import TickSample
+
+
+@pytest.fixture
+def network(small_model: ModelConfig) -> Network:
+    torch.manual_seed(0)
+    network = Network(small_model)
+    # Residual branches start at zero, where they could hide a mistake.
+    for name, value in network.named_parameters():
+        if value.dim() == 1 and "weight" in name:
+            torch.nn.init.uniform_(value, 0.5, 1.5)
+    return network.eval()
+
+
+def _run(network: Network, batch: SensorBatch, seeds: TrainingSeeds | None = None) -> QueryOutputs:
+    with torch.no_grad():
+        return network(batch, QueryMemory(), seeds)[0]
+
+
+def _flat(outputs: QueryOutputs) -> dict[str, torch.Tensor]:
+    flat = {k: v for k, v in vars(outputs).items() if isinstance(v, torch.Tensor)}
+    for i, layer in enumerate(outputs.layers):
+        flat.update({f"layer {i} {k}": v for k, v in vars(layer).items()})
+    return flat
+
+
+def _assert_same(first: QueryOutputs, second: QueryOutputs, rows: slice = slice(None)) -> None:
+    other = _flat(second)
+    for name, value in _flat(first).items():
+        torch.testing.assert_close(value, other[name][rows], rtol=1e-4, atol=2e-4, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_a_batch_gives_what_its_samples_give_alone(network: Network, ticks: list[TickSample]) -> None:
+    subsets = [
+        ticks[0],
+        dataclasses.replace(ticks[1], cameras=ticks[1].cameras[1:3], radar=None),
+        dataclasses.replace(ticks[2], cameras=(), lidar=None),
+    ]
+    together = _run(network, collate(subsets, network.config.batch))
+    for row, sample in enumerate(subsets):
+        alone = _run(network, collate([sample], network.config.batch))
+        _assert_same(alone, together, slice(row, row + 1))
+
+
+def test_an_absent_sensor_is_one_that_was_never_configured(network: Network, ticks: list[TickSample]) -> None:
+    """Beside a sample that has everything, its slots and rows exist; alone, nothing of it exists."""
+    for change in ({"cameras": ()}, {"lidar": None}, {"radar": None}, {"cameras": (), "radar": None}):
+        lacking = dataclasses.replace(ticks[0], **change)
+        batch = collate([lacking, ticks[1]], network.config.batch)
+        _assert_same(_run(network, collate([lacking], network.config.batch)), _run(network, batch), slice(0, 1))
+
+
+def test_an_absent_lidar_differs_from_one_that_saw_nothing(network: Network, ticks: list[TickSample]) -> None:
+    empty = dataclasses.replace(ticks[0], lidar=np.zeros((0, 5), np.float32))
+    absent = dataclasses.replace(ticks[0], lidar=None)
+    heat = [_run(network, collate([s], network.config.batch)).heatmap for s in (empty, absent)]
+    assert not torch.allclose(heat[0], heat[1])
+
+
+def test_a_tick_without_any_sensor_runs(network: Network, ticks: list[TickSample]) -> None:
+    nothing = dataclasses.replace(ticks[0], cameras=(), lidar=None, radar=None)
+    outputs = _run(network, collate([nothing], network.config.batch))
+    assert all(value.isfinite().all() for value in _flat(outputs).values())
+
+
+def test_the_order_of_points_and_padding_change_nothing(network: Network, ticks: list[TickSample]) -> None:
+    batch = collate(ticks, network.config.batch)
+    generator = torch.Generator().manual_seed(1)
+    lidar, radar = (torch.randperm(len(p), generator=generator) for p in (batch.lidar_points, batch.radar_points))
+    shuffled = dataclasses.replace(
+        batch,
+        lidar_points=batch.lidar_points[lidar],
+        lidar_sample=batch.lidar_sample[lidar],
+        radar_points=batch.radar_points[radar],
+        radar_sample=batch.radar_sample[radar],
+    )
+    expected = _run(network, batch)
+    _assert_same(expected, _run(network, shuffled))
+    _assert_same(expected, _run(network, batch.padded(2000, 300)))
+
+
+def test_the_order_of_cameras_changes_nothing(network: Network, ticks: list[TickSample]) -> None:
+    turned = dataclasses.replace(ticks[0], cameras=ticks[0].cameras[::-1])
+    first, second = (_run(network, collate([s], network.config.batch)) for s in (ticks[0], turned))
+    _assert_same(first, second)
+
+
+def test_every_sensor_has_a_say(network: Network, ticks: list[TickSample]) -> None:
+    base = _run(network, collate(ticks[:1], network.config.batch)).heatmap
+    for change in ({"cameras": ticks[1].cameras}, {"lidar": ticks[1].lidar}, {"radar": ticks[1].radar}):
+        other = _run(network, collate([dataclasses.replace(ticks[0], **change)], network.config.batch)).heatmap
+        assert not torch.allclose(base, other)
+
+
+def test_gradients_reach_every_parameter(network: Network, ticks: list[TickSample]) -> None:
+    network.train()
+    outputs, _ = network(collate(ticks, network.config.batch), QueryMemory(), _seeds(network, 3))
+    _sum(outputs).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_statistics_never_see_an_absent_sensor(network: Network, ticks: list[TickSample]) -> None:
+    network.train()
+    lacking = [dataclasses.replace(t, cameras=(), lidar=None, radar=None) for t in ticks]
+    before = {k: v.clone() for k, v in network.state_dict().items() if "running" in k}
+    network(collate(lacking, network.config.batch), QueryMemory(), _seeds(network, 3))
+    for name, value in network.state_dict().items():
+        if "running" in name and name.split(".")[0] in (
+            "camera_encoder",
+            "camera_lift",
+            "lidar_encoder",
+            "radar_encoder",
+        ):
+            assert torch.equal(value, before[name]), name
+
+
+def test_training_seeds_leave_peaks_as_they_are(network: Network, ticks: list[TickSample]) -> None:
+    batch = collate(ticks, network.config.batch)
+    plain, seeded = _run(network, batch), _run(network, batch, _seeds(network, 3))
+    count = network.config.decoder.queries
+    assert seeded.num_seeded == count
+    assert seeded.query_mask[:, count:].tolist() == [[True, True, False]] * 3
+    torch.testing.assert_close(plain.layers[-1].centers_m, seeded.layers[-1].centers_m[:, :count], rtol=1e-4, atol=1e-4)
+
+
+def test_a_query_starts_at_the_centre_of_its_cell(network: Network, ticks: list[TickSample]) -> None:
+    outputs = _run(network, collate(ticks[:1], network.config.batch), _seeds(network, 1))
+    side, cell_m = network.config.batch.heatmap_cells, network.config.batch.heatmap_cell_m
+    places = network.seeding(
+        (
+            torch.zeros(1, 8, side, side),
+            torch.zeros(1, 16, side // 2, side // 2),
+            torch.zeros(1, 32, side // 4, side // 4),
+        ),
+        torch.tensor([[3 * side + 5]]),
+        torch.tensor([[0]]),
+    )[1]
+    assert places[0, 0].tolist() == pytest.approx([5.5 * cell_m - 51.2, 3.5 * cell_m - 51.2])
+    assert outputs.query_cells[0, -3:].tolist() == [3, 40, 0]
+
+
+def test_attention_weights_come_on_request_and_ignore_absent_cameras(network: Network, ticks: list[TickSample]) -> None:
+    lacking = dataclasses.replace(ticks[0], cameras=ticks[0].cameras[:1])
+    batch = collate([lacking, ticks[1]], network.config.batch)
+    with torch.no_grad():
+        outputs, _ = network(batch, QueryMemory(), with_attention=True)
+    assert _run(network, batch).attention == ()
+    assert len(outputs.attention) == 2
+    ground = (network.config.batch.cells // 2) ** 2
+    for weights in outputs.attention:
+        assert weights.shape == (2, 2, 20, ground + 4 * 2)
+        torch.testing.assert_close(weights.sum(dim=3), torch.ones(2, 2, 20))
+        assert (weights[0, :, :, ground + 2 :] == 0).all()
+        assert (weights[0, :, :, : ground + 2] > 0).any(dim=2).all()
+
+
+def test_the_whole_forward_pass_keeps_to_one_device(small_model: ModelConfig, ticks: list[TickSample]) -> None:
+    """Fake tensors on a GPU that need not exist: an operation between two devices raises.
+
+    Forward only: PyTorch's backward engine asks the driver for the device.
+    """
+    subsets = [ticks[0], dataclasses.replace(ticks[1], cameras=(), radar=None)]
+    real = collate(subsets, small_model.batch)
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        with torch.device("cuda"):
+            network = Network(small_model).train()
+        batch = SensorBatch(**{k: fake.from_tensor(v).to("cuda") for k, v in vars(real).items()})
+        seeds = TrainingSeeds(
+            cells=torch.zeros(2, 3, dtype=torch.int64, device="cuda"),
+            classes=torch.zeros(2, 3, dtype=torch.int64, device="cuda"),
+            mask=torch.ones(2, 3, dtype=torch.bool, device="cuda"),
+        )
+        outputs, _ = network(batch, QueryMemory(), seeds, with_attention=True)
+        assert {value.device.type for value in _flat(outputs).values()} == {"cuda"}
+
+
+def test_modes_begin_as_physics(network: Network, ticks: list[TickSample]) -> None:
+    torch.nn.init.zeros_(network.trajectory_head.output.weight)
+    batch = collate(ticks[:1], network.config.batch)
+    outputs = _run(network, batch)
+    last = outputs.layers[-1]
+    heading = torch.nn.functional.normalize(last.yaw_sin_cos, dim=2)
+    along = (last.velocities_mps * heading.flip(2)).sum(dim=2)
+    across = last.velocities_mps[..., 1] * heading[..., 1] - last.velocities_mps[..., 0] * heading[..., 0]
+    six_seconds = 6 * torch.stack([along, across], dim=2)
+    torch.testing.assert_close(outputs.mode_points_m[:, :, 0, -1], six_seconds, rtol=1e-4, atol=1e-4)
+    speed = last.velocities_mps.norm(dim=2)
+    torch.testing.assert_close(outputs.mode_points_m[:, :, 2].norm(dim=3)[..., -1], 1.5 * (1 - np.exp(-4)) * speed)
+
+
+def _seeds(network: Network, count: int) -> TrainingSeeds:
+    return TrainingSeeds(
+        cells=torch.tensor([[3, 40, 0]] * count),
+        classes=torch.tensor([[0, 5, 0]] * count),
+        mask=torch.tensor([[True, True, False]] * count),
+    )
+
+
+def _sum(outputs: QueryOutputs) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    total = torch.zeros((), device=outputs.heatmap.device)
+    for value in _flat(outputs).values():
+        if value.is_floating_point():
+            total = total + (value * torch.rand(value.shape, generator=generator).to(value.device)).sum()
+    return total
