@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +105,13 @@ def forecast_errors(
     )
 
 
+def concatenate_errors(parts: Sequence[ForecastErrors]) -> ForecastErrors:
+    """Errors of several sets of forecasts, made with the same `ks`, in one."""
+    columns = ("ade_m", "fde_m", "missed", "missed_final", "brier_fde_m")
+    joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+    return ForecastErrors(ks=parts[0].ks, **joined)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PredictionAccuracy:
     """End-to-end prediction accuracy; counts (10,) int64 per class of `DETECTION_CLASSES`.
@@ -154,7 +163,7 @@ def evaluate_prediction_accuracy(
 
     """
     ours, theirs = assign_nearest(predictions, truth, np.nextafter(EPA_MATCH_M, np.inf))
-    known = ~np.isnan(futures_m[:, -1]).any(axis=1)
+    known = np.isfinite(futures_m[:, -1]).all(axis=1)
     ends = np.linalg.norm(points_m[ours, :, -1] - futures_m[theirs, None, -1], axis=-1)
     hit = known[theirs] & (ends.min(axis=1, initial=np.inf) <= MISS_M)
     count = len(DETECTION_CLASSES)
@@ -162,5 +171,5 @@ def evaluate_prediction_accuracy(
     return PredictionAccuracy(
         hits=np.bincount(truth.class_index[theirs[hit]], minlength=count),
         unmatched=agents - np.bincount(predictions.class_index[ours], minlength=count),
-        futures=np.bincount(truth.class_index[known], minlength=count),
+        futures=np.bincount(truth.class_index, known, count).astype(np.int64),
     )
