@@ -1,0 +1,133 @@
+"""What a sample loses its truth loses too, and what is turned is turned together."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tricast.perception.batch import BevTransform
+from tricast.perception.training.augmentation import SUBSETS, AugmentationConfig, augmented, restricted, turned
+from tricast.perception.training.shards import ShardSet, TrainingTick
+from tricast.perception.training.tick_truth import TickTruth, countable
+from tricast.sensors.geometry.boxes import Boxes
+
+NOTHING = AugmentationConfig(
+    drop_modalities=0,
+    drop_camera=0,
+    thin_beams=0,
+    lose_sector=0,
+    lose_radar_returns=0,
+    jitter_extrinsics=0,
+    flip_x=0,
+    flip_y=0,
+    max_turn_rad=0,
+)
+
+
+@pytest.fixture(scope="module")
+def tick(shards: Path) -> TrainingTick:
+    return ShardSet(shards)[2]
+
+
+def drawn(tick: TrainingTick, seed: int = 0, **chances: float):
+    config = NOTHING.model_copy(update=chances)
+    return augmented(tick.sample, tick.truth, config, np.random.default_rng(seed))
+
+
+def boxes_of(truth: TickTruth) -> Boxes:
+    parts = [np.asarray(a, np.float64) for a in (truth.centers_m, truth.sizes_m, truth.yaws_rad, truth.velocities_mps)]
+    return Boxes(centers_m=parts[0], sizes_m=parts[1], yaws_rad=parts[2], velocities_mps=parts[3])
+
+
+def test_without_augmentation_nothing_changes(tick: TrainingTick) -> None:
+    same = drawn(tick)
+    assert same.sample is tick.sample and same.truth is tick.truth
+    assert same.transform == BevTransform()
+
+
+def test_the_same_generator_draws_the_same(tick: TrainingTick) -> None:
+    first, second = (augmented(tick.sample, tick.truth, AugmentationConfig(), np.random.default_rng(5)) for _ in "ab")
+    assert first.transform == second.transform
+    assert [c.tick_from_camera for c in first.sample.cameras] == [c.tick_from_camera for c in second.sample.cameras]
+
+
+def test_half_the_samples_keep_all_modalities_and_the_rest_share_the_six_subsets(tick: TrainingTick) -> None:
+    names = {frozenset(m): n for n, m in SUBSETS.items()}
+    counts = dict.fromkeys(SUBSETS, 0)
+    for seed in range(1200):
+        sample = drawn(tick, seed, drop_modalities=0.5).sample
+        present = {"camera": bool(sample.cameras), "lidar": sample.lidar is not None, "radar": sample.radar is not None}
+        counts[names[frozenset(m for m, there in present.items() if there)]] += 1
+    whole = counts.pop("camera+lidar+radar")
+    assert 530 < whole < 670
+    assert len(counts) == 6 and all(65 < count < 135 for count in counts.values())
+
+
+def test_truth_follows_the_turned_points(tick: TrainingTick) -> None:
+    assert tick.sample.lidar is not None
+    transform = BevTransform(yaw_rad=0.7, flip_x=True, flip_y=False)
+    before = boxes_of(tick.truth).contains(tick.sample.lidar[:, :3]).sum(axis=1)
+    moved = transform.vectors(tick.sample.lidar)[:, :3]
+    after = boxes_of(turned(tick.truth, transform)).contains(moved).sum(axis=1)
+    assert before.sum() > 500
+    assert np.abs(before - after).max() <= 1  # a point on a face may fall to either side
+
+
+def test_velocities_and_futures_turn_with_the_heading(tick: TrainingTick) -> None:
+    truth = turned(tick.truth, BevTransform(yaw_rad=math.pi / 2))
+    np.testing.assert_allclose(truth.velocities_mps[:, 1], tick.truth.velocities_mps[:, 0], atol=1e-5)
+    np.testing.assert_allclose(truth.futures_m[..., 1], tick.truth.futures_m[..., 0], atol=1e-4)
+    mirrored = turned(tick.truth, BevTransform(flip_y=True))
+    np.testing.assert_allclose(np.sin(mirrored.yaws_rad), -np.sin(tick.truth.yaws_rad), atol=1e-5)
+
+
+def test_a_sensor_left_out_decides_what_counts(tick: TrainingTick) -> None:
+    truth = tick.truth
+    assert countable(truth).sum() > countable(truth, camera=False, lidar=False).sum() > 0
+    np.testing.assert_array_equal(countable(truth, camera=False, radar=False), truth.num_lidar_points >= 1)
+    np.testing.assert_array_equal(countable(truth, lidar=False, radar=False), truth.num_visible_pixels >= 20)
+    unknown = np.full(len(truth), -1, np.int32)
+    recorded = replace(truth, num_lidar_points=unknown, num_radar_points=unknown, num_visible_pixels=unknown)
+    assert countable(recorded, camera=False).all()
+
+
+def test_restricting_leaves_sensors_absent_not_empty(tick: TrainingTick) -> None:
+    sample = restricted(tick.sample, ("radar",))
+    assert sample.cameras == () and sample.lidar is None
+    np.testing.assert_array_equal(np.asarray(sample.radar), np.asarray(tick.sample.radar))
+
+
+def test_objects_of_a_dropped_camera_have_no_pixels_left(tick: TrainingTick) -> None:
+    lost = drawn(tick, drop_camera=1.0)
+    assert len(lost.sample.cameras) == 1
+    before, after = tick.truth.num_visible_pixels, lost.truth.num_visible_pixels
+    assert 0 < (after >= 20).sum() < (before >= 20).sum()
+    in_camera = lost.sample.cameras[0].tick_from_camera.inverse.apply(lost.truth.centers_m[after > 0].astype(float))
+    assert (in_camera[:, 2] > 0).all()
+
+
+def test_fewer_beams_and_a_lost_sector_take_points_and_counts(tick: TrainingTick) -> None:
+    assert tick.sample.lidar is not None
+    thinned = drawn(tick, seed=1, thin_beams=1.0)
+    assert thinned.sample.lidar is not None
+    assert 0.1 < len(thinned.sample.lidar) / len(tick.sample.lidar) < 0.7
+    assert thinned.truth.num_lidar_points.sum() < tick.truth.num_lidar_points.sum()
+    gap = drawn(tick, seed=1, lose_sector=1.0)
+    assert gap.sample.lidar is not None
+    # No box that still counts returns lies in the gap, and none that lost them has more than a few left.
+    kept = boxes_of(tick.truth).contains(gap.sample.lidar[:, :3]).sum(axis=1)
+    had = boxes_of(tick.truth).contains(tick.sample.lidar[:, :3]).sum(axis=1)
+    lost = (gap.truth.num_lidar_points == 0) & (tick.truth.num_lidar_points > 0)
+    assert lost.any() and (kept[lost] <= 0.5 * had[lost]).all()
+
+
+def test_radar_returns_and_extrinsics_change_a_little(tick: TrainingTick) -> None:
+    assert tick.sample.radar is not None
+    fewer = drawn(tick, lose_radar_returns=1.0).sample.radar
+    assert fewer is not None and 0.2 < len(fewer) / len(tick.sample.radar) < 0.8
+    shaken = drawn(tick, jitter_extrinsics=1.0)
+    for ours, theirs in zip(shaken.sample.cameras, tick.sample.cameras, strict=True):
+        step = theirs.tick_from_camera.inverse @ ours.tick_from_camera
+        assert 0 < np.linalg.norm(step.translation) < 0.5 and 0 < abs(step.yaw_rad) < 0.05

@@ -1,0 +1,83 @@
+"""Batches follow from seed and step alone."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tricast.perception.batch import BatchConfig
+from tricast.perception.losses.targets import cell_centers_m
+from tricast.perception.training.augmentation import AugmentationConfig
+from tricast.perception.training.batches import BatchSource, TrainingBatch, TrainingBatches, batches_from
+
+GRID = BatchConfig(range_m=25.6, cells=32, image_size_px=(64, 32))
+
+
+@pytest.fixture
+def source(shards: Path) -> BatchSource:
+    return BatchSource(
+        folder=shards,
+        scenes=("demo",),
+        batch_size=2,
+        seed=3,
+        batch_config=GRID,
+        augmentation=AugmentationConfig(),
+        seed_jitter_m=0.0,
+    )
+
+
+def assert_equal(first: TrainingBatch, second: TrainingBatch) -> None:
+    for part in ("sensors", "truth", "seeds"):
+        ours, theirs = getattr(first, part), getattr(second, part)
+        for field in fields(ours):
+            value = getattr(ours, field.name)
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(value, getattr(theirs, field.name)), field.name
+
+
+def test_a_step_has_the_same_batch_whatever_came_before(source: BatchSource) -> None:
+    used = TrainingBatches(source)
+    for step in (0, 1, 2):
+        used[step]
+    assert_equal(used[4], TrainingBatches(source)[4])
+
+
+def test_another_seed_or_step_has_another_batch(source: BatchSource) -> None:
+    first = TrainingBatches(source)[0]
+    others = TrainingBatches(source)[1], TrainingBatches(replace(source, seed=4))[0]
+    assert all(first.sensors.lidar_points.shape != other.sensors.lidar_points.shape for other in others)
+
+
+def test_every_tick_is_seen_once_an_epoch(source: BatchSource) -> None:
+    batches = TrainingBatches(source)
+    order = [batches._tick_at(place) for place in range(18)]
+    assert [sorted(order[i : i + 6]) for i in (0, 6, 12)] == [list(range(6))] * 3
+    assert order[:6] != order[6:12]
+
+
+def test_batches_on_the_spot_come_in_order(source: BatchSource) -> None:
+    made = list(batches_from(source, range(1, 3), workers=0))
+    assert len(made) == 2
+    assert_equal(made[1], TrainingBatches(source)[2])
+
+
+@pytest.mark.slow
+def test_a_loading_process_gives_the_same_batches(source: BatchSource) -> None:
+    made = list(batches_from(source, range(3), workers=1))
+    assert len(made) == 3
+    for step, batch in enumerate(made):
+        assert_equal(batch, TrainingBatches(source)[step])
+
+
+def test_truth_lies_on_the_grid_and_seeds_lie_on_the_truth(source: BatchSource) -> None:
+    batch = TrainingBatches(source)[0]
+    truth, seeds = batch.truth, batch.seeds
+    there = truth.positive | truth.ignored
+    assert not (truth.positive & truth.ignored).any()
+    assert truth.positive.any() and (truth.centers_m[there].abs()[:, :2] < GRID.range_m).all()
+    assert torch.equal(seeds.mask, truth.positive)
+    centers = cell_centers_m(seeds.cells, num_cells=GRID.heatmap_cells, range_m=GRID.range_m)
+    off = (centers - truth.centers_m[..., :2])[seeds.mask].abs()
+    assert off.max() <= 0.5 * GRID.heatmap_cell_m + 1e-4
+    assert torch.isfinite(truth.velocities_mps).all() and torch.isfinite(truth.futures_m).all()

@@ -1,0 +1,129 @@
+"""Ticks go into shards and come back; what is no shard is refused with a reason."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from tricast.configs.errors import InputError
+from tricast.perception.streaming.replay import ticks
+from tricast.perception.tick_sample import SampleConfig, sample_of
+from tricast.perception.training.shards import SYNCHRONIZER, ShardSet, ShardWriter
+from tricast.sensors.annotations import DETECTION_CLASSES, Annotations
+from tricast.sensors.calibration import Rig, SensorCalibration
+from tricast.sensors.frames import CameraFrame, LidarSweep
+from tricast.sensors.geometry.boxes import Boxes
+from tricast.sensors.geometry.lenses import FisheyeLens, MeiLens
+from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.synced_frame import SyncedFrame
+from tricast.sensors.synchronization import Synchronizer
+from tricast.tools.demo import demo_log_path
+from tricast.tools.make_shards import shards_of_logs
+
+CONFIG = SampleConfig()
+
+
+def test_a_tick_comes_back_as_it_was_made(shards: Path) -> None:
+    log = open_log(demo_log_path())
+    synchronizer = Synchronizer(log.rig, SYNCHRONIZER, origin_ns=log.start_ns)
+    frame, truth = next((f, t) for f, t in ticks(log.messages(), synchronizer) if t is not None)
+    sample, tick = sample_of(frame, CONFIG), ShardSet(shards)[0]
+    assert tick.sample.timestamp_ns == frame.timestamp_ns
+    assert sample.lidar is not None and tick.sample.lidar is not None and tick.sample.radar is not None
+    np.testing.assert_allclose(tick.sample.lidar[:, :3], sample.lidar[:, :3], atol=0.5 / 256 + 1e-6)
+    np.testing.assert_allclose(tick.sample.lidar[:, 3:], sample.lidar[:, 3:], rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(tick.sample.radar, sample.radar)
+    assert tick.odom_from_ego == frame.ego_motion.odom_from_ego(frame.timestamp_ns)
+    for ours, theirs in zip(tick.sample.cameras, sample.cameras, strict=True):
+        assert (ours.channel, ours.image.data, ours.lens) == (theirs.channel, theirs.image.data, theirs.lens)
+        assert ours.tick_from_camera == theirs.tick_from_camera
+    np.testing.assert_allclose(tick.truth.centers_m, truth.boxes.centers_m, atol=1e-4)
+    assert [DETECTION_CLASSES[i] for i in tick.truth.class_indices] == list(truth.class_names)
+    np.testing.assert_array_equal(tick.truth.num_visible_pixels, truth.num_visible_pixels)
+
+
+def test_an_object_keeps_its_number_over_a_scene(shards: Path) -> None:
+    ticks_of_scene = ShardSet(shards)
+    assert len(ticks_of_scene) == 6
+    first, second = ticks_of_scene[0].truth, ticks_of_scene[1].truth
+    shared = np.intersect1d(first.instance_indices, second.instance_indices)
+    assert len(shared) > 10
+    for number in shared:
+        sizes = [t.sizes_m[t.instance_indices == number][0] for t in (first, second)]
+        np.testing.assert_array_equal(*sizes)
+
+
+def test_any_lens_raw_pixels_and_missing_sensors_come_back(tmp_path: Path) -> None:
+    size = {"width_px": 32, "height_px": 16, "focal_px": (20.0, 21.0), "principal_px": (15.5, 7.5)}
+    rig = Rig.of(
+        [
+            SensorCalibration(channel="A", modality="camera", ego_from_sensor=SE3(), lens=FisheyeLens(**size)),
+            SensorCalibration(channel="B", modality="camera", ego_from_sensor=SE3(), lens=MeiLens(**size, mirror=1.2)),
+            SensorCalibration(channel="L", modality="lidar", ego_from_sensor=SE3()),
+        ]
+    )
+    pixels = np.arange(32 * 16 * 3, dtype=np.uint8).reshape(16, 32, 3)
+    pictures = [CameraFrame.from_pixels(channel, 0, pixels) for channel in "AB"]
+    truth = Annotations.from_boxes(0, Boxes.empty(), (), ())
+    empty = LidarSweep.from_points("L", 0, np.zeros((0, 3)))
+    writer = ShardWriter(tmp_path, source="made", config=CONFIG)
+    writer.write("s", [(SyncedFrame.of(rig, 0, pictures), truth), (SyncedFrame.of(rig, 0, [empty]), truth)])
+    seen, dark = ShardSet(tmp_path)
+    assert [camera.lens for camera in seen.sample.cameras] == [rig["A"].lens, rig["B"].lens]
+    np.testing.assert_array_equal(seen.sample.cameras[0].image.pixels(), pixels)
+    assert seen.sample.lidar is None and seen.sample.radar is None
+    assert dark.sample.cameras == () and dark.sample.lidar is not None and len(dark.sample.lidar) == 0
+    assert len(dark.truth) == 0
+
+
+def test_making_shards_again_adds_only_what_is_missing(shards: Path) -> None:
+    before = (shards / "demo.safetensors").stat().st_mtime_ns
+    assert shards_of_logs([demo_log_path()], shards, CONFIG, source="demo") == 0
+    assert (shards / "demo.safetensors").stat().st_mtime_ns == before
+
+
+def test_shards_made_with_other_settings_are_not_mixed(shards: Path) -> None:
+    with pytest.raises(InputError, match=r"manifest\.json.*choose another folder"):
+        ShardWriter(shards, source="demo", config=SampleConfig(range_m=20.0))
+    with pytest.raises(InputError, match=r"other.*choose another folder"):
+        ShardWriter(shards, source="other", config=CONFIG)
+
+
+def test_what_is_no_folder_of_shards_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no readable manifest"):
+        ShardSet(tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": 99}))
+    with pytest.raises(InputError, match="another format"):
+        ShardSet(tmp_path)
+    ShardWriter(tmp_path / "new", source="x", config=CONFIG)
+    with pytest.raises(InputError, match="no ticks with truth"):
+        ShardSet(tmp_path / "new")
+
+
+def test_a_damaged_or_missing_scene_is_named(shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes((shards / "manifest.json").read_bytes())
+    (tmp_path / "cut.safetensors").write_bytes((shards / "demo.safetensors").read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"cut\.safetensors.*delete it"):
+        ShardSet(tmp_path)
+    with pytest.raises(InputError, match=r"gone\.safetensors"):
+        ShardSet(tmp_path, ["gone"])
+
+
+def test_a_scene_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
+    def breaks():
+        yield from ()
+        raise OSError("disk")
+
+    writer = ShardWriter(tmp_path, source="x", config=CONFIG)
+    with pytest.raises(OSError, match="disk"):
+        writer.write("s", breaks())
+    assert not writer.has("s")
+
+
+def test_lidar_takes_ten_bytes_a_point(shards: Path) -> None:
+    with safe_open(shards / "demo.safetensors", framework="numpy") as file:
+        assert file.get_tensor("0000.lidar_xyz").dtype == np.int16
+        assert file.get_tensor("0000.lidar_rest").dtype == np.float16
