@@ -1,68 +1,77 @@
-"""Tracks with identity: a constant-velocity Kalman filter per object in the odometry frame.
+"""Tracks with identity: Kalman filters of constant velocity in the odometry frame, all objects at once.
 
-Association by the Hungarian method within a gate per class, birth from the first hit, death after a time unseen.
+Detections meet tracks by likelihood and the Hungarian method, credible detections first and weak ones after (as in
+ByteTrack, Zhang et al., ECCV 2022); only credible ones begin tracks.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.optimize import linear_sum_assignment
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.outputs import Detections, Tracks
+from tricast.perception.tracking.association import best_pairs, pair_costs
+from tricast.perception.tracking.motion_filter import MotionFilter
+from tricast.perception.tracking.track_table import TrackTable
+from tricast.sensors.annotations import DETECTION_CLASSES
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.se3 import SE3, wrap_angle
 
 STATIC_CLASSES = ("traffic_cone", "barrier")
 SLOW_CLASSES = ("pedestrian", "bicycle")
+CLASS_KINDS = np.array([2 if n in STATIC_CLASSES else 1 if n in SLOW_CLASSES else 0 for n in DETECTION_CLASSES])
 MAX_STEP_S = 2.0
+SHARE_GAIN = 0.1
+VOTE_DECAY = 0.95
+COURSE_NOISE_RAD = 0.1
+MAX_FRONT_EVIDENCE = 10.0
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
 
 
 class TrackerConfig(StrictConfig):
     """Settings of the tracker, tuned on validation seeds."""
 
-    gate_m: float = Field(default=2.5, gt=0)
-    slow_gate_m: float = Field(default=1.5, gt=0)
-    position_noise_m: float = Field(default=0.35, gt=0)
+    birth_score: float = Field(default=0.1, ge=0, le=1)
+    """Weaker detections keep tracks alive but begin none."""
+    gate_sigmas: float = Field(default=3.0, gt=0)
+    max_distance_m: float = Field(default=4.0, gt=0)
+    slow_max_distance_m: float = Field(default=2.0, gt=0)
+    size_sigma: float = Field(default=0.5, gt=0)
+    class_cost: float = Field(default=2.0, ge=0)
+    position_noise_m: float = Field(default=0.15, gt=0)
+    position_noise_per_m: float = Field(default=0.06, ge=0)
+    """Added for every metre of a box's length: of long objects a part is seen."""
     velocity_noise_mps: float = Field(default=1.5, gt=0)
     """Of velocities that detections carry: radar sees one component only."""
     acceleration_mps2: float = Field(default=3.0, gt=0)
     slow_acceleration_mps2: float = Field(default=1.5, gt=0)
     static_acceleration_mps2: float = Field(default=0.05, gt=0)
     birth_speed_mps: float = Field(default=6.0, gt=0)
+    slow_birth_speed_mps: float = Field(default=2.0, gt=0)
+    yaw_noise_rad: float = Field(default=0.4, gt=0)
+    turn_acceleration_radps2: float = Field(default=0.5, gt=0)
+    birth_turn_rate_radps: float = Field(default=0.2, gt=0)
+    max_lateral_mps2: float = Field(default=4.0, gt=0)
+    """Turn rates that would need more are cut: road users do not corner faster."""
+    heading_from_motion: bool = True
+    """Whether velocity shows the heading. Not so where poses are missing and all that stands seems to move."""
+    heading_speed_mps: float = Field(default=1.0, gt=0)
+    """Below this speed motion says nothing about heading and turning."""
     max_unseen_s: float = Field(default=1.0, ge=0)
     max_tentative_unseen_s: float = Field(default=0.25, ge=0)
     confirm_hits: int = Field(default=3, ge=1)
+    min_seen_share: float = Field(default=0.3, ge=0, le=1)
+    """Tracks seen in a smaller share of the recent ticks are not shown."""
     settle_s: float = Field(default=0.25, ge=0)
     """Time after a reset in which tracks are shown from their first hit."""
+    score_gain: float = Field(default=0.3, gt=0, le=1)
     unseen_score_decay: float = Field(default=0.85, gt=0, le=1)
-    heading_speed_mps: float = Field(default=1.0, gt=0)
-    """Above this speed the heading is that of the velocity, which ends reversals."""
-
-
-@dataclass(eq=False)
-class _Track:
-    identity: int
-    state: NDArray[np.float64]  # x, y, vx, vy in the odometry frame
-    covariance: NDArray[np.float64]
-    z_m: float
-    size_m: NDArray[np.float64]
-    yaw_rad: float
-    score: float
-    votes: Counter[str] = field(default_factory=Counter)
-    hits: int = 1
-    unseen_s: float = 0.0
-    turn_rate_radps: float = 0.0
-    detection_index: int = -1
-
-    @property
-    def class_name(self) -> str:
-        return self.votes.most_common(1)[0][0]
+    size_gain: float = Field(default=0.15, gt=0, le=1)
 
 
 class Tracker:
@@ -70,14 +79,14 @@ class Tracker:
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self.config = config or TrackerConfig()
-        self._tracks: list[_Track] = []
+        self._tracks = TrackTable.empty()
         self._next_identity = 1
         self._last_ns: int | None = None
         self._elapsed_s = 0.0
 
     def reset(self) -> None:
         """Forget all tracks; identities go on counting."""
-        self._tracks = []
+        self._tracks = TrackTable.empty()
         self._last_ns = None
         self._elapsed_s = 0.0
 
@@ -95,142 +104,225 @@ class Tracker:
             dt_s = 0.0
         self._last_ns = detections.timestamp_ns
         # Time counts only once something was seen: a recording may begin with empty ticks.
-        self._elapsed_s += dt_s if self._tracks else 0.0
-        for track in self._tracks:
-            self._predict(track, dt_s)
-            track.detection_index = -1
-        order = np.lexsort((detections.boxes.centers_m[:, 1], detections.boxes.centers_m[:, 0], -detections.scores))
-        world = detections.boxes[order].transformed(odom_from_ego)
-        names = [detections.class_names[i] for i in order]
-        scores = detections.scores[order]
-        pairs = self._associate(world, names)
-        for track_index, box_index in pairs:
-            self._correct(self._tracks[track_index], world, box_index, names[box_index], float(scores[box_index]), dt_s)
-            self._tracks[track_index].detection_index = int(order[box_index])
-        taken = {box for _, box in pairs}
-        seen = {track for track, _ in pairs}
-        for index, track in enumerate(self._tracks):
-            if index not in seen:
-                track.unseen_s += dt_s
-                track.score *= self.config.unseen_score_decay
-        self._tracks = [t for t in self._tracks if t.unseen_s <= self._patience_s(t)]
-        for index in range(len(world)):
-            if index not in taken:
-                self._tracks.append(self._born(world, index, names[index], float(scores[index])))
-                self._tracks[-1].detection_index = int(order[index])
+        self._elapsed_s += dt_s if len(self._tracks) else 0.0
+        seen = _Seen.of(detections, odom_from_ego)
+        tracks = self._predicted(dt_s)
+        rows, columns = self._associated(tracks, seen)
+        missed, new = np.ones(len(tracks), bool), seen.scores >= self.config.birth_score
+        missed[rows], new[columns] = False, False
+        tracks = TrackTable.joined(
+            [self._coasting(tracks[missed], dt_s), self._corrected(tracks[rows], seen[columns]), self._born(seen[new])]
+        )
+        tracks = tracks[tracks.unseen_s <= self._patience_s(tracks)]
+        self._tracks = tracks[np.argsort(tracks.identities)]
         return self._result(detections.timestamp_ns, odom_from_ego)
 
-    def _patience_s(self, track: _Track) -> float:
-        confirmed = track.hits >= self.config.confirm_hits
-        return self.config.max_unseen_s if confirmed else self.config.max_tentative_unseen_s
+    def _patience_s(self, tracks: TrackTable) -> Float64:
+        confirmed = tracks.hits >= self.config.confirm_hits
+        return np.where(confirmed, self.config.max_unseen_s, self.config.max_tentative_unseen_s)
 
-    def _predict(self, track: _Track, dt_s: float) -> None:
-        transition = np.eye(4)
-        transition[0, 2] = transition[1, 3] = dt_s
-        name = track.class_name
-        sigma = self.config.acceleration_mps2
-        if name in STATIC_CLASSES:
-            sigma = self.config.static_acceleration_mps2
-        elif name in SLOW_CLASSES:
-            sigma = self.config.slow_acceleration_mps2
-        gain = np.array([[dt_s**2 / 2, 0], [0, dt_s**2 / 2], [dt_s, 0], [0, dt_s]])
-        track.state = transition @ track.state
-        track.covariance = transition @ track.covariance @ transition.T + sigma**2 * gain @ gain.T
-
-    def _associate(self, boxes: Boxes, names: list[str]) -> list[tuple[int, int]]:
-        if not self._tracks or not len(boxes):
-            return []
-        predicted = np.array([track.state[:2] for track in self._tracks])
-        distance = np.linalg.norm(predicted[:, None] - boxes.centers_m[None, :, :2], axis=2)
-        gates = np.array([self._gate_m(track) for track in self._tracks])[:, None]
-        differs = np.array([[track.class_name != name for name in names] for track in self._tracks])
-        cost = np.where(distance <= gates, distance + 0.5 * differs, 1e6)
-        rows, columns = linear_sum_assignment(cost)
-        return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < 1e6]
-
-    def _gate_m(self, track: _Track) -> float:
-        small = track.class_name in (*SLOW_CLASSES, *STATIC_CLASSES)
-        base = self.config.slow_gate_m if small else self.config.gate_m
-        # A gate grows while an object is unseen, as its predicted place becomes less sure.
-        return base * (1 + track.unseen_s)
-
-    def _correct(self, track: _Track, boxes: Boxes, index: int, name: str, score: float, dt_s: float) -> None:
-        velocity = boxes.velocities_mps[index]
-        measured = [*boxes.centers_m[index, :2]]
-        noise = [self.config.position_noise_m**2] * 2
-        if np.isfinite(velocity).all():
-            measured += [*velocity]
-            noise += [self.config.velocity_noise_mps**2] * 2
-        observe = np.eye(4)[: len(measured)]
-        innovation = np.array(measured) - observe @ track.state
-        spread = observe @ track.covariance @ observe.T + np.diag(noise)
-        gain = np.linalg.solve(spread, observe @ track.covariance).T
-        track.state = track.state + gain @ innovation
-        track.covariance = (np.eye(4) - gain @ observe) @ track.covariance
-        track.votes[name] += 1
-        track.hits += 1
-        track.unseen_s = 0.0
-        track.score += 0.5 * (score - track.score)
-        track.z_m += 0.3 * (boxes.centers_m[index, 2] - track.z_m)
-        # Sides come into view one after another: sizes grow quickly and shrink slowly.
-        larger = boxes.sizes_m[index] > track.size_m
-        track.size_m = track.size_m + np.where(larger, 0.3, 0.1) * (boxes.sizes_m[index] - track.size_m)
-        self._turn(track, float(boxes.yaws_rad[index]), dt_s)
-
-    def _turn(self, track: _Track, measured_rad: float, dt_s: float) -> None:
-        speed = float(np.hypot(track.state[2], track.state[3]))
-        if speed > self.config.heading_speed_mps and track.class_name not in STATIC_CLASSES:
-            measured_rad = float(np.arctan2(track.state[3], track.state[2]))
-            delta = float(wrap_angle(measured_rad - track.yaw_rad))
-            if abs(delta) > np.pi / 2:
-                track.yaw_rad, delta = track.yaw_rad + np.pi, float(wrap_angle(delta + np.pi))
-        else:
-            # Without motion a box says nothing about front and rear.
-            delta = float((measured_rad - track.yaw_rad + np.pi / 2) % np.pi - np.pi / 2)
-        track.yaw_rad = float(wrap_angle(track.yaw_rad + 0.4 * delta))
-        if dt_s > 0 and track.hits > self.config.confirm_hits:
-            rate = float(np.clip(0.4 * delta / dt_s, -1.0, 1.0)) if speed > self.config.heading_speed_mps else 0.0
-            track.turn_rate_radps += 0.2 * (rate - track.turn_rate_radps)
-
-    def _born(self, boxes: Boxes, index: int, name: str, score: float) -> _Track:
-        velocity = boxes.velocities_mps[index]
-        known = bool(np.isfinite(velocity).all())
-        spread = self.config.velocity_noise_mps if known else self.config.birth_speed_mps
-        if name in STATIC_CLASSES:
-            spread = 0.1
-        state = np.array([*boxes.centers_m[index, :2], *(velocity if known else (0.0, 0.0))])
-        covariance = np.diag([self.config.position_noise_m**2] * 2 + [spread**2] * 2)
-        identity, self._next_identity = self._next_identity, self._next_identity + 1
-        return _Track(
-            identity=identity,
-            state=state,
-            covariance=covariance,
-            z_m=float(boxes.centers_m[index, 2]),
-            size_m=boxes.sizes_m[index].copy(),
-            yaw_rad=float(boxes.yaws_rad[index]),
-            score=score,
-            votes=Counter({name: 1}),
+    def _predicted(self, dt_s: float) -> TrackTable:
+        tracks, config = self._tracks, self.config
+        turn = np.where(_is_static(tracks), 0.0, config.turn_acceleration_radps2)
+        return replace(
+            tracks,
+            motion=tracks.motion.predicted(dt_s, self._by_class(tracks.class_indices, *self._accelerations_mps2)),
+            heading=tracks.heading.predicted(dt_s, turn),
         )
+
+    @property
+    def _accelerations_mps2(self) -> tuple[float, float, float]:
+        config = self.config
+        return config.acceleration_mps2, config.slow_acceleration_mps2, config.static_acceleration_mps2
+
+    def _associated(self, tracks: TrackTable, seen: _Seen) -> tuple[Int64, Int64]:
+        """Rows of tracks and of detections that belong together; weak detections take what is left."""
+        strong = seen.scores >= self.config.birth_score
+        columns = np.flatnonzero(strong)
+        rows, found = self._best_pairs(tracks, seen[columns])
+        left, weak = np.setdiff1d(np.arange(len(tracks)), rows), np.flatnonzero(~strong)
+        more_rows, more_found = self._best_pairs(tracks[left], seen[weak])
+        return np.concatenate([rows, left[more_rows]]), np.concatenate([columns[found], weak[more_found]])
+
+    def _best_pairs(self, tracks: TrackTable, seen: _Seen) -> tuple[Int64, Int64]:
+        if not len(tracks) or not len(seen):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        config, classes = self.config, tracks.class_indices
+        reach = self._by_class(classes, config.max_distance_m, config.slow_max_distance_m, config.slow_max_distance_m)
+        costs = pair_costs(
+            predicted_m=tracks.motion.positions,
+            seen_m=seen.boxes.centers_m[:, :2],
+            variances_m2=tracks.motion.position_variances[:, None] + self._position_noise_m(seen)[None] ** 2,
+            log_size_differences=np.log(tracks.sizes_m)[:, None] - np.log(seen.boxes.sizes_m)[None],
+            same_class=classes[:, None] == seen.classes[None],
+            gate_sigmas=config.gate_sigmas,
+            max_distances_m=reach * (1 + tracks.unseen_s),
+            size_sigma=config.size_sigma,
+            class_cost=config.class_cost,
+        )
+        return best_pairs(costs)
+
+    def _position_noise_m(self, seen: _Seen) -> Float64:
+        return self.config.position_noise_m + self.config.position_noise_per_m * seen.boxes.sizes_m[:, 0]
+
+    def _coasting(self, tracks: TrackTable, dt_s: float) -> TrackTable:
+        """Tracks without a detection at this tick."""
+        return replace(
+            tracks,
+            unseen_s=tracks.unseen_s + dt_s,
+            scores=tracks.scores * self.config.unseen_score_decay,
+            seen_shares=tracks.seen_shares * (1 - SHARE_GAIN),
+            detection_indices=np.full(len(tracks), -1, np.int64),
+        )
+
+    def _corrected(self, tracks: TrackTable, seen: _Seen) -> TrackTable:
+        """Tracks with the detection of the same row."""
+        config = self.config
+        motion = tracks.motion.position_seen(seen.boxes.centers_m[:, :2], self._position_noise_m(seen))
+        motion = motion.rate_seen(*_velocities(seen.boxes, config.velocity_noise_mps))
+        votes = tracks.votes * VOTE_DECAY
+        votes[np.arange(len(seen)), seen.classes] += seen.scores
+        tracks = replace(tracks, motion=motion, votes=votes, hits=tracks.hits + 1)
+        gain = np.maximum(config.size_gain, 1.0 / tracks.hits)
+        return replace(
+            self._turned(tracks, seen.boxes.yaws_rad),
+            z_m=tracks.z_m + gain * (seen.boxes.centers_m[:, 2] - tracks.z_m),
+            sizes_m=tracks.sizes_m + gain[:, None] * (seen.boxes.sizes_m - tracks.sizes_m),
+            scores=tracks.scores + config.score_gain * (seen.scores - tracks.scores),
+            unseen_s=np.zeros(len(seen)),
+            seen_shares=tracks.seen_shares + SHARE_GAIN * (1 - tracks.seen_shares),
+            detection_indices=seen.rows,
+        )
+
+    def _turned(self, tracks: TrackTable, seen_rad: Float64) -> TrackTable:
+        """Tracks with headings corrected by seen yaws and by the direction of motion."""
+        config, heading = self.config, tracks.heading
+        speeds = np.linalg.norm(tracks.motion.rates, axis=1)
+        moving = (speeds > config.heading_speed_mps) & ~_is_static(tracks) & config.heading_from_motion
+        course_rad = np.arctan2(tracks.motion.rates[:, 1], tracks.motion.rates[:, 0])
+        course_sigma = np.sqrt(tracks.motion.rate_variances) / np.maximum(speeds, 1e-6) + COURSE_NOISE_RAD
+        # A box fitted to one side may be turned by a right angle; in motion the course shows it.
+        odd = moving & (np.abs(_axis_difference(seen_rad, course_rad)) > np.pi / 4)
+        yaws = heading.positions[:, 0]
+        fronts = tracks.fronts + np.sign(np.cos(seen_rad - yaws)) + np.where(moving, 3 * np.cos(course_rad - yaws), 0.0)
+        heading = heading.position_seen(
+            (yaws + _axis_difference(seen_rad, yaws))[:, None], np.where(odd, np.inf, config.yaw_noise_rad)
+        )
+        yaws = heading.positions[:, 0]
+        heading = heading.position_seen(
+            (yaws + _axis_difference(course_rad, yaws))[:, None], np.where(moving, course_sigma, np.inf)
+        )
+        still = ~moving & config.heading_from_motion
+        heading = replace(heading, rates=np.where(still[:, None], 0.0, heading.rates))
+        reverse = fronts < 0
+        heading = replace(heading, positions=wrap_angle(heading.positions + np.pi * reverse[:, None]))
+        return replace(tracks, heading=heading, fronts=np.minimum(np.abs(fronts), MAX_FRONT_EVIDENCE))
+
+    def _born(self, seen: _Seen) -> TrackTable:
+        config, count = self.config, len(seen)
+        velocities, sigmas = _velocities(seen.boxes, config.velocity_noise_mps)
+        guess = self._by_class(seen.classes, config.birth_speed_mps, config.slow_birth_speed_mps, 0.1)
+        votes = np.zeros((count, len(DETECTION_CLASSES)))
+        votes[np.arange(count), seen.classes] = seen.scores
+        first, self._next_identity = self._next_identity, self._next_identity + count
+        return TrackTable(
+            identities=np.arange(first, first + count),
+            motion=MotionFilter.born(
+                seen.boxes.centers_m[:, :2], velocities, self._position_noise_m(seen), np.minimum(sigmas, guess)
+            ),
+            heading=MotionFilter.born(
+                seen.boxes.yaws_rad[:, None],
+                np.zeros((count, 1)),
+                np.full(count, config.yaw_noise_rad),
+                np.full(count, config.birth_turn_rate_radps),
+            ),
+            fronts=np.zeros(count),
+            z_m=seen.boxes.centers_m[:, 2],
+            sizes_m=seen.boxes.sizes_m,
+            scores=seen.scores,
+            votes=votes,
+            hits=np.ones(count, np.int64),
+            unseen_s=np.zeros(count),
+            seen_shares=np.ones(count),
+            detection_indices=seen.rows,
+        )
+
+    def _by_class(self, classes: Int64, ordinary: float, slow: float, static: float) -> Float64:
+        return np.array([ordinary, slow, static])[CLASS_KINDS[classes]]
 
     def _result(self, timestamp_ns: int, odom_from_ego: SE3) -> Tracks:
+        config = self.config
         # Single hits are mostly clutter; after a reset nothing has had the time for more, so all are shown.
-        early = self._elapsed_s < self.config.settle_s
-        shown = [t for t in self._tracks if early or t.hits >= self.config.confirm_hits]
-        tracks = sorted(shown, key=lambda t: t.identity)
-        if not tracks:
+        shown = (self._tracks.hits >= config.confirm_hits) & (self._tracks.seen_shares >= config.min_seen_share)
+        tracks = self._tracks[shown | (self._elapsed_s < config.settle_s)]
+        if not len(tracks):
             return Tracks.empty(timestamp_ns)
         world = Boxes(
-            centers_m=np.array([[*t.state[:2], t.z_m] for t in tracks]),
-            sizes_m=np.array([t.size_m for t in tracks]),
-            yaws_rad=np.array([t.yaw_rad for t in tracks]),
-            velocities_mps=np.array([t.state[2:] for t in tracks]),
+            centers_m=np.column_stack([tracks.motion.positions, tracks.z_m]),
+            sizes_m=tracks.sizes_m,
+            yaws_rad=wrap_angle(tracks.heading.positions[:, 0]),
+            velocities_mps=tracks.motion.rates,
         )
+        speeds = np.linalg.norm(tracks.motion.rates, axis=1)
+        limits = config.max_lateral_mps2 / np.maximum(speeds, 1e-6)
+        rates = np.clip(tracks.heading.rates[:, 0], -limits, limits)
         return Tracks(
             timestamp_ns=timestamp_ns,
             boxes=world.transformed(odom_from_ego.inverse),
-            class_names=tuple(t.class_name for t in tracks),
-            scores=np.array([t.score for t in tracks]),
-            track_ids=np.array([t.identity for t in tracks], np.int64),
-            turn_rates_radps=np.array([t.turn_rate_radps for t in tracks]),
-            detection_indices=np.array([t.detection_index for t in tracks], np.int64),
+            class_names=tuple(DETECTION_CLASSES[i] for i in tracks.class_indices),
+            scores=tracks.scores,
+            track_ids=tracks.identities,
+            turn_rates_radps=np.where(speeds > config.heading_speed_mps, rates, 0.0),
+            detection_indices=tracks.detection_indices,
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Seen:
+    """Detections in the odometry frame, in an order that does not depend on theirs.
+
+    Args:
+        boxes: M boxes.
+        classes: (M,) index into `DETECTION_CLASSES`.
+        scores: (M,).
+        rows: (M,) their rows among the detections.
+
+    """
+
+    boxes: Boxes
+    classes: Int64
+    scores: Float64
+    rows: Int64
+
+    @staticmethod
+    def of(detections: Detections, odom_from_ego: SE3) -> _Seen:
+        centers = detections.boxes.centers_m
+        order = np.lexsort((centers[:, 1], centers[:, 0], -detections.scores)).astype(np.int64)
+        classes = np.array([DETECTION_CLASSES.index(name) for name in detections.class_names], np.int64)
+        return _Seen(
+            boxes=detections.boxes[order].transformed(odom_from_ego),
+            classes=classes[order],
+            scores=detections.scores[order],
+            rows=order,
+        )
+
+    def __getitem__(self, rows: NDArray[np.bool_] | Int64) -> _Seen:
+        return _Seen(boxes=self.boxes[rows], classes=self.classes[rows], scores=self.scores[rows], rows=self.rows[rows])
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+def _is_static(tracks: TrackTable) -> NDArray[np.bool_]:
+    return CLASS_KINDS[tracks.class_indices] == 2
+
+
+def _velocities(boxes: Boxes, sigma_mps: float) -> tuple[Float64, Float64]:
+    """Velocities (M, 2) and their sigmas (M,), infinite where the box has none."""
+    known = np.isfinite(boxes.velocities_mps).all(axis=1)
+    return np.where(known[:, None], boxes.velocities_mps, 0.0), np.where(known, sigma_mps, np.inf)
+
+
+def _axis_difference(angle_rad: Float64, reference_rad: Float64) -> Float64:
+    """Difference of two axes without front and rear, in [-pi/2, pi/2)."""
+    return (angle_rad - reference_rad + np.pi / 2) % np.pi - np.pi / 2
