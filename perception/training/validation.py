@@ -7,16 +7,20 @@ import torch
 from torch import nn
 
 from tricast.perception.batch import BevTransform
+from tricast.perception.decoding import DecodingConfig, decode
 from tricast.perception.evaluation.box_table import BoxTable
 from tricast.perception.evaluation.detection import evaluate_detection
 from tricast.perception.losses.channels import ChannelMeter
 from tricast.perception.losses.criterion import training_losses
-from tricast.perception.query_outputs import QueryMemory, QueryOutputs
+from tricast.perception.outputs import Detections
+from tricast.perception.query_outputs import QueryMemory
 from tricast.perception.training.augmentation import SUBSETS, AugmentedTick, restricted
 from tricast.perception.training.batches import make_batch
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
+from tricast.sensors.annotations import DETECTION_CLASSES
+from tricast.sensors.geometry.boxes import concatenate_boxes
 
 
 def validate(model: nn.Module, shards: ShardSet, config: TrainingRunConfig, device: torch.device) -> dict[str, float]:
@@ -51,7 +55,7 @@ def _scored(
 ) -> dict[str, float]:
     meter = ChannelMeter()
     truths: list[TickTruth] = []
-    found: list[dict[str, np.ndarray]] = []
+    found: list[Detections] = []
     grid = config.model.batch
     for index in indices:
         tick = shards[index]
@@ -71,7 +75,7 @@ def _scored(
         )
         meter.add(outputs, table, batch.truth, range_m=grid.range_m)
         truths.append(tick.truth[countable(tick.truth)])
-        found.append(_boxes(outputs))
+        found.append(decode(outputs, tick.sample.timestamp_ns, DecodingConfig()))
     tokens = [str(index) for index in indices]
     scenes = np.array([shards.scene_of(index) for index in indices])
     metrics = evaluate_detection(_found_table(tokens, scenes, found), _truth_table(tokens, scenes, truths))
@@ -79,31 +83,20 @@ def _scored(
     return {"mAP": metrics.mean_ap, **errors, **meter.figures()}
 
 
-def _boxes(outputs: QueryOutputs) -> dict[str, np.ndarray]:
-    """Columns of the last layer's boxes of one sample."""
-    layer = outputs.layers[-1]
-    confidence, classes = torch.sigmoid(layer.class_logits[0]).max(dim=-1)
-    scores = torch.sqrt(confidence * torch.sigmoid(layer.quality_logits[0]))
-    yaws = torch.atan2(layer.yaw_sin_cos[0, :, 0], layer.yaw_sin_cos[0, :, 1])
-    columns = {
-        "class_index": classes,
-        "scores": scores,
-        "centers_m": layer.centers_m[0],
-        "sizes_m": layer.log_sizes[0].exp(),
-        "yaws_rad": yaws,
-        "velocities_mps": layer.velocities_mps[0],
-    }
-    return {name: values.float().cpu().numpy() for name, values in columns.items()}
-
-
-def _found_table(tokens: list[str], scenes: np.ndarray, found: list[dict[str, np.ndarray]]) -> BoxTable:
-    columns = {name: np.concatenate([boxes[name] for boxes in found]) for name in found[0]}
+def _found_table(tokens: list[str], scenes: np.ndarray, found: list[Detections]) -> BoxTable:
+    boxes = concatenate_boxes([detections.boxes for detections in found])
+    names = [name for detections in found for name in detections.class_names]
     return BoxTable.of(
         tokens,
         sample_scene=scenes,
-        sample_index=np.repeat(np.arange(len(found)), [len(boxes["scores"]) for boxes in found]),
-        ego_distance_m=np.linalg.norm(columns["centers_m"][:, :2], axis=1),
-        **columns,
+        sample_index=np.repeat(np.arange(len(found)), [len(detections) for detections in found]),
+        class_index=np.array([DETECTION_CLASSES.index(name) for name in names], np.int64),
+        scores=np.concatenate([detections.scores for detections in found]),
+        centers_m=boxes.centers_m,
+        sizes_m=boxes.sizes_m,
+        yaws_rad=boxes.yaws_rad,
+        velocities_mps=boxes.velocities_mps,
+        ego_distance_m=np.linalg.norm(boxes.centers_m[:, :2], axis=1),
     )
 
 
