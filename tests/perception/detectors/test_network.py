@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tricast.configs.errors import InputError
+from tricast.perception.config import chosen_config
+from tricast.perception.decoding import DecodingConfig
+from tricast.perception.detectors.network_config import NetworkConfig
+from tricast.perception.model import ModelConfig, Network
+from tricast.perception.model_weights import load_network, save_weights
+from tricast.perception.streaming.replay import ReplayOptions, replay
+from tricast.sensors.log.open_log import open_log
+from tricast.tools.cli import main
+from tricast.tools.demo import demo_log_path
+
+
+@pytest.fixture
+def weights(small_model: ModelConfig, tmp_path: Path) -> Path:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, _confident(small_model))
+    return path
+
+
+def _confident(config: ModelConfig) -> Network:
+    """Untrained, but so sure of everything that its boxes become tracks."""
+    torch.manual_seed(0)
+    network = Network(config)
+    for name, value in network.named_parameters():
+        if name.endswith(("logits.bias", "classes.bias")):
+            torch.nn.init.constant_(value, 4.0)
+    return network
+
+
+def _replayed(weights: Path, out: Path, sensors: tuple[str, ...] | None = None) -> tuple[list[dict], bytes]:
+    config = chosen_config(weights=str(weights))
+    network = NetworkConfig(weights=str(weights), threads=1, decoding=DecodingConfig(min_score=0.0, max_detections=20))
+    config = config.model_copy(update={"network": network})
+    replay(open_log(demo_log_path()), config, out, options=ReplayOptions(duration_s=0.5, sensors=sensors))
+    text = (out / "results.jsonl").read_bytes()
+    return [json.loads(line) for line in text.splitlines()], text
+
+
+def test_a_replay_with_the_network_is_the_same_twice(weights: Path, tmp_path: Path) -> None:
+    first, second = _replayed(weights, tmp_path / "a")[1], _replayed(weights, tmp_path / "b")[1]
+    assert first == second
+    assert b'"class"' in first
+
+
+@pytest.mark.parametrize("sensors", [("camera",), ("lidar",), ("radar",)])
+def test_a_replay_with_one_modality_runs(weights: Path, tmp_path: Path, sensors: tuple[str, ...]) -> None:
+    assert _replayed(weights, tmp_path / "a", sensors)[0]
+
+
+def test_weights_hold_the_network_that_wrote_them(small_model: ModelConfig, weights: Path) -> None:
+    network = load_network(weights)
+    assert network.config == small_model
+    assert not network.training
+    for name, value in _confident(small_model).state_dict().items():
+        assert torch.equal(network.state_dict()[name], value), name
+
+
+def test_replay_with_the_network_but_without_weights_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    code = main(["replay", str(demo_log_path()), "--out", str(tmp_path), "--detector", "network"])
+    assert code == 2
+    error = capsys.readouterr().err
+    assert "weights of the network: got none" in error
+    assert error.count("\n") == 1
+
+
+def test_a_damaged_file_of_weights_is_refused(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(weights.read_bytes()[:5000])
+    assert main(["replay", str(demo_log_path()), "--out", str(tmp_path / "o"), "--weights", str(cut)]) == 2
+    assert "no readable weights" in capsys.readouterr().err
+
+
+def test_weights_make_the_network_the_detector() -> None:
+    config = chosen_config(weights="x.safetensors")
+    assert (config.detector, config.network.weights, config.synchronizer.lidar_sweeps) == (
+        "network",
+        "x.safetensors",
+        5,
+    )
+    assert chosen_config().detector == "cluster"
+    with pytest.raises(InputError, match="--weights"):
+        chosen_config(detector="cluster", weights="x")
+
+
+def test_the_classical_detector_needs_no_torch() -> None:
+    code = (
+        "import sys; from tricast.perception.config import chosen_config; "
+        "from tricast.perception.streaming.pipeline import Pipeline; Pipeline(chosen_config()); "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
