@@ -16,7 +16,9 @@ COMMANDS = {
     "info": "say what a log holds",
     "replay": "replay a log into boxes, tracks and forecasts",
     "evaluate": "score a detector or a file of results against the truth",
+    "submission": "write results in a benchmark's official format",
     "train": "train the network from synthetic drives or logs with truth",
+    "compare": "set two evaluations side by side",
     "convert": "copy any readable log into a Tricast log",
     "demo": "replay the packaged demo log",
 }
@@ -39,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read the output has read enough, as in `tricast info LOG | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception:
         traceback.print_exc()
         return 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tricast.perception.evaluation.forecast_scores import score_forecasts
+from tricast.perception.evaluation.resampling import differences, headline_score, intervals
 from tricast.perception.evaluation.run_tables import (
     LogTables,
     ResultTables,
@@ -14,7 +14,7 @@ from tricast.perception.evaluation.run_tables import (
     joined_results,
     joined_truth,
 )
-from tricast.perception.evaluation.scores import DetectionScores, class_ranges, score_detections, score_tracks
+from tricast.perception.evaluation.scores import DetectionScores, Scores, score_all
 from tricast.perception.evaluation.summary import (
     baseline_summary,
     calibration_summary,
@@ -59,15 +59,17 @@ def evaluate_tables(
     """
     truth = joined_truth([log.truth for log in logs])
     results = {key: joined_results([log.results[key] for log in logs]) for key in logs[0].results}
+    scores = {key: score_all(tables, truth, max_range_m) for key, tables in results.items()}
     first = next(iter(results))
-    scores = {key: score_detections(tables, truth, max_range_m) for key, tables in results.items()}
-    figures = {key: _figures(results[key], truth, scores[key], max_range_m) for key in results}
+    resampled = {key: headline_score(one) for key, one in scores.items()}
+    num_scenes = scores[first].num_scenes
+    figures = {key: {**_figures(one), "interval": intervals(resampled[key], num_scenes)} for key, one in scores.items()}
     summary = {
         "schema_version": SUMMARY_SCHEMA_VERSION,
         **facts,
         "sensors": first,
         "max_range_m": max_range_m,
-        "scenes": int(truth.boxes.sample_scene.max(initial=-1)) + 1,
+        "scenes": num_scenes,
         "samples": len(truth.boxes.sample_tokens),
         "ticks": results[first].ticks,
         "late_truth": sum(log.late_truth for log in logs),
@@ -76,18 +78,16 @@ def evaluate_tables(
         **figures[first],
         "latency_ms": latency_summary(results[first].latencies_ms),
         "subsets": figures if len(figures) > 1 else {},
+        "ahead_of": {key: differences(resampled[key], resampled[first], num_scenes) for key in results if key != first},
     }
-    return Evaluation(truth=truth, results=results, detections=scores[first], summary=without_nan(summary))
+    return Evaluation(truth=truth, results=results, detections=scores[first].detections, summary=without_nan(summary))
 
 
-def _figures(
-    results: ResultTables, truth: TruthTables, scores: DetectionScores, max_range_m: float | None
-) -> dict[str, Any]:
-    forecasts = score_forecasts(results, truth, class_ranges(max_range_m))
+def _figures(scores: Scores) -> dict[str, Any]:
     return {
-        "detection": scored_detection_summary(scores),
-        "calibration": calibration_summary(scores.calibration),
-        "tracking": scored_tracking_summary(score_tracks(results, truth, max_range_m)),
-        "prediction": prediction_summary(forecasts),
-        "baseline": baseline_summary(forecasts),
+        "detection": scored_detection_summary(scores.detections),
+        "calibration": calibration_summary(scores.detections.calibration),
+        "tracking": scored_tracking_summary(scores.tracks),
+        "prediction": prediction_summary(scores.forecasts),
+        "baseline": baseline_summary(scores.forecasts),
     }

@@ -18,6 +18,9 @@ HEADLINES = (
 )
 """Where each lies in a summary, and its name."""
 
+COMPARED = tuple((path, name) for path, name in HEADLINES if path != "prediction.EPA_best")
+"""Those that can be worked out for any choice of scenes."""
+
 LOWER_IS_BETTER = (
     "prediction.movers.minADE_6",
     "prediction.movers.minFDE_6",

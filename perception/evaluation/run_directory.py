@@ -56,6 +56,7 @@ def save_run(
     report: str,
 ) -> None:
     """Write settings, figures, report and tables; the figures last, so that they stand for a whole run."""
+    out.mkdir(parents=True, exist_ok=True)
     (out / SUMMARY_FILE).unlink(missing_ok=True)
     write_whole(out / CONFIG_FILE, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     save_truth(out / TABLES / TRUTH_FILE, truth)

@@ -20,10 +20,17 @@ from tricast.perception.evaluation.detection import (
     score_matches,
 )
 from tricast.perception.evaluation.devkit_files import TRACKING_CLASSES
-from tricast.perception.evaluation.hota import HotaMetrics, evaluate_hota
+from tricast.perception.evaluation.forecast_scores import ForecastScores, score_forecasts
+from tricast.perception.evaluation.hota import HotaMetrics, HotaTotals, hota_totals, score_hota
 from tricast.perception.evaluation.run_tables import ResultTables, TruthTables
 from tricast.perception.evaluation.track_similarity import similar_by_distance
-from tricast.perception.evaluation.tracking import TrackingConfig, TrackingMetrics, evaluate_tracking
+from tricast.perception.evaluation.tracking import (
+    TrackingConfig,
+    TrackingMetrics,
+    TrackMatches,
+    match_all_tracks,
+    score_track_matches,
+)
 from tricast.perception.evaluation.true_positives import (
     MATCH_M,
     Calibration,
@@ -84,18 +91,50 @@ class TrackScores:
 
     Args:
         metrics: By that protocol.
+        matches: What they were made of, for intervals.
         hota: Per class that has any box.
+        hota_totals: What they were made of, for intervals.
 
     """
 
     metrics: TrackingMetrics
+    matches: TrackMatches
     hota: Mapping[str, HotaMetrics]
+    hota_totals: Mapping[str, HotaTotals]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scores:
+    """All scores of one choice of sensors.
+
+    Args:
+        detections: Of the detector's boxes before tracking.
+        tracks: Of the tracks.
+        forecasts: Of the tracks' futures.
+        num_scenes: Scenes, which intervals are drawn from.
+
+    """
+
+    detections: DetectionScores
+    tracks: TrackScores
+    forecasts: ForecastScores
+    num_scenes: int
 
 
 def class_ranges(max_range_m: float | None) -> dict[str, float]:
     """Range of each class, none of them further than a range given."""
     limit = np.inf if max_range_m is None else max_range_m
     return {name: min(range_m, limit) for name, range_m in CLASS_RANGES_M.items()}
+
+
+def score_all(results: ResultTables, truth: TruthTables, max_range_m: float | None = None) -> Scores:
+    """Score boxes, tracks and forecasts; nothing further away than a range given."""
+    return Scores(
+        detections=score_detections(results, truth, max_range_m),
+        tracks=score_tracks(results, truth, max_range_m),
+        forecasts=score_forecasts(results, truth, class_ranges(max_range_m)),
+        num_scenes=int(truth.boxes.sample_scene.max(initial=-1)) + 1,
+    )
 
 
 def score_detections(results: ResultTables, truth: TruthTables, max_range_m: float | None) -> DetectionScores:
@@ -142,7 +181,9 @@ def score_tracks(results: ResultTables, truth: TruthTables, max_range_m: float |
         class_ranges_m={name: ranges[name] for name in TRACKING_CLASSES}, sample_period_s=sample_period_s(truth.boxes)
     )
     similar = similar_by_distance(*(in_class_range(t, config.class_ranges_m) for t in (results.tracks, truth.boxes)))
-    return TrackScores(metrics=evaluate_tracking(results.tracks, truth.boxes, config), hota=evaluate_hota(similar))
+    matches, totals = match_all_tracks(results.tracks, truth.boxes, config), hota_totals(similar)
+    metrics = score_track_matches(matches, config)
+    return TrackScores(metrics=metrics, matches=matches, hota=score_hota(totals), hota_totals=totals)
 
 
 def sample_period_s(table: BoxTable) -> float:

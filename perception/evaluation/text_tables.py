@@ -32,6 +32,7 @@ def describe(summary: Mapping[str, Any]) -> str:
         names = [path for path in HEADLINES if any(figure(s, path[0]) is not None for s in summary["subsets"].values())]
         body = [[key, *(number(figure(s, path)) for path, _ in names)] for key, s in summary["subsets"].items()]
         parts.append(table(["sensors", *(name for _, name in names)], body))
+        parts.append(_ahead_table(summary))
     if summary.get("streaming"):
         keys = list(dict.fromkeys(key for row in summary["streaming"].values() for key in row))
         body = [[name, *(number(row.get(key)) for key in keys)] for name, row in summary["streaming"].items()]
@@ -71,6 +72,15 @@ def _class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
         for name, values in per_class.items()
     ]
     return table(["class", "truth", *(f"AP {d}" for d in first["AP"]), "AP", *errors], rows)
+
+
+def _ahead_table(summary: Mapping[str, Any]) -> str:
+    """How far the whole is ahead in mAP, with the interval of the paired bootstrap over scenes."""
+    rows = []
+    for name, differences in summary["ahead_of"].items():
+        of_map = differences["detection.mAP"]
+        rows.append([name, *(number(of_map[key]) for key in ("difference", "low", "high"))])
+    return table([f"{summary['sensors']} ahead in mAP of", "by", "from", "to"], rows)
 
 
 def _robustness_table(robustness: Mapping[str, Any]) -> str:

@@ -95,7 +95,7 @@ class Calibration:
 
 def calibration(scores: Float64, right: NDArray[np.bool_]) -> Calibration:
     """Bin scores (N,) in [0, 1] of boxes that are right or not (N,)."""
-    bins = np.clip((scores * NUM_BINS).astype(np.int64), 0, NUM_BINS - 1)
+    bins = score_bins(scores)
     counts = np.bincount(bins, minlength=NUM_BINS)
     share = np.where(counts > 0, counts, np.nan)
     return Calibration(
@@ -103,3 +103,8 @@ def calibration(scores: Float64, right: NDArray[np.bool_]) -> Calibration:
         mean_scores=np.bincount(bins, scores, NUM_BINS) / share,
         precisions=np.bincount(bins, right.astype(np.float64), NUM_BINS) / share,
     )
+
+
+def score_bins(scores: Float64) -> NDArray[np.int64]:
+    """Bin (N,) of each score."""
+    return np.clip((scores * NUM_BINS).astype(np.int64), 0, NUM_BINS - 1)
