@@ -3,11 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tricast.sensors.calibration import Rig
+from tricast.sensors.frames import LidarSweep
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.rig_file import save_rig
+from tricast.sensors.log.writer import LogWriter
 from tricast.tools.demo import demo_log_path
 
 
@@ -73,6 +79,47 @@ def test_a_wrong_calibration_file(tmp_path: Path) -> None:
     rig = tmp_path / "rig.yaml"
     rig.write_text("sensors:\n  LIDAR:\n    modality: sonar\n")
     assert_refused(replay(demo_log_path(), tmp_path / "run", "--calibration", str(rig)), "rig.yaml", "LIDAR")
+
+
+def test_a_calibration_of_other_sensors(tmp_path: Path) -> None:
+    log = open_log(demo_log_path())
+    save_rig(Rig.of([replace(log.rig["LIDAR_TOP"], channel="VELODYNE")]), tmp_path / "rig.yaml")
+    done = replay(demo_log_path(), tmp_path / "run", "--calibration", str(tmp_path / "rig.yaml"))
+    assert_refused(done, "demo.mcap", "VELODYNE", "LIDAR_TOP")
+
+
+def test_a_sensor_without_calibration_is_a_loss_and_the_others_are_used(tmp_path: Path) -> None:
+    rig = open_log(demo_log_path()).rig
+    save_rig(Rig.of(s for s in rig.sensors.values() if s.modality != "radar"), tmp_path / "rig.yaml")
+    arguments = ("--calibration", str(tmp_path / "rig.yaml"), "--duration", "0.3")
+    done = replay(demo_log_path(), tmp_path / "run", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "RADAR_FRONT has no calibration" in done.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["losses"]["by_channel"].keys() == {"RADAR_FRONT", "RADAR_BACK"}
+    assert summary["objects_per_tick"] > 0
+    assert replay(demo_log_path(), tmp_path / "run", *arguments, "--strict").returncode == 2
+
+
+def test_points_that_are_no_numbers_are_left_out_and_counted(tmp_path: Path) -> None:
+    log = open_log(demo_log_path())
+    with LogWriter(tmp_path / "nan.mcap", log.rig) as writer:
+        for message in log.messages(end_ns=log.start_ns + 300_000_000):
+            if isinstance(message, LidarSweep):
+                points = message.points_m.copy()
+                points[::2] = (np.nan, np.inf, 0.0)
+                message = replace(message, points_m=points)
+            writer.write(message)
+    done = replay(tmp_path / "nan.mcap", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["invalid_points"]["LIDAR_TOP"] > 1000
+    assert summary["objects_per_tick"] > 0
+    assert "NaN" not in (tmp_path / "run" / "results.jsonl").read_text()
+
+
+def test_a_copy_onto_a_folder(tmp_path: Path) -> None:
+    assert_refused(tricast("convert", demo_log_path(), "--out", tmp_path), str(tmp_path), "--out")
 
 
 def test_an_output_that_is_a_file(tmp_path: Path) -> None:
