@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from tricast.configs.errors import InputError
-from tricast.configs.strict import load_config
+from tricast.configs.strict import load_config, parse_config
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.trainer import CHECKPOINT, Trainer
@@ -99,7 +99,7 @@ def _with_overrides(config: TrainingRunConfig, args: argparse.Namespace) -> Trai
     )
     if args.seeds is not None:
         values["data"]["train_seeds"] = tuple(args.seeds)
-    return TrainingRunConfig.model_validate(values)
+    return parse_config(TrainingRunConfig, values, where=f"{args.config} with the command line's settings")
 
 
 def _folder(args: argparse.Namespace) -> Path:

@@ -39,6 +39,7 @@ class Curve:
         if self._board is not None:
             for name, value in figures.items():
                 self._board.add_scalar(f"{self._path.stem}/{name}", value, step)
+            self._board.flush()
 
 
 def tensorboard_writer(folder: Path) -> Any:

@@ -3,20 +3,14 @@
 import csv
 from pathlib import Path
 
-from tricast.perception.training.curves import Curve
+import pytest
+
+from tricast.perception.training.curves import Curve, tensorboard_writer
 
 
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-class Board:
-    def __init__(self) -> None:
-        self.told: list[tuple[str, float, int]] = []
-
-    def add_scalar(self, name: str, value: float, step: int) -> None:
-        self.told.append((name, value, step))
 
 
 def test_rows_are_written_as_they_come_and_new_figures_become_columns(tmp_path: Path) -> None:
@@ -39,7 +33,12 @@ def test_a_resumed_curve_drops_what_came_after_the_checkpoint(tmp_path: Path) ->
     assert [row["step"] for row in rows(path)] == ["5"]
 
 
-def test_tensorboard_is_told_under_the_curves_name(tmp_path: Path) -> None:
-    board = Board()
+def test_tensorboard_shows_the_figures_under_the_curves_name(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="needs the extra 'train'")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = tensorboard_writer(tmp_path / "board")
     Curve(tmp_path / "validation.csv", board=board).add(3, {"mAP": 0.5})
-    assert board.told == [("validation/mAP", 0.5, 3)]
+    events = EventAccumulator(str(tmp_path / "board")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("validation/mAP")] == [(3, 0.5)]
+    board.close()

@@ -1,0 +1,97 @@
+"""`tricast train` as a user runs it: stages, stops, and what it refuses."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tricast.perception.model_weights import load_network
+from tricast.tools.cli import main
+from tricast.tools.demo import demo_log_path
+
+SMALL = {
+    "model": {
+        "batch": {"range_m": 25.6, "cells": 32, "image_size_px": [96, 64], "depth_bins": 4},
+        "camera": {"stem_width": 8, "width": 16, "token_width": 24, "heads": 2, "blocks": 1},
+        "lidar": {"point_width": 16, "fine_width": 16},
+        "decoder": {"width": 32, "heads": 2, "layers": 1, "queries": 40},
+        "width": 16,
+        "trunk_blocks": 1,
+        "heatmap_width": 16,
+    },
+    "training": {"threads": 1, "loading_processes": 0, "batch_size": 2, "log_every_steps": 1},
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(SMALL))
+    return str(path)
+
+
+def train(config: str, out: Path, *more: str) -> int:
+    return main(["train", "--config", config, "--out", str(out), "--data", str(demo_log_path()), *more])
+
+
+def test_stages_resume_and_start_from_each_other(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, shards = tmp_path / "first", ("--shards", str(tmp_path / "shards"))
+    assert train(config, first, *shards, "--max-samples", "2") == 0
+    assert "done after 2 samples" in capsys.readouterr().out
+    assert train(config, first, *shards, "--max-samples", "4", "--resume") == 0
+    assert "done after 4 samples" in capsys.readouterr().out
+    second = tmp_path / "second"
+    assert train(config, second, *shards, "--max-samples", "2", "--init", str(first / "weights.safetensors")) == 0
+    assert load_network(second / "weights.safetensors").config.decoder.queries == 40
+    assert yaml.safe_load((second / "config.yaml").read_text())["training"]["max_samples"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--resume"], "no checkpoint; expected a checkpoint to resume"),
+        (["--max-samples", "0"], "max_samples"),
+        (["--config", "nowhere"], "no packaged configuration"),
+        (["--seeds", "99990", "100010"], "data.train_seeds: got 99990 to 100010; expected a range within"),
+        (["--init", "missing.safetensors"], "missing.safetensors: got no readable weights"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_line(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    chosen = ["--data", str(demo_log_path())] if "--seeds" not in arguments else []
+    assert main(["train", "--config", config, "--out", str(tmp_path / "run"), *chosen, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_a_run_that_has_begun_is_not_written_over(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"")
+    assert train(config, tmp_path / "run") == 2
+    assert "add --resume to go on" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_sigterm_leaves_a_checkpoint_from_which_the_run_goes_on(config: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tricast.tools.cli", "train", "--config", config, "--out", str(tmp_path / "run")]
+    command += ["--data", str(demo_log_path()), "--max-samples", "4000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline_s = time.monotonic() + 300
+    while not (tmp_path / "run" / "train.csv").exists() and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0 and "stopped; --resume goes on" in said
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+    resumed = subprocess.run([*command, "--resume", "--minutes", "0.01"], capture_output=True, text=True, check=False)
+    assert resumed.returncode == 0, resumed.stderr
