@@ -1,7 +1,8 @@
-"""How hard a synthetic world is: `python -m tricast.tools.measure_world [--world W] [--seeds A B] [--seconds S]`.
+"""How hard a synthetic world is: `python -m tricast.tools.measure_world [LOG...] [--world W] [--seeds A B]`.
 
-Over all annotation stamps: objects within 51.2 m, those of them that count (a LiDAR or radar return, or 20 visible
-pixels), the share of these with 20 to 80 % of their own rays blocked, and boxes per class that count.
+Over all annotation stamps of the logs, or of scenes made for it: objects within 51.2 m, those of them that count (a
+LiDAR or radar return, or 20 visible pixels), the share of these with 20 to 80 % of their own rays blocked, and boxes
+per class that count.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import argparse
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from tricast.sensors.annotations import Annotations
+from tricast.sensors.log.open_log import open_log
 from tricast.sensors.synthetic.drive import SyntheticDrive
 from tricast.sensors.synthetic.world_config import load_world
 
@@ -25,24 +29,23 @@ PARTLY = (0.2, 0.8)
 def main() -> None:
     """Print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("logs", type=Path, nargs="*", help="logs with truth; none makes scenes of the seeds")
     parser.add_argument("--world", default="standard")
     parser.add_argument("--seeds", type=int, nargs=2, default=(100_000, 100_016), metavar=("FIRST", "END"))
     parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
-    drive = SyntheticDrive(load_world(args.world), range(*args.seeds), args.seconds, workers=os.cpu_count() or 1)
     stamps = near = counted = partly = 0
     classes: Counter[str] = Counter()
-    for message in drive.messages():
-        if not isinstance(message, Annotations):
-            continue
-        within = np.linalg.norm(message.boxes.centers_m[:, :2], axis=1) < RANGE_M
-        seen = (message.num_lidar_points > 0) | (message.num_radar_points > 0)
-        seen = within & (seen | (message.num_visible_pixels >= LEAST_PIXELS))
+    for truth in _truths(args):
+        within = np.linalg.norm(truth.boxes.centers_m[:, :2], axis=1) < RANGE_M
+        seen = (truth.num_lidar_points > 0) | (truth.num_radar_points > 0)
+        seen = within & (seen | (truth.num_visible_pixels >= LEAST_PIXELS))
         stamps, near, counted = stamps + 1, near + int(within.sum()), counted + int(seen.sum())
-        partly += int((seen & (message.occlusion >= PARTLY[0]) & (message.occlusion <= PARTLY[1])).sum())
-        classes.update(np.array(message.class_names)[seen].tolist())
+        partly += int((seen & (truth.occlusion >= PARTLY[0]) & (truth.occlusion <= PARTLY[1])).sum())
+        classes.update(np.array(truth.class_names)[seen].tolist())
     figures = {
-        "seeds": list(args.seeds),
+        **({"logs": len(args.logs)} if args.logs else {"seeds": list(args.seeds)}),
         "stamps": stamps,
         "objects_per_stamp": round(near / max(stamps, 1), 1),
         "counted_per_stamp": round(counted / max(stamps, 1), 1),
@@ -50,6 +53,18 @@ def main() -> None:
         "boxes_per_class": dict(sorted(classes.items())),
     }
     print(json.dumps(figures))
+
+
+def _truths(args: argparse.Namespace) -> Iterator[Annotations]:
+    if args.logs:
+        messages = (message for path in args.logs for message in open_log(path).messages())
+    else:
+        # Sparse: the truth is that of the full drive, and less is measured for it.
+        drive = SyntheticDrive(
+            load_world(args.world), range(*args.seeds), args.seconds, workers=args.workers, sparse=True
+        )
+        messages = drive.messages()
+    return (message for message in messages if isinstance(message, Annotations))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,33 @@ def test_every_sensor_delivers_and_nothing_is_stamped_after_its_arrival(messages
     assert channels == set(SyntheticDrive(load_world(), [SEED], 1.0).rig.channels())
     assert [m.received_ns for m in messages] == sorted(m.received_ns for m in messages)
     assert all(m.received_ns >= m.timestamp_ns for m in messages)
+
+
+def content(value: Any) -> Any:
+    """A message as plain values, to the last bit."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if is_dataclass(value):
+        return type(value).__name__, [content(getattr(value, field.name)) for field in fields(value)]
+    return value
+
+
+def test_a_sparse_drive_has_the_full_drives_truth_and_what_ticks_at_its_stamps_use(messages: list[Message]) -> None:
+    sparse = list(SyntheticDrive(load_world(), [SEED], 1.0, sparse=True).messages())
+    assert len(of(sparse, CameraFrame)) < len(of(messages, CameraFrame)) / 2
+    full = [content(m) for m in messages]
+    places = [full.index(content(m)) for m in sparse]
+    assert places == sorted(places)
+    for kind in (Annotations, EgoPose):
+        assert len(of(sparse, kind)) == len(of(messages, kind))
+    for stamp_ns in (m.timestamp_ns for m in of(messages, Annotations)):
+        for kind, count in ((CameraFrame, 1), (LidarSweep, 5), (RadarScan, 3)):
+            for channel in {m.channel for m in of(messages, kind)}:
+                past, kept = (
+                    [content(m) for m in of(part, kind) if m.channel == channel and m.timestamp_ns <= stamp_ns]
+                    for part in (messages, sparse)
+                )
+                assert kept[-count:] == past[-count:]
 
 
 def test_boxes_hold_about_as_many_points_as_the_truth_counts(messages: list[Message]) -> None:
