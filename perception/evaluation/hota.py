@@ -44,6 +44,11 @@ class HotaMetrics:
     localization_accuracy: Float64
 
     @property
+    def num_boxes(self) -> float:
+        """True boxes and predictions, matched ones once."""
+        return float(self.true_positives[0] + self.false_negatives[0] + self.false_positives[0])
+
+    @property
     def detection_accuracy(self) -> Float64:
         """DetA."""
         everything = self.true_positives + self.false_negatives + self.false_positives
@@ -60,14 +65,50 @@ class HotaMetrics:
         return float(self.curve.mean())
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HotaTotals:
+    """Sums of one class per scene, of which `score_hota` makes figures for any choice of scenes.
+
+    Args:
+        num_truth: (S,) true boxes.
+        num_predictions: (S,) predictions.
+        hits: (S, 19) matches at each of `ALPHAS`.
+        located: (S, 19) sum of their similarity.
+        association: (3, S, 19) sums over matches of the shares that AssA, AssRe and AssPr are means of.
+
+    """
+
+    num_truth: Float64
+    num_predictions: Float64
+    hits: Float64
+    located: Float64
+    association: Float64
+
+
 def evaluate_hota(tracks: SimilarTracks) -> dict[str, HotaMetrics]:
     """Score tracks by HOTA, per class that has any true box or prediction, over all scenes.
 
     Source: Luiten et al. 2021, HOTA; TrackEval 1.3.0, sequences combined as it does.
     """
+    return score_hota(hota_totals(tracks))
+
+
+def hota_totals(tracks: SimilarTracks) -> dict[str, HotaTotals]:
+    """Match once; `score_hota` makes figures of it."""
     classes = np.unique(np.concatenate([tracks.truth.class_index, tracks.predictions.class_index]))
     matched = _matched_pairs(tracks)
-    return {DETECTION_CLASSES[row]: _of_class(tracks, matched, int(row)) for row in classes}
+    return {DETECTION_CLASSES[row]: _totals(tracks, matched, int(row)) for row in classes}
+
+
+def score_hota(
+    totals: Mapping[str, HotaTotals], scene_counts: NDArray[np.int64] | None = None
+) -> dict[str, HotaMetrics]:
+    """Figures per class over all scenes, or over scenes taken as often as `scene_counts` (S,) says.
+
+    A class with neither a true box nor a prediction in those scenes is left out.
+    """
+    figures = {name: _score(part, scene_counts) for name, part in totals.items()}
+    return {name: part for name, part in figures.items() if part.num_boxes}
 
 
 def mean_hota(classes: Mapping[str, HotaMetrics]) -> float:
@@ -107,29 +148,49 @@ def _runs(values: NDArray[np.int64]) -> list[tuple[int, int]]:
     return list(pairwise(bounds)) if len(values) else []
 
 
-def _of_class(tracks: SimilarTracks, matched: NDArray[np.int64], row: int) -> HotaMetrics:
-    pairs = matched[tracks.truth.class_index[tracks.true_box[matched]] == row]
+def _totals(tracks: SimilarTracks, matched: NDArray[np.int64], row: int) -> HotaTotals:
+    truth, predictions = tracks.truth, tracks.predictions
+    scenes = int(truth.sample_scene.max(initial=-1)) + 1
+    pairs = matched[truth.class_index[tracks.true_box[matched]] == row]
     similarity = tracks.similarity[pairs]
-    num_truth = np.count_nonzero(tracks.truth.class_index == row)
-    num_predictions = np.count_nonzero(tracks.predictions.class_index == row)
+    scene = truth.sample_scene[truth.sample_index[tracks.true_box[pairs]]]
     objects, ours = tracks.object_of[tracks.true_box[pairs]], tracks.track_of[tracks.prediction[pairs]]
     _, first, place = np.unique(
         objects * (tracks.track_of.max(initial=0) + 1) + ours, return_index=True, return_inverse=True
     )
     object_length = np.bincount(tracks.object_of)[objects[first]] if len(first) else np.zeros(0)
     track_length = np.bincount(tracks.track_of)[ours[first]] if len(first) else np.zeros(0)
-    hits, located, association = np.zeros(len(ALPHAS)), np.zeros(len(ALPHAS)), np.zeros((3, len(ALPHAS)))
+    hits, located = np.zeros((2, scenes, len(ALPHAS)))
+    association = np.zeros((3, scenes, len(ALPHAS)))
     for step, alpha in enumerate(ALPHAS):
         close = similarity >= alpha - EPS
         together = np.bincount(place[close], minlength=len(first))
-        hits[step], located[step] = close.sum(), similarity[close].sum()
+        hits[:, step] = np.bincount(scene[close], minlength=scenes)
+        located[:, step] = np.bincount(scene[close], similarity[close], scenes)
         for part, whole in enumerate((object_length + track_length - together, object_length, track_length)):
-            association[part, step] = (together * (together / np.maximum(1, whole))).sum()
-    association /= np.maximum(1, hits)
+            shares = together * (together / np.maximum(1, whole))
+            association[part, :, step] = np.bincount(scene[first], shares, scenes)
+    counts = [
+        np.bincount(table.sample_scene[table.sample_index[table.class_index == row]], minlength=scenes)
+        for table in (truth, predictions)
+    ]
+    return HotaTotals(
+        num_truth=counts[0].astype(np.float64),
+        num_predictions=counts[1].astype(np.float64),
+        hits=hits,
+        located=located,
+        association=association,
+    )
+
+
+def _score(totals: HotaTotals, scene_counts: NDArray[np.int64] | None) -> HotaMetrics:
+    weights = np.ones(len(totals.hits)) if scene_counts is None else scene_counts.astype(np.float64)
+    hits, located = weights @ totals.hits, weights @ totals.located
+    association = np.einsum("s,psa->pa", weights, totals.association) / np.maximum(1, hits)
     return HotaMetrics(
         true_positives=hits,
-        false_negatives=num_truth - hits,
-        false_positives=num_predictions - hits,
+        false_negatives=weights @ totals.num_truth - hits,
+        false_positives=weights @ totals.num_predictions - hits,
         association_accuracy=association[0],
         association_recall=association[1],
         association_precision=association[2],

@@ -163,7 +163,7 @@ def evaluate_prediction_accuracy(
 
     """
     ours, theirs = assign_nearest(predictions, truth, np.nextafter(EPA_MATCH_M, np.inf))
-    known = np.isfinite(futures_m[:, -1]).all(axis=1)
+    known = np.asarray(np.isfinite(futures_m[:, -1]).all(axis=1), bool)
     ends = np.linalg.norm(points_m[ours, :, -1] - futures_m[theirs, None, -1], axis=-1)
     hit = known[theirs] & (ends.min(axis=1, initial=np.inf) <= MISS_M)
     count = len(DETECTION_CLASSES)

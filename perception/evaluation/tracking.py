@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,22 @@ class TrackingMetrics:
         return self.overall("amota")
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrackMatches:
+    """What matching found at every threshold.
+
+    Args:
+        problem: Tracks and true tracks.
+        thresholds: (K, 10) float64 scores per class from the highest recall to the lowest; NaN where not reached.
+        events: What became of every true box.
+
+    """
+
+    problem: TrackProblem
+    thresholds: NDArray[np.float64]
+    events: TrackEvents
+
+
 def evaluate_tracking(predictions: BoxTable, truth: BoxTable, config: TrackingConfig | None = None) -> TrackingMetrics:
     """Score tracks by the nuScenes tracking protocol.
 
@@ -90,21 +107,35 @@ def evaluate_tracking(predictions: BoxTable, truth: BoxTable, config: TrackingCo
 
     """
     config = config or TrackingConfig()
+    return score_track_matches(match_all_tracks(predictions, truth, config), config)
+
+
+def match_all_tracks(predictions: BoxTable, truth: BoxTable, config: TrackingConfig) -> TrackMatches:
+    """Match at every threshold once, for `score_track_matches` and `scene_amota`.
+
+    Raises:
+        InputError: As for `evaluate_tracking`.
+
+    """
     check_box_counts(predictions, config.max_boxes_per_sample)
     predictions = in_time_order(with_scenes_of(truth, predictions))
-    truth = in_time_order(truth)
     predictions = interpolated(with_track_scores(in_class_range(predictions, config.class_ranges_m)))
-    truth = interpolated(in_class_range(truth, config.class_ranges_m))
+    truth = interpolated(in_class_range(in_time_order(truth), config.class_ranges_m))
     problem = track_problem(predictions, truth, config.match_distance_m)
     everything = match_tracks(problem, np.full((1, len(DETECTION_CLASSES)), -np.inf))
     thresholds = _thresholds(problem, everything, config)
-    events = match_tracks(problem, thresholds)
-    figures = _figures(problem, events, thresholds, config)
+    return TrackMatches(problem=problem, thresholds=thresholds, events=match_tracks(problem, thresholds))
+
+
+def score_track_matches(matches: TrackMatches, config: TrackingConfig) -> TrackingMetrics:
+    """All figures of the protocol."""
+    problem, thresholds = matches.problem, matches.thresholds
+    figures = _figures(problem, matches.events, thresholds, config)
     curves, classes = {}, {}
     for name in TRACKING_CLASSES:
         row = DETECTION_CLASSES.index(name)
         curve = {key: values[:, row] for key, values in figures.items()}
-        boxes = truth.class_index == row
+        boxes = problem.truth.class_index == row
         if np.isnan(thresholds[:, row]).all():
             num_tracks = len(np.unique(problem.object_of[boxes]))
             curve |= _unmatched(int(boxes.sum()), num_tracks, config.num_thresholds)
@@ -113,6 +144,48 @@ def evaluate_tracking(predictions: BoxTable, truth: BoxTable, config: TrackingCo
         curves[name] = {**curve, "confidence": thresholds[:, row]}
         classes[name] = _best(curve)
     return TrackingMetrics(classes=classes, curves=curves)
+
+
+def scene_amota(matches: TrackMatches) -> Callable[[NDArray[np.int64]], float]:
+    """AMOTA over scenes taken as often as given counts (S,) say, without matching again.
+
+    The score thresholds stay those of all scenes together; with every scene once it is the protocol's AMOTA.
+    """
+    truth, predictions = matches.problem.truth, matches.problem.predictions
+    classes, scenes = len(DETECTION_CLASSES), int(truth.sample_scene.max(initial=-1)) + 1
+    shape = (len(matches.thresholds), scenes, classes)
+    cells = truth.sample_scene[truth.sample_index] * classes + truth.class_index
+    shown_cells = predictions.sample_scene[predictions.sample_index] * classes + predictions.class_index
+    totals = np.bincount(cells, minlength=scenes * classes).reshape(scenes, classes)
+    counts = np.zeros((3, *shape))
+    for k, thresholds in enumerate(matches.thresholds):
+        with np.errstate(invalid="ignore"):
+            shown = predictions.scores >= thresholds[predictions.class_index]
+        for place, chosen in ((0, matches.events.kind[k] == MATCH), (1, matches.events.kind[k] == SWITCH)):
+            counts[place, k] = np.bincount(cells[chosen], minlength=scenes * classes).reshape(shape[1:])
+        counts[2, k] = np.bincount(shown_cells[shown], minlength=scenes * classes).reshape(shape[1:])
+    reached = ~np.isnan(matches.thresholds)
+
+    def amota(scene_counts: NDArray[np.int64]) -> float:
+        hits, switches, shown = np.einsum("s,nksc->nkc", scene_counts.astype(np.float64), counts)
+        total = scene_counts @ totals
+        values = np.where(reached, _motar(hits, switches, shown, total), np.nan)
+        per_class = np.where(np.isnan(values), WORST["amota"], values).mean(axis=0)
+        tracked = [row for row in map(DETECTION_CLASSES.index, TRACKING_CLASSES) if total[row]]
+        return float(per_class[tracked].mean()) if tracked else float("nan")
+
+    return amota
+
+
+def _motar(
+    hits: NDArray[np.float64], switches: NDArray[np.float64], shown: NDArray[np.float64], total: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Accuracy at a recall, which counts the matches alone, without the switches; NaN without matches."""
+    wrong = (total - hits - switches) + switches + (shown - hits - switches)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recall = hits / total
+        values = np.maximum(0, 1 - (wrong - (1 - recall) * total) / (recall * total))
+    return np.where(hits == 0, np.nan, values)
 
 
 def _thresholds(problem: TrackProblem, events: TrackEvents, config: TrackingConfig) -> NDArray[np.float64]:
@@ -159,13 +232,10 @@ def _figures(
     found = figures["tp"] + figures["ids"]
     wrong = figures["fn"] + figures["ids"] + figures["fp"]
     with np.errstate(invalid="ignore", divide="ignore"):
-        # MOTAR takes the recall of matches alone, without the switches.
-        recall = figures["tp"] / total
-        figures["motar"] = np.maximum(0, 1 - (wrong - (1 - recall) * total) / (recall * total))
-        figures["motar"][figures["tp"] == 0] = np.nan
         figures["mota"] = np.maximum(0, 1 - wrong / total)
         figures["motp"] = np.where(found > 0, events.distance_sums_m / found, np.nan)
         figures["recall"] = found / total
+    figures["motar"] = _motar(figures["tp"], figures["ids"], figures["fp"] + found, total)
     figures["gt"] = np.broadcast_to(total, shape)
     figures["tid"], figures["lgd"] = (figures[name] * config.sample_period_s for name in ("tid", "lgd"))
     return figures
