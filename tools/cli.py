@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
+from types import ModuleType
 from typing import NoReturn
 
 COMMANDS = {
@@ -56,17 +57,17 @@ class _OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"tricast: error: {message}; see {self.prog} --help\n")
 
 
-def _parser(command_line: Sequence[str]) -> tuple[argparse.ArgumentParser, dict[str, object]]:
+def _parser(command_line: Sequence[str]) -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
     """Parser with the arguments of the one command that was asked for: others are not imported."""
     parser = _OneLineParser(prog="tricast", description="Cameras, LiDARs and radars into tracked boxes with futures.")
     parser.add_argument("--version", action="version", version=f"tricast {version('tricast')}")
     subparsers = parser.add_subparsers(dest="command", required=True)
-    modules: dict[str, object] = {}
+    modules: dict[str, ModuleType] = {}
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary)
         if name in command_line[:1]:
             modules[name] = importlib.import_module(f"tricast.tools.{name}")
-            modules[name].add_arguments(subparser)  # type: ignore[attr-defined]
+            modules[name].add_arguments(subparser)
     return parser, modules
 
 

@@ -26,11 +26,13 @@ def run(args: argparse.Namespace) -> int:
     from tricast.sensors.faults.faulty_log import FaultyLog
     from tricast.sensors.log.convert import convert
     from tricast.sensors.log.open_log import open_log
+    from tricast.tools.progress import ProgressLine
 
     log: DrivingLog = open_log(args.log)
     if args.faults is not None:
         log = FaultyLog(log, load_faults(args.faults))
-    copied = convert(log, args.out)
+    with ProgressLine(log.start_ns, log.end_ns) as line:
+        copied = convert(log, args.out, progress=line.show)
     losses = log.losses
     for detail in losses.details[:5]:
         print(f"tricast: warning: {detail}", file=sys.stderr)

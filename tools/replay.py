@@ -12,6 +12,7 @@ from typing import Any
 
 from tricast.configs.errors import InputError
 from tricast.sensors.log.stream import DrivingLog
+from tricast.tools.progress import ProgressLine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,8 +109,5 @@ def _observers(stack: ExitStack, args: argparse.Namespace, log: DrivingLog) -> l
         from tricast.perception.viewing.rerun_recording import RerunRecorder
 
         observers.append(stack.enter_context(RerunRecorder(args.out / "replay.rrd")))
-    if sys.stderr.isatty():
-        from tricast.tools.progress import ProgressLine
-
-        observers.append(stack.enter_context(ProgressLine(log.start_ns, log.end_ns)))
+    observers.append(stack.enter_context(ProgressLine(log.start_ns, log.end_ns)))
     return observers

@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from tricast.sensors.log.writer import LogWriter
     from tricast.sensors.synthetic.drive import SyntheticDrive
     from tricast.sensors.synthetic.world_config import load_world
+    from tricast.tools.progress import ProgressLine
 
     for name, value in (("--scenes", args.scenes), ("--seconds", args.seconds), ("--workers", args.workers)):
         if not value > 0:
@@ -35,10 +36,11 @@ def run(args: argparse.Namespace) -> int:
     seeds = range(args.seed, args.seed + args.scenes)
     drive = SyntheticDrive(load_world(args.world), seeds, args.seconds, workers=args.workers)
     count = 0
-    with LogWriter(args.out, drive.rig) as writer:
+    with LogWriter(args.out, drive.rig) as writer, ProgressLine(drive.start_ns, drive.end_ns) as line:
         for message in drive.messages():
             writer.write(message)
             count += 1
+            line.show(message.received_ns, f"{count} messages")
     summary = {"out": str(args.out), "messages": count, "bytes": args.out.stat().st_size}
     print(json.dumps(summary) if args.json else f"{count} messages, {summary['bytes'] / 1e6:.1f} MB in {args.out}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,13 @@ class Converted:
     foreign_messages: int
 
 
-def convert(log: DrivingLog, out: Path) -> Converted:
+def convert(log: DrivingLog, out: Path, *, progress: Callable[[int, str], None] | None = None) -> Converted:
     """Write every message of a log into a Tricast log; topics that Tricast does not read are copied byte for byte.
+
+    Args:
+        log: The log.
+        out: File to write.
+        progress: Told the arrival of each message and the count so far.
 
     Raises:
         LogError: The copy would overwrite its source.
@@ -39,6 +45,8 @@ def convert(log: DrivingLog, out: Path) -> Converted:
             else:
                 writer.write(message)
                 messages += 1
+            if progress is not None:
+                progress(_arrival_ns(message), f"{messages + foreign} messages")
     return Converted(messages=messages, foreign_messages=foreign)
 
 

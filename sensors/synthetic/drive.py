@@ -72,6 +72,16 @@ class SyntheticDrive:
         self._sparse = sparse
         self.rig = make_rigs(config, self._seeds[0])[1]
 
+    @property
+    def start_ns(self) -> int:
+        """Time at which the first scene begins."""
+        return EPOCH_NS
+
+    @property
+    def end_ns(self) -> int:
+        """Time at which the last scene ends."""
+        return self.start_ns + len(self._seeds) * (self._length_ms * MS_NS + SCENE_GAP_NS) - SCENE_GAP_NS
+
     def messages(self) -> Iterator[Message]:
         """All messages in the order of their arrival."""
         pending: list[Message] = []

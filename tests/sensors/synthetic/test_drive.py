@@ -146,14 +146,14 @@ def test_nearly_everything_is_occluded_from_under_the_ground_and_seen_from_above
 
 def nearest_class_accuracy(per_class: int) -> float:
     """Balanced accuracy of a 15-nearest-neighbour classifier that knows the true size alone."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     rng = np.random.default_rng(5)
     train, test = (
         np.log([[random_size_m(name, rng) for _ in range(per_class)] for name in SIZE_RANGES_M]) for _ in range(2)
     )
     labels = np.repeat(np.arange(len(SIZE_RANGES_M)), per_class)
-    _, nearest = cKDTree(train.reshape(-1, 3)).query(test.reshape(-1, 3), k=15)
+    _, nearest = KDTree(train.reshape(-1, 3)).query(test.reshape(-1, 3), k=15)
     votes = np.apply_along_axis(np.bincount, 1, labels[nearest], minlength=len(SIZE_RANGES_M))
     return float((votes.argmax(axis=1) == labels).mean())
 
