@@ -142,7 +142,7 @@ class ResultRecorder:
         if not scored:
             return
         detections, tracks, pose = result.detections, result.tracks, result.odom_from_ego
-        best = np.sort(np.argsort(-detections.scores, kind="stable")[:MAX_BOXES])
+        best = _best_rows(detections.scores)
         boxes = detections.boxes[best]
         # A detector that leaves velocities out is not excused from them: unknown counts as standing still.
         standing = Boxes(
@@ -153,13 +153,14 @@ class ResultRecorder:
         )
         self._detections.add(standing, [detections.class_names[i] for i in best], pose)
         self._detection_scores.append(detections.scores[best])
-        self._tracks.add(tracks.boxes, tracks.class_names, pose)
-        self._track_scores.append(tracks.scores)
-        self._track_ids.append(tracks.track_ids)
-        self._points_m.append(_moved(result.trajectories.points_m, tracks.boxes.centers_m[:, 2], pose))
-        self._probabilities.append(result.trajectories.probabilities)
-        self._turn_rates.append(tracks.turn_rates_radps)
-        self._accelerations.append(self._history.accelerations_mps2(tracks))
+        best = _best_rows(tracks.scores)
+        self._tracks.add(tracks.boxes[best], [tracks.class_names[i] for i in best], pose)
+        self._track_scores.append(tracks.scores[best])
+        self._track_ids.append(tracks.track_ids[best])
+        self._points_m.append(_moved(result.trajectories.points_m[best], tracks.boxes.centers_m[best, 2], pose))
+        self._probabilities.append(result.trajectories.probabilities[best])
+        self._turn_rates.append(tracks.turn_rates_radps[best])
+        self._accelerations.append(self._history.accelerations_mps2(tracks)[best])
 
     def tables(self, samples: Samples, ticks_count: int, latencies_ms: Mapping[str, list[float]]) -> ResultTables:
         """Everything taken."""
@@ -176,6 +177,11 @@ class ResultRecorder:
             ticks=ticks_count,
             latencies_ms={stage: np.array(samples_ms) for stage, samples_ms in latencies_ms.items()},
         )
+
+
+def _best_rows(scores: Float64) -> NDArray[np.int64]:
+    """Rows of the boxes that count, in their own order."""
+    return np.sort(np.argsort(-scores, kind="stable")[:MAX_BOXES])
 
 
 def _moved(paths_m: Float64, heights_m: Float64, odom_from_ego: SE3) -> Float64:
