@@ -7,9 +7,10 @@ fail() { echo "make env: $1" >&2; exit 1; }
 command -v "$python" >/dev/null 2>&1 || fail "no '$python' here; install Python 3.11 or newer, or name it: make env PYTHON=/path/to/python3"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "$("$python" --version) is too old; Tricast needs Python 3.11 or newer: make env PYTHON=/path/to/python3"
 "$python" -c 'import venv, ensurepip' 2>/dev/null || fail "this Python has no venv module; on Debian: apt-get install python3-venv"
-if [ "$torch" = pypi ] && ! [ -d "$venv" ]; then
+[ "$torch" = pypi ] || free_gb=3
+if [ "$torch" != system ] && ! [ -d "$venv" ]; then
     free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
-    [ "$free" -ge "$free_gb" ] || fail "$free GB of disk are free here and $free_gb are needed; TORCH=cpu needs about 2"
+    [ "$free" -ge "$free_gb" ] || fail "$free GB of disk are free here and $free_gb are needed; TORCH=cpu needs 3"
 fi
 rm -f "$venv/.complete"
 case $torch in
