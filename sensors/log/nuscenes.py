@@ -119,6 +119,12 @@ def is_nuscenes(path: Path) -> bool:
     return path.is_dir() and bool(_versions(path))
 
 
+def sample_tokens(path: Path) -> dict[int, str]:
+    """Token of every sample by the time of its truth in nanoseconds; for a version that `NuscenesLog` can open."""
+    rows = read_json(_versions(path)[0] / "sample.json")
+    return {row["timestamp"] * MICROSECOND_NS: row["token"] for row in rows}
+
+
 def _versions(path: Path) -> list[Path]:
     if (path / "sample_data.json").is_file() and (path / "calibrated_sensor.json").is_file():
         return [path]

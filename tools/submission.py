@@ -1,0 +1,71 @@
+"""`tricast submission`: results of a detector in a benchmark's official format."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tricast.perception.evaluation.submission import Sample
+
+FORMATS = ("nuscenes-detection", "nuscenes-tracking", "nuscenes-prediction", "argoverse2-detection")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("log", type=Path, help="a log or a recorded dataset directory, with annotation stamps")
+    parser.add_argument("--format", choices=FORMATS, required=True, help="what to write")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write (.json or .feather)")
+    parser.add_argument("--config", default="cluster", help="packaged configuration or path to a YAML file")
+    parser.add_argument(
+        "--detector", choices=["cluster", "network"], help="detector to use in place of the configured one"
+    )
+    parser.add_argument("--weights", metavar="W", help="weights of the network, which is then the detector")
+    parser.add_argument("--sensors", help="modalities or channels, separated by commas: camera,lidar,radar")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the pipeline and write; returns the exit code."""
+    from tricast.perception.config import chosen_config
+    from tricast.perception.evaluation import submission
+    from tricast.perception.streaming.replay import check_writable
+    from tricast.sensors.log.open_log import open_log
+
+    config = chosen_config(args.config, detector=args.detector, weights=args.weights)
+    sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
+    log = open_log(args.log)
+    check_writable(args.out.parent)
+    tokens = _tokens(args.log, log.kind)
+    samples = submission.collect_samples(
+        log, config, sensors=sensors, token_of=lambda at_ns: tokens.get(at_ns, f"{args.log.stem}/{at_ns}")
+    )
+    partial = args.out.with_name(args.out.name + ".partial")
+    if args.format == "argoverse2-detection":
+        submission.write_feather(submission.argoverse2_detections(samples, args.log.stem), partial)
+    else:
+        document = _document(args.format, samples, submission.used_modalities(log.rig, sensors))
+        partial.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
+    partial.replace(args.out)
+    print(f"{len(samples)} samples in {args.out}")
+    return 0
+
+
+def _tokens(path: Path, kind: str) -> dict[int, str]:
+    """The benchmark's own names of samples by time; none for logs of no benchmark."""
+    if kind != "nuscenes":
+        return {}
+    from tricast.sensors.log.nuscenes import sample_tokens
+
+    return sample_tokens(path)
+
+
+def _document(name: str, samples: list[Sample], modalities: frozenset[str]) -> Any:
+    from tricast.perception.evaluation import submission
+
+    if name == "nuscenes-detection":
+        return submission.nuscenes_detection(samples, modalities)
+    if name == "nuscenes-tracking":
+        return submission.nuscenes_tracking(samples, modalities)
+    return submission.nuscenes_prediction(samples)
