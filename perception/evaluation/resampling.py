@@ -72,7 +72,9 @@ def calibration_score(scores: DetectionScores, num_scenes: int) -> Score:
 
 
 def intervals(score: Score, num_scenes: int) -> dict[str, list[float]]:
-    """`[low, high]` by figure."""
+    """`[low, high]` by figure; none from a single scene, which has nothing to be drawn from."""
+    if num_scenes < 2:
+        return {}
     return {name: [one.low, one.high] for name, one in bootstrap(score, num_scenes).items()}
 
 
