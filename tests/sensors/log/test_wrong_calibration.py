@@ -14,6 +14,7 @@ from tricast.sensors.geometry.lenses import PinholeLens
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.reader import McapLog
+from tricast.sensors.log.rig_file import load_rig
 from tricast.sensors.log.ros2_mcap import Ros2McapWriter
 
 T0 = 1_700_000_000_000_000_000
@@ -113,3 +114,10 @@ def test_a_log_whose_sensors_all_lack_calibration_is_refused(tmp_path: Path) -> 
 
 def test_a_log_without_sensors_needs_no_calibration() -> None:
     check_calibrated(Rig.of([]), [], where="log")
+
+
+def test_the_rig_of_the_documentation_loads(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "logs.md").read_text()
+    (tmp_path / "rig.yaml").write_text(text.split("```yaml\n")[1].split("```")[0])
+    rig = load_rig(tmp_path / "rig.yaml")
+    assert rig.channels("camera") == ("CAM_FRONT",)
