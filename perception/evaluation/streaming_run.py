@@ -175,7 +175,8 @@ def streaming_summary(
     for row, (mean_ap, nds) in scored.items():
         rate = next((r for r in logs[0].counts if row.startswith(row_name(r, ""))), None)
         clock = _clock_figures([log.counts[rate] for log in logs]) if rate is not None else {}
-        summary[row] = {"mAP": mean_ap, "NDS": nds, "NDS_kept": nds / scored[OFFLINE][1], **clock}
+        kept = nds / scored[OFFLINE][1] if scored[OFFLINE][1] > 0 else None
+        summary[row] = {"mAP": mean_ap, "NDS": nds, "NDS_kept": kept, **clock}
     return summary
 
 
