@@ -134,9 +134,9 @@ def test_the_curve_shows_every_channel_beside_its_constant(
 
 def test_two_ticks_can_be_overfitted(make: Make, small_config: TrainingRunConfig, tmp_path: Path) -> None:
     settings = {
-        "max_samples": 600,
+        "max_samples": 160,
         "augmentation": STILL,
-        "optimizer": small_config.training.optimizer.model_copy(update={"learning_rate": 4e-3, "ema_decay": 0.9}),
+        "optimizer": small_config.training.optimizer.model_copy(update={"learning_rate": 8e-3}),
         "log_every_steps": 20,
     }
     trainer = make(tmp_path, changed(small_config, **settings))
@@ -146,7 +146,7 @@ def test_two_ticks_can_be_overfitted(make: Make, small_config: TrainingRunConfig
     rows = curve(tmp_path / "train.csv")
     first, last = ({k: float(v) for k, v in row.items()} for row in (rows[0], rows[-1]))
     assert last["heatmap"] < 0.25 * first["heatmap"]
-    assert last["center_m"] < 0.4 * last["center_m_constant"]
+    assert last["center_m"] < 0.7 * last["center_m_constant"]
     assert last["velocity_movers_mps"] < 0.4 * last["velocity_movers_mps_constant"]
     assert last["log_size"] < 0.5 * first["log_size"]
     assert last["yaw_rad"] < 0.4 * last["yaw_rad_constant"]
