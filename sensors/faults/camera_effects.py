@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, assert_never
 
 import numpy as np
@@ -60,14 +61,21 @@ def _foggy(pixels: NDArray[np.uint8], sensor: SensorCalibration, visibility_m: f
     if sensor.lens is None:
         return pixels
     height, width = pixels.shape[:2]
+    through = np.exp(-math.log(20) / visibility_m * _ground_distances_m(sensor, width, height))
+    return pixels * through + FOG_COLOR * (1 - through)
+
+
+@lru_cache(maxsize=16)
+def _ground_distances_m(sensor: SensorCalibration, width: int, height: int) -> NDArray[np.float32]:
+    """Distance to level ground along each pixel's ray, (height, width, 1); at most that of the sky."""
+    assert sensor.lens is not None
     lens = sensor.lens.scaled(width, height)
     y, x = np.mgrid[0:height, 0:width]
     rays = sensor.ego_from_sensor.rotate(lens.rays(np.stack([x.ravel(), y.ravel()], axis=1)))
     downward = np.nan_to_num(-rays[:, 2])
     above_ground = max(float(sensor.ego_from_sensor.translation[2]), 0.5)
-    distances = np.minimum(above_ground / np.maximum(downward, 1e-6), SKY_DISTANCE_M).reshape(height, width, 1)
-    through = np.exp(-math.log(20) / visibility_m * distances)
-    return pixels * through + FOG_COLOR * (1 - through)
+    distances = np.minimum(above_ground / np.maximum(downward, 1e-6), SKY_DISTANCE_M)
+    return distances.reshape(height, width, 1).astype(np.float32)
 
 
 def _snowy(pixels: NDArray[np.uint8], fault: Snow, rng: np.random.Generator) -> NDArray[Any]:
