@@ -14,7 +14,7 @@ from tricast.perception.evaluation.resampling import headline_score
 from tricast.perception.evaluation.run_directory import StoredRun
 from tricast.perception.evaluation.scores import score_all
 from tricast.perception.evaluation.summary import without_nan
-from tricast.perception.evaluation.text_tables import number, table
+from tricast.perception.evaluation.text_tables import TextTable, number
 from tricast.sensors.errors import SensorDataError
 
 
@@ -67,7 +67,8 @@ def describe_comparison(comparison: Mapping[str, Any]) -> str:
         values = [figure["a"], figure["b"], figure["difference"], low, high]
         rows.append([name, *map(number, values), _verdict(low, high, lower_is_better=path in LOWER_IS_BETTER)])
     head = f"A: {comparison['run_a']}\nB: {comparison['run_b']}\n{comparison['scenes']} scenes, 95 % intervals of B - A"
-    return f"{head}\n\n{table(['', 'A', 'B', 'B - A', 'from', 'to', 'B is'], rows)}"
+    table = TextTable(header=["", "A", "B", "B - A", "from", "to", "B is"], rows=rows)
+    return f"{head}\n\n{table.aligned()}"
 
 
 def _verdict(low: float | None, high: float | None, *, lower_is_better: bool) -> str:

@@ -19,12 +19,14 @@ from tricast.perception.evaluation.run_tables import (
     save_results,
     save_truth,
 )
+from tricast.perception.evaluation.text_tables import describe_markdown
 from tricast.perception.streaming.replay import write_whole
 from tricast.sensors.errors import SensorDataError
 
 CONFIG_FILE = "config.yaml"
 SUMMARY_FILE = "evaluation.json"
 REPORT_FILE = "report.html"
+TEXT_FILE = "evaluation.md"
 TABLES = "tables"
 TRUTH_FILE = "truth.npz"
 
@@ -63,6 +65,7 @@ def save_run(
     for name, tables in results.items():
         save_results(out / TABLES / f"{name}.npz", tables)
     write_whole(out / REPORT_FILE, report)
+    write_whole(out / TEXT_FILE, describe_markdown(summary))
     write_whole(out / SUMMARY_FILE, json.dumps(summary, indent=1, allow_nan=False) + "\n")
 
 

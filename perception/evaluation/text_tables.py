@@ -1,45 +1,57 @@
-"""Figures of an evaluation as a few lines of text for a terminal."""
+"""Figures of an evaluation as tables of text: for a terminal, or in Markdown for a document."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tricast.perception.evaluation.headlines import HEADLINES, figure
 
+FORECAST_FIGURES = ("minADE_1", "minADE_6", "minFDE_6", "MissRate_6", "brier-minFDE_6")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTable:
+    """Cells of text, the first column to the left, the others to the right; short rows are filled up.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells.
+
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def aligned(self) -> str:
+        """Columns side by side, for a terminal."""
+        cells = self._filled()
+        widths = [max(len(row[column]) for row in cells) for column in range(len(self.header))]
+        lines = []
+        for row in cells:
+            others = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+            lines.append("  ".join([row[0].ljust(widths[0]), *others]).rstrip())
+        return "\n".join(lines)
+
+    def markdown(self) -> str:
+        """A table of GitHub's Markdown."""
+        head, *body = self._filled()
+        rule = ["---", *["---:"] * (len(self.header) - 1)]
+        return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *body])
+
+    def _filled(self) -> list[list[str]]:
+        return [[*row, *[""] * (len(self.header) - len(row))] for row in (self.header, *self.rows)]
+
 
 def describe(summary: Mapping[str, Any]) -> str:
-    """Headline figures with their intervals, classes and choices of sensors."""
-    parts = []
-    if "scenes" in summary:
-        parts.append(
-            f"{summary['detector']}, sensors {summary['sensors']}: {summary['scenes']} scenes, "
-            f"{summary['samples']} samples, {summary['ticks']} ticks"
-        )
-    intervals = summary.get("interval", {})
-    rows = [[name, number(figure(summary, path)), *map(number, intervals.get(path, ()))] for path, name in HEADLINES]
-    present = [row for row in rows if row[1] != "-"]
-    if present:
-        parts.append(table(["", "value", "from", "to"][: max(len(row) for row in present)], present))
-    for block in ("tracking", "prediction") if "scenes" not in summary else ():
-        figures = {k: v for k, v in summary.get(block, {}).items() if isinstance(v, int | float)}
-        if figures:
-            parts.append(table(["", "value"], [[key, number(value)] for key, value in figures.items()]))
-    per_class = figure(summary, "detection.per_class")
-    if isinstance(per_class, Mapping):
-        parts.append(_class_table(per_class))
-    if summary.get("subsets"):
-        names = [path for path in HEADLINES if any(figure(s, path[0]) is not None for s in summary["subsets"].values())]
-        body = [[key, *(number(figure(s, path)) for path, _ in names)] for key, s in summary["subsets"].items()]
-        parts.append(table(["sensors", *(name for _, name in names)], body))
-        parts.append(_ahead_table(summary))
-    if summary.get("streaming"):
-        keys = list(dict.fromkeys(key for row in summary["streaming"].values() for key in row))
-        body = [[name, *(number(row.get(key)) for key in keys)] for name, row in summary["streaming"].items()]
-        parts.append(table(["streaming", *keys], body))
-    if summary.get("robustness"):
-        parts.append(_robustness_table(summary["robustness"]))
-    return "\n\n".join(parts)
+    """All tables of a summary, for a terminal."""
+    return "\n\n".join([*_facts(summary), *(table.aligned() for table in _tables(summary))])
+
+
+def describe_markdown(summary: Mapping[str, Any]) -> str:
+    """The same in Markdown."""
+    return "\n\n".join([*_facts(summary), *(table.markdown() for table in _tables(summary))]) + "\n"
 
 
 def number(value: Any) -> str:
@@ -47,18 +59,48 @@ def number(value: Any) -> str:
     return "-" if value is None else f"{value}" if isinstance(value, int) else f"{value:.3f}"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side, the first to the left, the others to the right; short rows are filled up."""
-    filled = [[*row, *[""] * (len(header) - len(row))] for row in (header, *rows)]
-    widths = [max(len(row[column]) for row in filled) for column in range(len(header))]
-    lines = []
-    for row in filled:
-        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
-    return "\n".join(lines)
+def _facts(summary: Mapping[str, Any]) -> list[str]:
+    if "scenes" not in summary:
+        return []
+    return [
+        f"{summary['detector']}, sensors {summary['sensors']}: {summary['scenes']} scenes, "
+        f"{summary['samples']} samples, {summary['ticks']} ticks"
+    ]
 
 
-def _class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
+def _tables(summary: Mapping[str, Any]) -> list[TextTable]:
+    tables = [_headlines(summary)] if "scenes" in summary else _of_files(summary)
+    if "per_class" in summary.get("detection", {}):
+        tables.append(_classes(summary["detection"]["per_class"]))
+    if "baseline" in summary:
+        tables.append(_forecasts(summary))
+    if summary.get("subsets"):
+        tables += [_subsets(summary["subsets"]), _ahead(summary)]
+    if summary.get("streaming"):
+        keys = list(dict.fromkeys(key for row in summary["streaming"].values() for key in row))
+        rows = [[name, *(number(row.get(key)) for key in keys)] for name, row in summary["streaming"].items()]
+        tables.append(TextTable(header=["streaming", *keys], rows=rows))
+    if summary.get("robustness"):
+        tables.append(_corruptions(summary["robustness"]))
+    return tables
+
+
+def _headlines(summary: Mapping[str, Any]) -> TextTable:
+    intervals = summary["interval"]
+    rows = [[name, number(figure(summary, path)), *map(number, intervals.get(path, ()))] for path, name in HEADLINES]
+    return TextTable(header=["", "value", *(["from", "to"] if intervals else [])], rows=rows)
+
+
+def _of_files(summary: Mapping[str, Any]) -> list[TextTable]:
+    """All plain figures of what files were scored for."""
+    tables = []
+    for part in ("detection", "tracking", "prediction"):
+        rows = [[k, number(v)] for k, v in summary.get(part, {}).items() if not isinstance(v, Mapping)]
+        tables += [TextTable(header=[part, "value"], rows=rows)] if rows else []
+    return tables
+
+
+def _classes(per_class: Mapping[str, Mapping[str, Any]]) -> TextTable:
     first = next(iter(per_class.values()))
     errors = [key for key in first if key not in ("truth", "AP", "mean_AP")]
     rows = [
@@ -71,22 +113,36 @@ def _class_table(per_class: Mapping[str, Mapping[str, Any]]) -> str:
         ]
         for name, values in per_class.items()
     ]
-    return table(["class", "truth", *(f"AP {d}" for d in first["AP"]), "AP", *errors], rows)
+    return TextTable(header=["class", "truth", *(f"AP {d}" for d in first["AP"]), "AP", *errors], rows=rows)
 
 
-def _ahead_table(summary: Mapping[str, Any]) -> str:
+def _forecasts(summary: Mapping[str, Any]) -> TextTable:
+    rows = []
+    for name, values in {"this detector": summary["prediction"], **summary["baseline"]}.items():
+        for whom, figures in (("all", values), ("movers", values["movers"])):
+            cells = (number(figures[key]) for key in FORECAST_FIGURES)
+            rows.append([f"{name.replace('_', ' ')}, {whom}", str(figures["agents"]), *cells])
+    return TextTable(header=["forecasts", "agents", *FORECAST_FIGURES], rows=rows)
+
+
+def _subsets(subsets: Mapping[str, Mapping[str, Any]]) -> TextTable:
+    rows = [[key, *(number(figure(values, path)) for path, _ in HEADLINES)] for key, values in subsets.items()]
+    return TextTable(header=["sensors", *(name for _, name in HEADLINES)], rows=rows)
+
+
+def _ahead(summary: Mapping[str, Any]) -> TextTable:
     """How far the whole is ahead in mAP, with the interval of the paired bootstrap over scenes."""
     rows = []
     for name, differences in summary["ahead_of"].items():
         of_map = differences["detection.mAP"]
         rows.append([name, *(number(of_map[key]) for key in ("difference", "low", "high"))])
-    return table([f"{summary['sensors']} ahead in mAP of", "by", "from", "to"], rows)
+    return TextTable(header=[f"{summary['sensors']} ahead in mAP of", "by", "from", "to"], rows=rows)
 
 
-def _robustness_table(robustness: Mapping[str, Any]) -> str:
+def _corruptions(robustness: Mapping[str, Any]) -> TextTable:
     rows = [
         [name, *(number(score) for score in values["scores"]), number(values["RA"])]
         for name, values in robustness["corruptions"].items()
     ]
     rows += [["clean", number(robustness["clean"])], ["mean RA", "", "", "", number(robustness["mRA"])]]
-    return table(["corruption, NDS", "severity 1", "2", "3", "RA"], rows)
+    return TextTable(header=["corruption, NDS", "severity 1", "severity 2", "severity 3", "RA"], rows=rows)

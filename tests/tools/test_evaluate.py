@@ -66,7 +66,13 @@ def test_all_subsets_are_the_seven_with_the_whole_first(run: tuple[Path, dict[st
 def test_the_run_directory_holds_the_same_figures_and_whole_files(run: tuple[Path, dict[str, Any]]) -> None:
     out, summary = run
     assert json.loads((out / "evaluation.json").read_text()) == summary
-    assert sorted(p.name for p in out.iterdir()) == ["config.yaml", "evaluation.json", "report.html", "tables"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "config.yaml",
+        "evaluation.json",
+        "evaluation.md",
+        "report.html",
+        "tables",
+    ]
     truth = load_truth(out / "tables" / "truth.npz")
     assert len(truth.boxes.sample_tokens) == summary["samples"]
 
