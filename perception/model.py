@@ -115,6 +115,7 @@ class Network(nn.Module):
             mode_points_m=points,
             mode_log_scales=log_scales,
             mode_logits=logits,
+            depth_logits=camera.depth_logits if self.training else None,
             attention=decoded.attention,
         )
         return outputs, memory

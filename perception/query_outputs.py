@@ -54,6 +54,7 @@ class QueryOutputs:
             own predicted heading (that yaw is detached).
         mode_log_scales: (B, Q, K, 12, 2) logarithms of Laplace scales in metres, along the same axes.
         mode_logits: (B, Q, K).
+        depth_logits: (B * N * h * w, bins) how far along its ray each image feature sees something; None at inference.
         attention: Per decoder layer (B, heads, Q, T), the weights on BEV tokens, then on those of each camera; only
             where they were asked for.
 
@@ -70,6 +71,7 @@ class QueryOutputs:
     mode_points_m: Tensor
     mode_log_scales: Tensor
     mode_logits: Tensor
+    depth_logits: Tensor | None = None
     attention: tuple[Tensor, ...] = ()
 
 

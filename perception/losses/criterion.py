@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.losses.boxes import BoxLossConfig, MatchedTruth, box_losses, layer_at, truth_at
-from tricast.perception.losses.focal import class_focal_loss, heatmap_focal_loss
+from tricast.perception.losses.focal import class_focal_loss, depth_loss, heatmap_focal_loss
 from tricast.perception.losses.matching import (
     Matches,
     MatchingConfig,
@@ -31,6 +31,7 @@ class LossWeights(StrictConfig):
     heatmap: float = Field(default=1.0, ge=0)
     camera_heatmap: float = Field(default=0.3, ge=0)
     radar_heatmap: float = Field(default=0.3, ge=0)
+    depth: float = Field(default=0.3, ge=0)
     classification: float = Field(default=1.0, ge=0)
     center: float = Field(default=0.5, ge=0)
     height: float = Field(default=0.25, ge=0)
@@ -85,6 +86,7 @@ def training_losses(
     config: LossConfig,
     *,
     range_m: float,
+    depth_targets: Tensor | None = None,
 ) -> LossTable:
     """Losses of one forward pass.
 
@@ -96,9 +98,12 @@ def training_losses(
         present: (B, 3) bool for camera, LiDAR and radar.
         config: Weights and scales.
         range_m: Half the grid's side.
+        depth_targets: (B * N * h * w) int64, the bin at which each image feature sees something; -1 where unknown.
 
     """
     terms = _heatmaps(outputs, truth, present, range_m)
+    if outputs.depth_logits is not None and depth_targets is not None:
+        terms["depth"] = depth_loss(outputs.depth_logits, depth_targets)
     from_seeds = seed_matches(seed_objects, seed_mask, outputs.num_seeded)
     mask = outputs.query_mask[:, : outputs.num_seeded]
     matches = from_peaks = _first_matches(outputs, truth, config, range_m)

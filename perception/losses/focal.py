@@ -1,4 +1,4 @@
-"""Focal losses: of heatmaps against Gaussians, and of class logits against matched classes."""
+"""Losses of dense outputs and classes: heatmaps against Gaussians, matched classes, depth."""
 
 from __future__ import annotations
 
@@ -43,3 +43,9 @@ def class_focal_loss(logits: Tensor, targets: Tensor, weights: Tensor, *, alpha:
     error = targets * (1 - probability) + (1 - targets) * probability
     balance = targets * alpha + (1 - targets) * (1 - alpha)
     return (balance * error**gamma * entropy * weights).sum()
+
+
+def depth_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of depth distributions (R, bins) against bins (R,), averaged over those that are known (not -1)."""
+    total = functional.cross_entropy(logits, targets, ignore_index=-1, reduction="sum")
+    return total / (targets >= 0).sum().clamp(min=1)

@@ -55,18 +55,21 @@ class AugmentationConfig(StrictConfig):
 class AugmentedTick:
     """A sample with what it lost, the truth as its sensors can know it, and the turn of its frame.
 
-    The truth's counts speak of the remaining data; the arrays are not turned yet.
+    The truth's counts speak of the remaining data; the arrays are not turned yet. `lidar_before` is what the tick's
+    LiDAR gave, also where the sample has lost it: it teaches cameras depth.
     """
 
     sample: TickSample
     truth: TickTruth
     transform: BevTransform
+    lidar_before: NDArray[np.float32] | None
 
 
 def augmented(
     sample: TickSample, truth: TickTruth, config: AugmentationConfig, rng: np.random.Generator
 ) -> AugmentedTick:
     """Draw modality dropout, losses within sensors, and a turn of the ego frame."""
+    lidar_before = sample.lidar
     if rng.random() < config.drop_modalities:
         smaller = list(SUBSETS.values())[1:]
         sample = restricted(sample, smaller[int(rng.integers(len(smaller)))])
@@ -84,7 +87,7 @@ def augmented(
         flip_x=bool(rng.random() < config.flip_x),
         flip_y=bool(rng.random() < config.flip_y),
     )
-    return AugmentedTick(sample=sample, truth=truth, transform=transform)
+    return AugmentedTick(sample=sample, truth=truth, transform=transform, lidar_before=lidar_before)
 
 
 def restricted(sample: TickSample, modalities: Sequence[str]) -> TickSample:

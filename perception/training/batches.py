@@ -6,6 +6,7 @@ how many samples were taken.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,6 +21,7 @@ from tricast.perception.batch import BatchConfig, SensorBatch, collate
 from tricast.perception.losses.targets import TruthBatch, cells_of
 from tricast.perception.query_outputs import TrainingSeeds
 from tricast.perception.training.augmentation import AugmentationConfig, AugmentedTick, augmented, turned
+from tricast.perception.training.depth_targets import UNKNOWN, depth_targets
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
 
@@ -36,6 +38,7 @@ class TrainingBatch:
         truth: What is there, T objects a sample.
         seeds: Extra queries at jittered true cells.
         seed_objects: (B, G) int64, the object that each seed was made of.
+        depth_targets: (B * N * h * w) int64 bins of image features, -1 where unknown.
 
     """
 
@@ -43,6 +46,7 @@ class TrainingBatch:
     truth: TruthBatch
     seeds: TrainingSeeds
     seed_objects: Tensor
+    depth_targets: Tensor
 
     def to(self, device: torch.device) -> TrainingBatch:
         """The same batch on another device."""
@@ -52,6 +56,7 @@ class TrainingBatch:
             truth=self.truth.to(device),
             seeds=seeds,
             seed_objects=self.seed_objects.to(device),
+            depth_targets=self.depth_targets.to(device),
         )
 
 
@@ -126,10 +131,16 @@ def batches_from(source: BatchSource, steps: range, *, workers: int) -> Iterator
         sampler=steps,
         num_workers=workers,
         collate_fn=_as_it_is,
+        worker_init_fn=_ignore_interrupts,
         multiprocessing_context="spawn",
         prefetch_factor=3,
     )
     return iter(loader)
+
+
+def _ignore_interrupts(worker: int) -> None:
+    """Ctrl-C goes to every process of a terminal; the one that trains ends the others when its step is done."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -146,7 +157,24 @@ def make_batch(
     for sample, rng in enumerate(rngs):
         noise[sample] = torch.from_numpy(rng.normal(0, jitter_m, noise.shape[1:]).astype(np.float32))
     seeds, objects = training_seeds(truth, noise, num_cells=config.heatmap_cells, range_m=config.range_m)
-    return TrainingBatch(sensors=sensors, truth=truth, seeds=seeds, seed_objects=objects)
+    return TrainingBatch(
+        sensors=sensors,
+        truth=truth,
+        seeds=seeds,
+        seed_objects=objects,
+        depth_targets=_depths(ticks, sensors.camera_mask, config),
+    )
+
+
+def _depths(ticks: Sequence[AugmentedTick], camera_mask: Tensor, config: BatchConfig) -> Tensor:
+    """Depth targets in the order of the batch's camera slots; none for a tick of which a picture did not decode."""
+    rows, columns = config.feature_size
+    slots = np.full((*camera_mask.shape, rows, columns), UNKNOWN, np.int64)
+    for sample, tick in enumerate(ticks):
+        cameras = tick.sample.cameras
+        if cameras and len(cameras) == int(camera_mask[sample].sum()):
+            slots[sample, : len(cameras)] = depth_targets(cameras, tick.lidar_before, config)
+    return torch.from_numpy(slots).flatten()
 
 
 def training_seeds(

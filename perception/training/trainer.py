@@ -227,6 +227,7 @@ class Trainer:
             batch.sensors.present,
             self._config.training.loss,
             range_m=self._config.model.batch.range_m,
+            depth_targets=batch.depth_targets,
         )
         return outputs, table
 

@@ -60,7 +60,7 @@ def _scored(
     for index in indices:
         tick = shards[index]
         sample = restricted(tick.sample, modalities)
-        augmented = AugmentedTick(sample=sample, truth=tick.truth, transform=BevTransform())
+        augmented = AugmentedTick(sample=sample, truth=tick.truth, transform=BevTransform(), lidar_before=None)
         batch = make_batch([augmented], grid, [np.random.default_rng(index)], jitter_m=0.0).to(device)
         outputs, _ = model(batch.sensors, QueryMemory())
         no_seeds = torch.zeros_like(batch.seeds.mask)

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from tricast.perception.losses.focal import class_focal_loss, heatmap_focal_loss
+from tricast.perception.losses.focal import class_focal_loss, depth_loss, heatmap_focal_loss
 from tricast.perception.losses.targets import HeatmapTargets
 
 YES = torch.tensor([True])
@@ -42,3 +42,9 @@ def test_class_loss_weighs_positives_negatives_and_easy_entries_as_stated() -> N
     weights = torch.tensor([[1.0, 0.0]])
     loss = class_focal_loss(logits, wanted, weights, alpha=0.25, gamma=0.0)
     torch.testing.assert_close(loss, torch.tensor(0.25 * math.log(2)))
+
+
+def test_depth_loss_is_averaged_over_the_features_whose_depth_is_known() -> None:
+    logits = torch.tensor([[0.0, 0.0], [9.0, -9.0], [0.0, 0.0]])
+    torch.testing.assert_close(depth_loss(logits, torch.tensor([1, -1, 0])), torch.tensor(math.log(2)))
+    assert depth_loss(logits, torch.tensor([-1, -1, -1])) == 0

@@ -70,6 +70,17 @@ def test_a_loading_process_gives_the_same_batches(source: BatchSource) -> None:
         assert_equal(batch, TrainingBatches(source)[step])
 
 
+def test_depth_is_known_for_samples_with_cameras_also_where_the_lidar_was_dropped(source: BatchSource) -> None:
+    rows, columns = GRID.feature_size
+    seen = 0
+    for step in range(6):
+        batch = TrainingBatches(source)[step]
+        known = (batch.depth_targets.reshape(*batch.sensors.camera_mask.shape, rows, columns) >= 0).flatten(2)
+        assert torch.equal(known.any(dim=2), batch.sensors.camera_mask)
+        seen += int((batch.sensors.present[:, 0] & ~batch.sensors.present[:, 1]).sum())
+    assert seen > 0
+
+
 def test_truth_lies_on_the_grid_and_seeds_lie_on_the_truth(source: BatchSource) -> None:
     batch = TrainingBatches(source)[0]
     truth, seeds = batch.truth, batch.seeds
