@@ -7,6 +7,7 @@ import torch
 from tricast.perception.batch import collate
 from tricast.perception.decoding import decode
 from tricast.perception.detectors.network_config import NetworkConfig, weights_path
+from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network
 from tricast.perception.outputs import Detections
@@ -20,7 +21,7 @@ class NetworkDetector:
 
     Args:
         config: Weights, threads and decoding. The number of threads holds for all of torch in this process.
-        network: A network in evaluation mode to use in place of the configured weights.
+        network: A network in evaluation mode to use, and to change, in place of the configured weights.
 
     Raises:
         InputError: There are no weights, or they do not fit.
@@ -32,6 +33,7 @@ class NetworkDetector:
     def __init__(self, config: NetworkConfig, *, network: Network | None = None) -> None:
         self.config = config
         self.network = network or load_network(weights_path(config.weights))
+        fold_norms(self.network)
         torch.set_num_threads(config.threads)
         self._memory = QueryMemory()
 

@@ -35,7 +35,9 @@ class WeightedMean(nn.Module):
         """
         weights = self.weights.exp()[None] * present[:, :, None]  # (B, 3, C)
         weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-6)
-        mean = torch.stack([bev * weights[:, m, :, None, None] for m, bev in enumerate(bevs)]).sum(dim=0)
+        mean = torch.zeros_like(bevs[0])
+        for m, bev in enumerate(bevs):
+            mean = torch.addcmul(mean, bev, weights[:, m, :, None, None])
         seen = torch.stack(observed, dim=1).to(bevs[0].dtype)
         there = present[:, :, None, None].to(seen.dtype).expand_as(seen)
         return self.join(torch.cat([mean, seen * there, there], dim=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 BATCH_NORM_MOMENTUM = 0.03
 """Batches are small: running statistics follow slowly."""
@@ -64,3 +65,16 @@ def on_present(module: nn.Module, features: Tensor, slots: Tensor, shape: tuple[
     if not len(slots):
         return zeros
     return zeros.to(memory_format=torch.channels_last).index_copy(0, slots, module(features[slots]))
+
+
+def fold_norms(module: nn.Module) -> None:
+    """Put every batch normalisation that follows a convolution into it, in place: the same results in fewer passes.
+
+    Only for inference: the module must be in evaluation mode, and its parameters have no more statistics.
+    """
+    for parent in module.modules():
+        if isinstance(parent, nn.Sequential):
+            for place in range(len(parent) - 1):
+                first, second = parent[place], parent[place + 1]
+                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                    parent[place], parent[place + 1] = fuse_conv_bn_eval(first, second), nn.Identity()

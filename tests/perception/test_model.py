@@ -6,6 +6,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tricast.perception.batch import SensorBatch, collate
+from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.query_outputs import QueryMemory, QueryOutputs, TrainingSeeds
 from tricast.perception.tick_sample import TickSample
@@ -184,6 +185,16 @@ def test_the_whole_forward_pass_keeps_to_one_device(small_model: ModelConfig, ti
         )
         outputs, _ = network(batch, QueryMemory(), seeds, with_attention=True)
         assert {value.device.type for value in _flat(outputs).values()} == {"cuda"}
+
+
+def test_folded_norms_change_nothing(network: Network, ticks: list[TickSample]) -> None:
+    batch = collate(ticks, network.config.batch)
+    network.train()
+    network(batch, QueryMemory())  # statistics that are not those of a start
+    expected = _run(network.eval(), batch)
+    fold_norms(network)
+    assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules()) == 1  # the one after the heatmap's sum
+    _assert_same(expected, _run(network, batch))
 
 
 def test_modes_begin_as_physics(network: Network, ticks: list[TickSample]) -> None:
