@@ -71,13 +71,11 @@ class TrackTable:
     @staticmethod
     def joined(parts: Sequence[TrackTable]) -> TrackTable:
         """All tracks of several tables, in order."""
-        columns = {f.name: [getattr(part, f.name) for part in parts] for f in fields(TrackTable)}
-        return TrackTable(
-            **{
-                n: MotionFilter.joined(c) if n in ("motion", "heading") else np.concatenate(c)
-                for n, c in columns.items()
-            }
-        )
+        columns: dict[str, Any] = {}
+        for name in (f.name for f in fields(TrackTable)):
+            column = [getattr(part, name) for part in parts]
+            columns[name] = MotionFilter.joined(column) if name in ("motion", "heading") else np.concatenate(column)
+        return TrackTable(**columns)
 
     def __getitem__(self, rows: Any) -> TrackTable:
         """Select tracks by an index array or a boolean mask."""

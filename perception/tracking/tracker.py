@@ -65,6 +65,8 @@ class TrackerConfig(StrictConfig):
     max_unseen_s: float = Field(default=1.0, ge=0)
     max_tentative_unseen_s: float = Field(default=0.25, ge=0)
     confirm_hits: int = Field(default=3, ge=1)
+    max_shown_sigma_m: float = Field(default=1.2, gt=0)
+    """Unseen tracks whose place is less sure than this are kept, but not shown."""
     min_seen_share: float = Field(default=0.3, ge=0, le=1)
     """Tracks seen in a smaller share of the recent ticks are not shown."""
     settle_s: float = Field(default=0.25, ge=0)
@@ -254,6 +256,8 @@ class Tracker:
         config = self.config
         # Single hits are mostly clutter; after a reset nothing has had the time for more, so all are shown.
         shown = (self._tracks.hits >= config.confirm_hits) & (self._tracks.seen_shares >= config.min_seen_share)
+        sure = self._tracks.motion.position_variances <= config.max_shown_sigma_m**2
+        shown &= sure | (self._tracks.unseen_s == 0)
         tracks = self._tracks[shown | (self._elapsed_s < config.settle_s)]
         if not len(tracks):
             return Tracks.empty(timestamp_ns)
@@ -319,7 +323,7 @@ def _is_static(tracks: TrackTable) -> NDArray[np.bool_]:
 
 def _velocities(boxes: Boxes, sigma_mps: float) -> tuple[Float64, Float64]:
     """Velocities (M, 2) and their sigmas (M,), infinite where the box has none."""
-    known = np.isfinite(boxes.velocities_mps).all(axis=1)
+    known = np.asarray(np.isfinite(boxes.velocities_mps).all(axis=1))
     return np.where(known[:, None], boxes.velocities_mps, 0.0), np.where(known, sigma_mps, np.inf)
 
 
