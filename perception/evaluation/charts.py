@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 COLORS = ("#2563a8", "#c2571a", "#3a8f4d", "#8a4fa3", "#b0356b", "#6b6b6b", "#1a8f8f")
-LEFT, RIGHT, TOP, BOTTOM = 44, 10, 24, 34
+LEFT, RIGHT, TOP, BOTTOM = 44, 10, 38, 34
+TITLE_Y, LEGEND_Y = 14, 29
 NUM_GRID = 4
 CHARACTER_PX = 5.6
 
@@ -34,7 +35,7 @@ def line_chart(
     y_range: tuple[float, float],
     size_px: tuple[int, int] = (280, 200),
 ) -> str:
-    """Lines over one pair of axes, labelled in a legend where there are several."""
+    """Lines over one pair of axes, with a legend where there are several."""
     frame = _Frame(x_range=x_range, y_range=y_range, size_px=size_px)
     body = [frame.axes(title, x_label)]
     for index, one in enumerate(series):
@@ -43,7 +44,7 @@ def line_chart(
             points = " ".join(f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in zip(x, y, strict=True))
             body.append(f'<polyline points="{points}" fill="none" stroke="{_color(index)}" stroke-width="1.6"{style}/>')
     if len(series) > 1:
-        body.append(_legend([one.label for one in series], frame))
+        body.append(_legend([one.label for one in series]))
     return _svg(size_px, body, title)
 
 
@@ -74,7 +75,7 @@ def histogram(
         body.append(
             f'<line x1="{place:.1f}" x2="{place:.1f}" y1="{TOP}" y2="{frame.y(0):.1f}" stroke="{COLORS[1]}" '
             f'stroke-width="1.4" stroke-dasharray="4 3"/>'
-            f'<text x="{size_px[0] - RIGHT}" y="{TOP + 10}" text-anchor="end" fill="{COLORS[1]}">'
+            f'<text x="{LEFT}" y="{LEGEND_Y}" fill="{COLORS[1]}">'
             f"median {median:.2f}, n {len(values)}</text>"
         )
     return _svg(size_px, body, title)
@@ -109,7 +110,7 @@ class _Frame:
     def axes(self, title: str, x_label: str) -> str:
         """Title, grid, numbers along both axes and the name of the horizontal one."""
         width, height = self.size_px
-        parts = [f'<text x="{LEFT}" y="14" class="title">{escape(title)}</text>']
+        parts = [f'<text x="{LEFT}" y="{TITLE_Y}" class="title">{escape(title)}</text>']
         for step in range(NUM_GRID + 1):
             share = step / NUM_GRID
             y_value = self.y_range[0] + share * (self.y_range[1] - self.y_range[0])
@@ -123,19 +124,16 @@ class _Frame:
         return "".join(parts)
 
 
-def _legend(labels: Sequence[str], frame: _Frame) -> str:
-    width = 22 + CHARACTER_PX * max(len(label) for label in labels)
-    left = frame.size_px[0] - RIGHT - width
-    parts = [
-        f'<rect x="{left:.0f}" y="{TOP + 2}" width="{width:.0f}" height="{13 * len(labels) + 4}" '
-        f'fill="#ffffff" fill-opacity="0.85"/>'
-    ]
-    for row, label in enumerate(labels):
-        y = TOP + 13 + 13 * row
+def _legend(labels: Sequence[str]) -> str:
+    """A row of line samples with their labels, between title and plot."""
+    parts, left = [], float(LEFT)
+    for index, label in enumerate(labels):
         parts.append(
-            f'<line x1="{left + 3:.0f}" x2="{left + 15:.0f}" y1="{y - 4}" y2="{y - 4}" stroke="{_color(row)}" '
-            f'stroke-width="2"/><text x="{left + 19:.0f}" y="{y}">{escape(label)}</text>'
+            f'<line x1="{left:.0f}" x2="{left + 12:.0f}" y1="{LEGEND_Y - 4}" y2="{LEGEND_Y - 4}" '
+            f'stroke="{_color(index)}" stroke-width="2"/>'
+            f'<text x="{left + 16:.0f}" y="{LEGEND_Y}">{escape(label)}</text>'
         )
+        left += 26 + CHARACTER_PX * len(label)
     return "".join(parts)
 
 

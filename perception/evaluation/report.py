@@ -15,6 +15,7 @@ from tricast.perception.evaluation.charts import Series, bar, histogram, line_ch
 from tricast.perception.evaluation.detection import TP_ERRORS
 from tricast.perception.evaluation.headlines import HEADLINES, figure
 from tricast.perception.evaluation.scores import DetectionScores
+from tricast.perception.evaluation.text_tables import FORECAST_FIGURES
 from tricast.sensors.annotations import DETECTION_CLASSES
 
 STYLE = """
@@ -80,7 +81,7 @@ def report_html(summary: Mapping[str, Any], scores: DetectionScores, pictures: S
         _section("Scores against precision", _calibration_chart(summary["calibration"]), _calibration_note(summary)),
     ]
     if summary.get("tracking"):
-        sections.append(_section("Tracking", _columns_table({"all classes": summary["tracking"]})))
+        sections.append(_section("Tracking", _tracking_table(summary["tracking"])))
     if summary.get("prediction"):
         sections.append(_section("Forecasts", _prediction_table(summary), _PREDICTION_NOTE))
     if summary.get("subsets"):
@@ -205,9 +206,15 @@ def _prediction_table(summary: Mapping[str, Any]) -> str:
     entries = {"this detector": summary["prediction"], **summary["baseline"]}
     rows: dict[str, Mapping[str, Any]] = {}
     for name, values in entries.items():
-        rows[f"{name.replace('_', ' ')}, all"] = {k: v for k, v in values.items() if k != "movers"}
-        rows[f"{name.replace('_', ' ')}, movers"] = values["movers"]
+        for whom, figures in (("all", values), ("movers", values["movers"])):
+            rows[f"{name}, {whom}"] = {key: figures[key] for key in ("agents", *FORECAST_FIGURES)}
     return _columns_table(rows)
+
+
+def _tracking_table(tracking: Mapping[str, Any]) -> str:
+    per_class = tracking["per_class"]
+    first = next(iter(per_class.values()))
+    return _columns_table({"all classes": {key: tracking.get(key) for key in first}, **per_class})
 
 
 def _subset_table(summary: Mapping[str, Any]) -> str:

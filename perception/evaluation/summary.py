@@ -13,7 +13,7 @@ from tricast.perception.evaluation.forecast_scores import ForecastScores
 from tricast.perception.evaluation.hota import mean_hota
 from tricast.perception.evaluation.prediction import ForecastErrors
 from tricast.perception.evaluation.scores import DetectionScores, RangeScore, TrackScores
-from tricast.perception.evaluation.tracking import TrackingMetrics
+from tricast.perception.evaluation.tracking import SUMMED, TrackingMetrics
 from tricast.perception.evaluation.true_positives import MATCH_M, Calibration, MoverErrors
 from tricast.perception.streaming.latency import percentiles
 from tricast.sensors.annotations import DETECTION_CLASSES
@@ -71,12 +71,17 @@ def scored_detection_summary(scores: DetectionScores) -> dict[str, Any]:
 def tracking_summary(metrics: TrackingMetrics) -> dict[str, Any]:
     """Figures of the nuScenes tracking protocol by its names; None where no class has one."""
     return {
-        **{name: metrics.overall(key) for key, name in TRACKING_NAMES.items() if key != "gt"},
+        **{name: _counted(key, metrics.overall(key)) for key, name in TRACKING_NAMES.items() if key != "gt"},
         "per_class": {
-            class_name: {name: figures[key] for key, name in TRACKING_NAMES.items()}
+            class_name: {name: _counted(key, figures[key]) for key, name in TRACKING_NAMES.items()}
             for class_name, figures in metrics.classes.items()
         },
     }
+
+
+def _counted(key: str, value: float) -> float | int:
+    """Counts as whole numbers."""
+    return int(value) if key in (*SUMMED, "gt") and math.isfinite(value) else value
 
 
 def scored_tracking_summary(scores: TrackScores) -> dict[str, Any]:
