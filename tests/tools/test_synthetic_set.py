@@ -1,0 +1,66 @@
+"""Synthetic sets as logs in a cache."""
+
+from pathlib import Path
+
+import pytest
+
+from tricast.configs.errors import InputError
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.synthetic.world_config import load_world
+from tricast.tools import synthetic_set
+from tricast.tools.synthetic_set import named_set, rendered
+
+
+def test_a_set_is_the_first_seeds_of_its_range() -> None:
+    test = named_set("standard:test")
+    assert test.seeds == range(110_000, 110_040)
+    assert named_set("standard:validation", 3).seeds == range(100_000, 100_003)
+
+
+@pytest.mark.parametrize("text", ["standard:tset", "standard:", "nowhere.mcap:front"])
+def test_what_names_no_split_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="standard:test"):
+        named_set(text)
+
+
+def test_more_scenes_than_seeds_and_unknown_worlds_are_refused() -> None:
+    with pytest.raises(InputError, match="--scenes"):
+        named_set("standard:test", 10_001)
+    with pytest.raises(InputError, match="marz"):
+        named_set("marz:test")
+
+
+def test_another_world_has_another_folder() -> None:
+    standard = named_set("standard:test")
+    town = standard.world.town.model_copy(update={"num_walking": 37})
+    changed = synthetic_set.SyntheticSet(
+        world_name="standard", world=standard.world.model_copy(update={"town": town}), split="test"
+    )
+    assert changed.folder(Path("cache")) != standard.folder(Path("cache"))
+    assert standard.folder(Path("cache")) == named_set("standard:test", 2).folder(Path("cache"))
+
+
+def test_logs_that_are_there_are_not_rendered_again(tmp_path: Path) -> None:
+    scenes = named_set("standard:validation", 2)
+    folder = scenes.folder(tmp_path)
+    folder.mkdir(parents=True)
+    for seed in scenes.seeds:
+        (folder / f"{seed:06d}.mcap").write_bytes(b"there")
+    paths = rendered(scenes, tmp_path, workers=2)
+    assert [path.read_bytes() for path in paths] == [b"there"] * 2
+
+
+@pytest.mark.slow
+def test_each_scene_has_a_rig_of_its_own_and_a_broken_off_set_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthetic_set, "SCENE_S", 1.0)
+    scenes = synthetic_set.SyntheticSet(world_name="demo", world=load_world("demo"), split="validation", num_scenes=2)
+    first, second = rendered(scenes, tmp_path, workers=1)
+    assert open_log(first).rig["LIDAR_TOP"] != open_log(second).rig["LIDAR_TOP"]
+    kept, lost = first.read_bytes(), second.read_bytes()
+    second.unlink()
+    stamp = first.stat().st_mtime_ns
+    rendered(scenes, tmp_path, workers=1)
+    assert first.stat().st_mtime_ns == stamp
+    assert (first.read_bytes(), second.read_bytes()) == (kept, lost)
