@@ -49,7 +49,8 @@ def decode(outputs: QueryOutputs, timestamp_ns: int, config: DecodingConfig, *, 
     last = outputs.layers[-1]
     classes, scores = _scored(outputs, row, config)
     centers, sizes = _array(last.centers_m, row), np.exp(np.minimum(_array(last.log_sizes, row), 10))
-    finite = np.isfinite(np.concatenate([centers, sizes, _array(last.velocities_mps, row)], axis=1)).all(axis=1)
+    numbers = np.concatenate([centers, sizes, _array(last.velocities_mps, row)], axis=1)
+    finite = np.asarray(np.isfinite(numbers).all(axis=1))
     order = np.argsort(-scores, kind="stable")
     order = order[
         finite[order] & (scores[order] >= config.min_score) & _array(outputs.query_mask, row).astype(bool)[order]

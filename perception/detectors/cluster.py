@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.detectors.box_fitting import fit_box
@@ -204,7 +204,7 @@ def with_radar_velocity(boxes: Boxes, radars: list[RadarPoints], margin_m: float
     points, radial, sight = points[known], radial[known], sight[known]
     velocities = boxes.velocities_mps.copy()
     reach = np.hypot(boxes.sizes_m[:, 0], boxes.sizes_m[:, 1]) / 2 + margin_m
-    for i, near in enumerate(cKDTree(points).query_ball_point(boxes.centers_m[:, :2], reach)):
+    for i, near in enumerate(KDTree(points).query_ball_point(boxes.centers_m[:, :2], reach)):
         if not near:
             continue
         heading = np.array([np.cos(boxes.yaws_rad[i]), np.sin(boxes.yaws_rad[i])])

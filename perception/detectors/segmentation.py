@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -28,7 +30,8 @@ def height_above_ground(points_m: NDArray[np.float64], cell_m: float) -> NDArray
     lowest = np.full(shape, np.inf)
     np.minimum.at(lowest, (index[:, 0], index[:, 1]), points_m[:, 2])
     seen = np.isfinite(lowest)
-    _, nearest = ndimage.distance_transform_edt(~seen, return_indices=True)
+    # The type stubs do not tell which of its answers it gives.
+    nearest: Any = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
     filled = lowest[tuple(nearest)]
     ground = np.minimum(filled, ndimage.percentile_filter(filled, 25, size=5) + 0.3)
     return points_m[:, 2] - ground[index[:, 0], index[:, 1]]
@@ -42,7 +45,7 @@ def clusters(points_m: NDArray[np.float64], cell_m: float) -> list[NDArray[np.in
     index -= index.min(axis=0)
     occupied = np.zeros(tuple(int(v) for v in index.max(axis=0) + 1), bool)
     occupied[index[:, 0], index[:, 1]] = True
-    labels, count = ndimage.label(occupied, structure=np.ones((3, 3)))
+    labels, count = cast("tuple[NDArray[np.int32], int]", ndimage.label(occupied, structure=np.ones((3, 3))))
     of_point = labels[index[:, 0], index[:, 1]]
     order = np.argsort(of_point, kind="stable")
     borders = np.searchsorted(of_point[order], np.arange(2, count + 1))
