@@ -27,12 +27,14 @@ LARGEST_SIZE_M, LARGEST_SPEED_MPS = 40.0, 80.0
 class DecodingConfig(StrictConfig):
     """How scores come about and which boxes are kept; to be tuned on validation seeds."""
 
-    heat_share: float = Field(default=0.4, ge=0, le=1)
+    heat_share: float = Field(default=0.5, ge=0, le=1)
     """Score: heat ** share * class ** (1 - share) * quality ** quality_power."""
-    quality_power: float = Field(default=0.4, ge=0, le=4)
+    quality_power: float = Field(default=0.2, ge=0, le=4)
     min_score: float = Field(default=0.03, ge=0, le=1)
-    duplicate_share: float = Field(default=0.6, ge=0, le=4)
+    duplicate_share: float = Field(default=0.8, ge=0, le=4)
     """Of two boxes of a class nearer than this share of the better one's shorter side, the worse one is left out."""
+    other_class_share: float = Field(default=0.0, ge=0, le=4)
+    """The same for two boxes of different classes; 0 keeps both, which average precision likes while classes are unsure."""
     max_detections: int = Field(default=300, ge=1, le=500)
 
 
@@ -56,7 +58,10 @@ def decode(outputs: QueryOutputs, timestamp_ns: int, config: DecodingConfig, *, 
         finite[order] & (scores[order] >= config.min_score) & _array(outputs.query_mask, row).astype(bool)[order]
     ]
     sizes = np.clip(sizes, 0.05, LARGEST_SIZE_M)
-    kept = distinct(centers[order, :2], sizes[order, :2].min(axis=1) * config.duplicate_share, classes[order])
+    shorter = sizes[order, :2].min(axis=1)
+    kept = distinct(
+        centers[order, :2], shorter * config.duplicate_share, shorter * config.other_class_share, classes[order]
+    )
     chosen = order[kept][: config.max_detections]
     sine, cosine = _array(last.yaw_sin_cos, row)[chosen].T
     boxes = Boxes(
@@ -74,17 +79,21 @@ def decode(outputs: QueryOutputs, timestamp_ns: int, config: DecodingConfig, *, 
     )
 
 
-def distinct(places_m: Float64, radii_m: Float64, classes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Indices of boxes that no better box of their class has within its radius.
+def distinct(
+    places_m: Float64, own_radii_m: Float64, other_radii_m: Float64, classes: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Indices of boxes that no better box has within its radius.
 
     Args:
         places_m: (N, 2), best first.
-        radii_m: (N,).
+        own_radii_m: (N,), for boxes of the same class.
+        other_radii_m: (N,), for boxes of other classes.
         classes: (N,).
 
     """
     apart = np.linalg.norm(places_m[:, None] - places_m[None], axis=2)
-    hides = (apart < radii_m[:, None]) & (classes[:, None] == classes[None])
+    alike = classes[:, None] == classes[None]
+    hides = apart < np.where(alike, own_radii_m[:, None], other_radii_m[:, None])
     alive = np.ones(len(places_m), bool)
     for i in range(len(places_m)):
         if alive[i]:

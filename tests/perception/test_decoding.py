@@ -68,9 +68,11 @@ def test_a_worse_box_of_the_class_within_reach_of_a_better_one_is_left_out() -> 
     assert len(decode(_outputs(), 7, PLAIN.model_copy(update={"duplicate_share": 0.1}))) == 3
 
 
-def test_suppression_passes_over_boxes_that_are_gone_and_over_other_classes() -> None:
-    places = np.array([[0.0, 0.0], [0.9, 0.0], [1.8, 0.0], [0.1, 0.0]])
-    assert distinct(places, np.ones(4), np.array([0, 0, 0, 1])).tolist() == [0, 2, 3]
+def test_suppression_passes_over_boxes_that_are_gone_and_has_its_own_radius_between_classes() -> None:
+    places = np.array([[0.0, 0.0], [0.9, 0.0], [1.8, 0.0], [0.3, 0.0]])
+    classes = np.array([0, 0, 0, 1])
+    assert distinct(places, np.ones(4), np.full(4, 0.2), classes).tolist() == [0, 2, 3]
+    assert distinct(places, np.ones(4), np.full(4, 0.4), classes).tolist() == [0, 2]
 
 
 def test_futures_turn_with_the_heading_and_begin_at_the_centre() -> None:
