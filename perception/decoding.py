@@ -34,7 +34,7 @@ class DecodingConfig(StrictConfig):
     duplicate_share: float = Field(default=0.8, ge=0, le=4)
     """Of two boxes of a class nearer than this share of the better one's shorter side, the worse one is left out."""
     other_class_share: float = Field(default=0.0, ge=0, le=4)
-    """The same for two boxes of different classes; 0 keeps both, which average precision likes while classes are unsure."""
+    """The same for two boxes of different classes; 0 keeps both, which average precision likes best."""
     max_detections: int = Field(default=300, ge=1, le=500)
 
 
