@@ -23,6 +23,21 @@ from tricast.perception.losses.matching import (
 from tricast.perception.losses.targets import TruthBatch, cell_centers_m, heatmap_targets
 from tricast.perception.losses.trajectories import TrajectoryLossConfig, displacements, trajectory_losses
 from tricast.perception.query_outputs import LayerOutputs, QueryOutputs
+from tricast.sensors.annotations import DETECTION_CLASSES
+
+CLASS_WEIGHTS = {
+    "car": 0.9,
+    "truck": 1.65,
+    "bus": 1.7,
+    "trailer": 1.4,
+    "construction_vehicle": 1.35,
+    "pedestrian": 0.5,
+    "motorcycle": 1.7,
+    "bicycle": 1.7,
+    "traffic_cone": 0.8,
+    "barrier": 1.05,
+}
+"""Inverse square roots of how often a class is seen in the standard world's training scenes, around 1."""
 
 
 class LossWeights(StrictConfig):
@@ -50,6 +65,8 @@ class LossConfig(StrictConfig):
     matching: MatchingConfig = MatchingConfig()
     boxes: BoxLossConfig = BoxLossConfig()
     trajectories: TrajectoryLossConfig = TrajectoryLossConfig()
+    class_weights: dict[str, float] = Field(default_factory=lambda: dict(CLASS_WEIGHTS))
+    """Of an object of a class in heatmaps and classification; 1 for a class that is not named."""
     focal_alpha: float = Field(default=0.25, ge=0, le=1)
     focal_gamma: float = Field(default=2.0, ge=0)
     ignore_m: float = Field(default=2.0, ge=0)
@@ -101,7 +118,8 @@ def training_losses(
         depth_targets: (B * N * h * w) int64, the bin at which each image feature sees something; -1 where unknown.
 
     """
-    terms = _heatmaps(outputs, truth, present, range_m)
+    class_weights = _class_weights(config, outputs.heatmap)
+    terms = _heatmaps(outputs, truth, present, class_weights, range_m)
     if outputs.depth_logits is not None and depth_targets is not None:
         terms["depth"] = depth_loss(outputs.depth_logits, depth_targets)
     from_seeds = seed_matches(seed_objects, seed_mask, outputs.num_seeded)
@@ -110,7 +128,7 @@ def training_losses(
     for number, layer in enumerate(outputs.layers):
         if number > 0:
             from_peaks = match_by_box(layer, mask, truth, config.matching)
-        terms[f"classification_{number}"] = _classification(layer, mask, from_peaks, truth, config)
+        terms[f"classification_{number}"] = _classification(layer, mask, from_peaks, truth, class_weights, config)
         matches = joined(from_peaks, from_seeds)
         boxes = box_losses(layer_at(layer, matches), truth_at(truth, matches), config.boxes)
         terms.update({f"{name}_{number}": value for name, value in boxes.items()})
@@ -126,7 +144,13 @@ def _kind(name: str) -> str:
     return stem if number.isdigit() else name
 
 
-def _heatmaps(outputs: QueryOutputs, truth: TruthBatch, present: Tensor, range_m: float) -> dict[str, Tensor]:
+def _class_weights(config: LossConfig, like: Tensor) -> Tensor:
+    return like.new_tensor([config.class_weights.get(name, 1.0) for name in DETECTION_CLASSES])
+
+
+def _heatmaps(
+    outputs: QueryOutputs, truth: TruthBatch, present: Tensor, class_weights: Tensor, range_m: float
+) -> dict[str, Tensor]:
     """The fused heatmap is asked for what any sensor sees, one sensor's own for what that sensor sees."""
     on_grid = truth.positive | truth.ignored
     wanted = {
@@ -145,7 +169,7 @@ def _heatmaps(outputs: QueryOutputs, truth: TruthBatch, present: Tensor, range_m
                 num_cells=logits.shape[-1],
                 range_m=range_m,
             )
-            losses[name] = heatmap_focal_loss(logits, targets, delivered)
+            losses[name] = heatmap_focal_loss(logits, targets, delivered, class_weights)
     return losses
 
 
@@ -157,7 +181,7 @@ def _first_matches(outputs: QueryOutputs, truth: TruthBatch, config: LossConfig,
 
 
 def _classification(
-    layer: LayerOutputs, mask: Tensor, matches: Matches, truth: TruthBatch, config: LossConfig
+    layer: LayerOutputs, mask: Tensor, matches: Matches, truth: TruthBatch, class_weights: Tensor, config: LossConfig
 ) -> Tensor:
     """Focal loss of every peak: its object's class if it has one, else none; seeds have no say."""
     logits = layer.class_logits[:, : mask.shape[1]]
@@ -172,6 +196,7 @@ def _classification(
         own = torch.nn.functional.one_hot(truth.class_indices, logits.shape[-1]).to(logits.dtype)
         open_classes = torch.matmul(near.to(logits.dtype), own) > 0
         weights = weights * (~open_classes | (targets > 0))
+    weights = weights * torch.where(targets > 0, class_weights, 1.0)
     loss = class_focal_loss(logits, targets, weights, alpha=config.focal_alpha, gamma=config.focal_gamma)
     return loss / max(len(matches), 1)
 

@@ -9,17 +9,18 @@ from torch.nn import functional
 from tricast.perception.losses.targets import HeatmapTargets
 
 
-def heatmap_focal_loss(logits: Tensor, targets: HeatmapTargets, delivered: Tensor) -> Tensor:
+def heatmap_focal_loss(logits: Tensor, targets: HeatmapTargets, delivered: Tensor, class_weights: Tensor) -> Tensor:
     """Gaussian focal loss of (B, C, Y, X) logits, summed and divided by the number of peaks (at least 1).
 
-    Samples whose sensor did not deliver, False in `delivered` (B,), are left out.
+    Samples whose sensor did not deliver, False in `delivered` (B,), are left out; a peak weighs as its class does in
+    `class_weights` (C,).
 
     Source: Law and Deng, CornerNet, 2018 (alpha 2, beta 4).
     """
     counted = targets.counted & delivered[:, None, None, None]
     peak = (targets.peaks == 1.0) & counted
     probability = torch.sigmoid(logits)
-    missed = -((1 - probability) ** 2) * functional.logsigmoid(logits)
+    missed = -class_weights[:, None, None] * (1 - probability) ** 2 * functional.logsigmoid(logits)
     raised = -((1 - targets.peaks) ** 4) * probability**2 * functional.logsigmoid(-logits)
     loss = torch.where(peak, missed, raised * counted)
     return loss.sum() / peak.sum().clamp(min=1)

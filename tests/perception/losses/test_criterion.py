@@ -47,6 +47,17 @@ def test_a_right_answer_costs_less_than_a_wrong_class_or_a_missed_object(truth_o
     assert missed > 1 and ghost > 1
 
 
+def test_a_missed_object_of_a_rare_class_costs_more(truth_of, layer_of, outputs_of) -> None:
+    outputs = outputs_of(layer_of([[0.5, 0.5, 0.0]]), [MIDDLE])
+    config = LossConfig(class_weights={"car": 1.0, "bus": 3.0})
+    empty, car, bus = (
+        float(losses_of(outputs, truth_of({"centers_m": [0.5, 0.5, 0.0], **more}), config=config).terms["heatmap"])
+        for more in ({"positive": False}, {}, {"class_indices": 2})
+    )
+    assert car > 10 * empty
+    assert math.isclose(bus / car, 3.0, rel_tol=0.02)
+
+
 def test_a_box_on_an_object_that_no_sensor_sees_is_not_punished_for_its_class(truth_of, layer_of, outputs_of) -> None:
     hidden = truth_of({"centers_m": [0.5, 0.5, 0.0], "positive": False, "ignored": True})
     outputs = outputs_of(layer_of([[0.5, 0.5, 0.0]], class_logits=certain(1, 0)), [MIDDLE])

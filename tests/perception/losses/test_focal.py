@@ -8,6 +8,7 @@ from tricast.perception.losses.focal import class_focal_loss, depth_loss, heatma
 from tricast.perception.losses.targets import HeatmapTargets
 
 YES = torch.tensor([True])
+ALIKE = torch.ones(1)
 
 
 def targets(peaks: list[float], counted: list[bool]) -> HeatmapTargets:
@@ -16,20 +17,26 @@ def targets(peaks: list[float], counted: list[bool]) -> HeatmapTargets:
 
 def test_heatmap_loss_is_the_hand_computed_sum_over_peaks() -> None:
     logits = torch.zeros(1, 1, 1, 3)  # probability a half everywhere
-    loss = heatmap_focal_loss(logits, targets([1.0, 0.5, 0.0], [True] * 3), YES)
+    loss = heatmap_focal_loss(logits, targets([1.0, 0.5, 0.0], [True] * 3), YES, ALIKE)
     expected = 0.25 * math.log(2) + 0.5**4 * 0.25 * math.log(2) + 0.25 * math.log(2)
     torch.testing.assert_close(loss, torch.tensor(expected))
 
 
+def test_a_peak_weighs_as_its_class_does_and_empty_cells_do_not() -> None:
+    logits = torch.zeros(1, 1, 1, 2)
+    loss = heatmap_focal_loss(logits, targets([1.0, 0.0], [True, True]), YES, torch.tensor([3.0]))
+    torch.testing.assert_close(loss, torch.tensor((3 + 1) * 0.25 * math.log(2)))
+
+
 def test_cells_that_do_not_count_and_samples_without_the_sensor_cost_nothing() -> None:
     logits = torch.full((1, 1, 1, 2), 5.0)
-    assert heatmap_focal_loss(logits, targets([0.0, 0.0], [False, False]), YES) == 0
-    assert heatmap_focal_loss(logits, targets([1.0, 0.0], [True, True]), ~YES) == 0
+    assert heatmap_focal_loss(logits, targets([0.0, 0.0], [False, False]), YES, ALIKE) == 0
+    assert heatmap_focal_loss(logits, targets([1.0, 0.0], [True, True]), ~YES, ALIKE) == 0
 
 
 def test_extreme_logits_stay_finite() -> None:
     logits = torch.tensor([[[[200.0, -200.0]]]], requires_grad=True)
-    loss = heatmap_focal_loss(logits, targets([0.0, 1.0], [True, True]), YES)
+    loss = heatmap_focal_loss(logits, targets([0.0, 1.0], [True, True]), YES, ALIKE)
     loss.backward()
     assert torch.isfinite(loss)
     assert logits.grad is not None and torch.isfinite(logits.grad).all()
