@@ -81,7 +81,7 @@ def score_forecasts(results: ResultTables, truth: TruthTables, ranges_m: dict[st
         forecasts.turn_rates_radps[rows],
         forecasts.accelerations_mps2[rows],
     )
-    points = forecasts.points_m[ours]
+    points = tracks.centers_m[:, None, None, :2] + forecasts.offsets_m[ours]
     return ForecastScores(
         errors=forecast_errors(points[pairs], forecasts.probabilities[rows], futures[other]),
         baselines={

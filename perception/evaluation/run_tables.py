@@ -15,9 +15,10 @@ from tricast.perception.evaluation.box_table import BOX_COLUMNS, BoxTable, conca
 from tricast.perception.outputs import NUM_FUTURE_STEPS
 from tricast.sensors.errors import SensorDataError
 
+Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 SAMPLE_COLUMNS = ("sample_tokens", "sample_scene", "sample_time_ns")
-FORECAST_COLUMNS = ("points_m", "probabilities", "turn_rates_radps", "accelerations_mps2")
+FORECAST_COLUMNS = ("offsets_m", "probabilities", "turn_rates_radps", "accelerations_mps2")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,14 +40,14 @@ class Forecasts:
     """Futures of the N rows of a table of tracks, in the table's frame, and what physics needs to forecast the same.
 
     Args:
-        points_m: (N, M, 12, 2).
+        offsets_m: (N, M, 12, 2) from the track's centre, along the frame's axes; float32, as they fill the memory.
         probabilities: (N, M).
         turn_rates_radps: (N,) estimated by the tracker.
         accelerations_mps2: (N,) slope of the track's speed.
 
     """
 
-    points_m: Float64
+    offsets_m: Float32
     probabilities: Float64
     turn_rates_radps: Float64
     accelerations_mps2: Float64
@@ -100,13 +101,13 @@ def joined_truth(parts: Sequence[TruthTables]) -> TruthTables:
 
 def joined_results(parts: Sequence[ResultTables]) -> ResultTables:
     """Results of several logs with one choice of sensors as one."""
-    modes = max(part.forecasts.points_m.shape[1] for part in parts)
+    modes = max(part.forecasts.offsets_m.shape[1] for part in parts)
     stages = {stage for part in parts for stage in part.latencies_ms}
     return ResultTables(
         detections=concatenate_tables([part.detections for part in parts]),
         tracks=concatenate_tables([part.tracks for part in parts]),
         forecasts=Forecasts(
-            points_m=np.concatenate([padded_points(part.forecasts.points_m, modes) for part in parts]),
+            offsets_m=np.concatenate([padded_offsets(part.forecasts.offsets_m, modes) for part in parts]),
             probabilities=np.concatenate([padded_probabilities(part.forecasts.probabilities, modes) for part in parts]),
             turn_rates_radps=np.concatenate([part.forecasts.turn_rates_radps for part in parts]),
             accelerations_mps2=np.concatenate([part.forecasts.accelerations_mps2 for part in parts]),
@@ -119,11 +120,11 @@ def joined_results(parts: Sequence[ResultTables]) -> ResultTables:
     )
 
 
-def padded_points(points_m: Float64, modes: int) -> Float64:
+def padded_offsets(offsets_m: Float32, modes: int) -> Float32:
     """Futures (N, M, 12, 2) brought to a count of modes: a missing one repeats the first."""
-    if not len(points_m):
-        return np.zeros((0, modes, NUM_FUTURE_STEPS, 2))
-    return np.concatenate([points_m, np.repeat(points_m[:, :1], modes - points_m.shape[1], axis=1)], axis=1)
+    if not len(offsets_m):
+        return np.zeros((0, modes, NUM_FUTURE_STEPS, 2), np.float32)
+    return np.concatenate([offsets_m, np.repeat(offsets_m[:, :1], modes - offsets_m.shape[1], axis=1)], axis=1)
 
 
 def padded_probabilities(probabilities: Float64, modes: int) -> Float64:
@@ -153,8 +154,8 @@ def load_truth(path: Path) -> TruthTables:
 
 
 def save_results(path: Path, results: ResultTables) -> None:
-    """Write results as one `.npz` file; futures in single precision, to a tenth of a millimetre."""
-    forecasts = {name: getattr(results.forecasts, name).astype(np.float32) for name in FORECAST_COLUMNS}
+    """Write results as one `.npz` file."""
+    forecasts = {name: getattr(results.forecasts, name) for name in FORECAST_COLUMNS}
     _save(
         path,
         {
@@ -179,7 +180,7 @@ def load_results(path: Path) -> ResultTables:
         return ResultTables(
             detections=_table("detections", arrays),
             tracks=_table("tracks", arrays),
-            forecasts=Forecasts(**{name: arrays[f"forecasts.{name}"].astype(np.float64) for name in FORECAST_COLUMNS}),
+            forecasts=Forecasts(**{name: arrays[f"forecasts.{name}"] for name in FORECAST_COLUMNS}),
             ticks=int(arrays["ticks"]),
             latencies_ms=_with_prefix("latencies_ms.", arrays),
         )

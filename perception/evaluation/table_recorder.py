@@ -15,7 +15,7 @@ from tricast.perception.evaluation.run_tables import (
     Forecasts,
     ResultTables,
     TruthTables,
-    padded_points,
+    padded_offsets,
     padded_probabilities,
 )
 from tricast.perception.evaluation.truth_rules import counted_truth
@@ -28,6 +28,7 @@ from tricast.sensors.synced_frame import SyncedFrame
 MAX_BOXES = 500
 """Boxes of one sample that count, the best by score (nuScenes)."""
 
+Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 
@@ -129,7 +130,7 @@ class ResultRecorder:
         self._detection_scores: list[Float64] = []
         self._track_scores: list[Float64] = []
         self._track_ids: list[NDArray[np.int64]] = []
-        self._points_m: list[Float64] = []
+        self._offsets_m: list[Float32] = []
         self._probabilities: list[Float64] = []
         self._turn_rates: list[Float64] = []
         self._accelerations: list[Float64] = []
@@ -157,7 +158,9 @@ class ResultRecorder:
         self._tracks.add(tracks.boxes[best], [tracks.class_names[i] for i in best], pose)
         self._track_scores.append(tracks.scores[best])
         self._track_ids.append(tracks.track_ids[best])
-        self._points_m.append(_moved(result.trajectories.points_m[best], tracks.boxes.centers_m[best, 2], pose))
+        paths = _moved(result.trajectories.points_m[best], tracks.boxes.centers_m[best, 2], pose)
+        starts = pose.apply(tracks.boxes.centers_m[best])[:, None, None, :2]
+        self._offsets_m.append((paths - starts).astype(np.float32))
         self._probabilities.append(result.trajectories.probabilities[best])
         self._turn_rates.append(tracks.turn_rates_radps[best])
         self._accelerations.append(self._history.accelerations_mps2(tracks)[best])
@@ -169,7 +172,7 @@ class ResultRecorder:
             detections=self._detections.table(samples, scores=self._detection_scores),
             tracks=self._tracks.table(samples, scores=self._track_scores, track_ids=self._track_ids),
             forecasts=Forecasts(
-                points_m=np.concatenate([padded_points(part, modes) for part in self._points_m]),
+                offsets_m=np.concatenate([padded_offsets(part, modes) for part in self._offsets_m]),
                 probabilities=np.concatenate([padded_probabilities(part, modes) for part in self._probabilities]),
                 turn_rates_radps=np.concatenate(self._turn_rates),
                 accelerations_mps2=np.concatenate(self._accelerations),

@@ -36,11 +36,12 @@ def straight(place: tuple[float, float], velocity: tuple[float, float]) -> np.nd
 def results_of(tracks: BoxTable, futures: list[np.ndarray]) -> ResultTables:
     """One mode per track."""
     count = len(tracks)
+    offsets = np.array(futures).reshape(count, 1, NUM_FUTURE_STEPS, 2) - tracks.centers_m[:, None, None, :2]
     return ResultTables(
         detections=tracks,
         tracks=tracks,
         forecasts=Forecasts(
-            points_m=np.array(futures).reshape(count, 1, NUM_FUTURE_STEPS, 2),
+            offsets_m=offsets.astype(np.float32),
             probabilities=np.ones((count, 1)),
             turn_rates_radps=np.zeros(count),
             accelerations_mps2=np.zeros(count),

@@ -69,6 +69,14 @@ def test_true_futures_go_on_from_where_objects_are(tables: LogTables) -> None:
     assert np.median(np.linalg.norm(step - expected, axis=1)) < 0.1
 
 
+def test_forecasts_lie_along_the_tracks_own_velocities(tables: LogTables) -> None:
+    results = tables.results["all"]
+    # The most probable mode of the physical forecasts is constant velocity; both are along the odometry frame's axes.
+    step = results.forecasts.offsets_m[:, 0, 0]
+    assert np.abs(results.tracks.velocities_mps).max() > 1.0
+    np.testing.assert_allclose(step, 0.5 * results.tracks.velocities_mps, atol=0.02)
+
+
 def test_a_sensor_left_out_of_ticks_equals_one_that_was_never_asked_for(tables: LogTables) -> None:
     log, config = open_log(demo_log_path()), PipelineConfig()
     chosen = select_channels(log.rig, ("lidar", "radar"))
@@ -103,7 +111,9 @@ def test_tables_come_back_from_their_files(tables: LogTables, tmp_path: Path) ->
     assert_same(truth.boxes, tables.truth.boxes)
     np.testing.assert_array_equal(truth.futures_m, tables.truth.futures_m)
     assert_same(results.tracks, tables.results["all"].tracks)
-    np.testing.assert_allclose(results.forecasts.points_m, tables.results["all"].forecasts.points_m, atol=1e-4)
+    for name in ("offsets_m", "probabilities", "turn_rates_radps", "accelerations_mps2"):
+        stored, kept = (getattr(r.forecasts, name) for r in (results, tables.results["all"]))
+        np.testing.assert_array_equal(stored, kept, err_msg=name)
     assert results.ticks == tables.results["all"].ticks
     assert sorted(p.name for p in tmp_path.iterdir()) == ["all.npz", "truth.npz"]
 
