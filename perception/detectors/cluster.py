@@ -14,23 +14,11 @@ from tricast.configs.strict import StrictConfig
 from tricast.perception.detectors.box_fitting import fit_box
 from tricast.perception.detectors.segmentation import clusters, height_above_ground, straight_run
 from tricast.perception.outputs import Detections
+from tricast.perception.typical_sizes import TYPICAL_SIZES_M
+from tricast.sensors.frames import Modality
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.motion_compensation import LidarPoints, RadarPoints, lidar_in_ego, radar_in_ego
 from tricast.sensors.synced_frame import SyncedFrame
-
-TYPICAL_SIZES_M: dict[str, tuple[float, float, float]] = {
-    "car": (4.6, 1.95, 1.7),
-    "truck": (6.9, 2.5, 2.8),
-    "bus": (11.0, 2.9, 3.5),
-    "trailer": (12.3, 2.9, 3.9),
-    "construction_vehicle": (6.4, 2.8, 3.2),
-    "pedestrian": (0.7, 0.7, 1.75),
-    "motorcycle": (2.1, 0.8, 1.5),
-    "bicycle": (1.7, 0.6, 1.3),
-    "traffic_cone": (0.4, 0.4, 1.0),
-    "barrier": (0.5, 2.5, 1.0),
-}
-"""Mean (length, width, height) per class, rounded from the statistics that the nuScenes paper's authors publish."""
 
 Found = tuple[NDArray[np.float64], NDArray[np.float64], float, float, str]
 """Centre, size, yaw, score and class of an object."""
@@ -71,6 +59,7 @@ class ClusterDetector:
     """Detects by clustering; see the module."""
 
     name = "cluster"
+    modalities: tuple[Modality, ...] = ("lidar", "radar")
 
     def __init__(self, config: ClusterConfig | None = None) -> None:
         self.config = config or ClusterConfig()
