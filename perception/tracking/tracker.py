@@ -38,15 +38,15 @@ class TrackerConfig(StrictConfig):
 
     birth_score: float = Field(default=0.1, ge=0, le=1)
     """Weaker detections keep tracks alive but begin none."""
-    gate_sigmas: float = Field(default=3.0, gt=0)
+    gate_sigmas: float = Field(default=5.0, gt=0)
     max_distance_m: float = Field(default=4.0, gt=0)
     slow_max_distance_m: float = Field(default=2.0, gt=0)
     size_sigma: float = Field(default=0.5, gt=0)
     class_cost: float = Field(default=2.0, ge=0)
-    position_noise_m: float = Field(default=0.15, gt=0)
+    position_noise_m: float = Field(default=0.25, gt=0)
     position_noise_per_m: float = Field(default=0.06, ge=0)
     """Added for every metre of a box's length: of long objects a part is seen."""
-    velocity_noise_mps: float = Field(default=1.5, gt=0)
+    velocity_noise_mps: float = Field(default=1.0, gt=0)
     """Of velocities that detections carry: radar sees one component only."""
     acceleration_mps2: float = Field(default=3.0, gt=0)
     slow_acceleration_mps2: float = Field(default=1.5, gt=0)
@@ -67,13 +67,13 @@ class TrackerConfig(StrictConfig):
     confirm_hits: int = Field(default=3, ge=1)
     max_shown_sigma_m: float = Field(default=1.2, gt=0)
     """Unseen tracks whose place is less sure than this are kept, but not shown."""
-    min_seen_share: float = Field(default=0.3, ge=0, le=1)
+    min_seen_share: float = Field(default=0.4, ge=0, le=1)
     """Tracks seen in a smaller share of the recent ticks are not shown."""
     settle_s: float = Field(default=0.25, ge=0)
     """Time after a reset in which tracks are shown from their first hit."""
     score_gain: float = Field(default=0.3, gt=0, le=1)
     unseen_score_decay: float = Field(default=0.85, gt=0, le=1)
-    size_gain: float = Field(default=0.15, gt=0, le=1)
+    size_gain: float = Field(default=0.3, gt=0, le=1)
 
 
 class Tracker:

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tricast.perception.outputs import Detections
 from tricast.perception.tracking.forecasts import ForecastConfig, forecast
-from tricast.perception.tracking.tracker import Tracker
+from tricast.perception.tracking.tracker import Tracker, TrackerConfig
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.se3 import SE3
 
@@ -106,6 +108,54 @@ def test_constant_velocity_and_braking_forecasts_are_those_of_the_textbook() -> 
     assert futures.points_m[0, 0, 11] == pytest.approx([x + 6 * vx, y + 6 * vy])
     braking = futures.points_m[0, 2, 11] - [x, y]
     assert np.linalg.norm(braking) == pytest.approx((vx**2 + vy**2) / (2 * 3.0))
+
+
+def test_forecasts_of_a_noisy_standing_object_do_not_curl() -> None:
+    rng = np.random.default_rng(0)
+    tracker = Tracker()
+    for tick in range(40):
+        x, y = np.array([10.0, 2.0]) + rng.normal(0, 0.1, 2)
+        tracks = tracker.update(detections(tick, (x, y), yaw=rng.normal(0, 0.5)), SE3())
+        assert not tracks.turn_rates_radps.any()
+    futures = forecast(tracks, ForecastConfig())
+    assert np.linalg.norm(futures.points_m[0, :, 11] - tracks.boxes.centers_m[0, :2], axis=1).max() < 1.5
+
+
+def test_a_turning_car_has_its_turn_rate_and_heading() -> None:
+    tracker, rate, speed = Tracker(), 0.4, 8.0
+    for tick in range(40):
+        angle = rate * 0.1 * tick
+        place = (speed / rate * np.sin(angle), speed / rate * (1 - np.cos(angle)))
+        # The detector knows the axis, not the front.
+        tracks = tracker.update(detections(tick, place, yaw=(angle + np.pi / 2) % np.pi - np.pi / 2), SE3())
+    assert tracks.turn_rates_radps[0] == pytest.approx(rate, abs=0.1)
+    assert np.cos(tracks.boxes.yaws_rad[0] - angle) > 0.98
+
+
+def test_motion_shows_the_front_of_an_object_that_is_seen_the_wrong_way_round() -> None:
+    tracker = Tracker()
+    for tick in range(30):
+        tracks = tracker.update(detections(tick, (10 + 0.8 * tick, 2.0), yaw=3.0), SE3())
+    assert np.cos(tracks.boxes.yaws_rad[0]) > 0.95
+
+
+def test_weak_detections_keep_a_track_alive_and_begin_none() -> None:
+    tracker = Tracker(TrackerConfig(birth_score=0.5))
+    for tick in range(20):
+        found = detections(tick, (10.0, 2.0), (30.0, 5.0))
+        scores = np.array([0.8 if tick < 4 else 0.2, 0.2])
+        tracks = tracker.update(replace(found, scores=scores), SE3())
+    assert tracks.track_ids.tolist() == [1]
+    assert tracks.detection_indices.tolist() == [0]
+
+
+def test_a_flickering_detection_is_tracked_and_not_shown() -> None:
+    tracker = Tracker()
+    shown = 0
+    for tick in range(60):
+        tracks = tracker.update(detections(tick, *([(10.0, 2.0)] if tick % 4 == 0 or tick < 3 else [])), SE3())
+        shown += len(tracks) if tick > 25 else 0
+    assert shown == 0
 
 
 def test_forecasts_of_nothing_have_the_shape_of_nothing() -> None:
