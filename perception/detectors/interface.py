@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from tricast.perception.outputs import Detections
+from tricast.sensors.frames import Modality
 from tricast.sensors.synced_frame import SyncedFrame
 
 
@@ -14,6 +15,11 @@ class Detector(Protocol):
     @property
     def name(self) -> str:
         """The name that `--detector` takes."""
+        ...
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Kinds of sensors that it looks at; what others deliver changes nothing."""
         ...
 
     def detect(self, frame: SyncedFrame) -> Detections:

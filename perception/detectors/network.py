@@ -13,6 +13,7 @@ from tricast.perception.model_weights import load_network
 from tricast.perception.outputs import Detections
 from tricast.perception.query_outputs import QueryMemory
 from tricast.perception.tick_sample import sample_of
+from tricast.sensors.calibration import MODALITIES
 from tricast.sensors.synced_frame import SyncedFrame
 
 
@@ -29,6 +30,7 @@ class NetworkDetector:
     """
 
     name = "network"
+    modalities = MODALITIES
 
     def __init__(self, config: NetworkConfig, *, network: Network | None = None) -> None:
         self.config = config

@@ -11,10 +11,11 @@ from threadpoolctl import threadpool_limits
 
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
-from tricast.perception.evaluation.run_tables import LogTables
+from tricast.perception.evaluation.run_tables import LogTables, ResultTables
 from tricast.perception.evaluation.table_recorder import ResultRecorder, TruthRecorder
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.replay import select_channels, ticks
+from tricast.sensors.calibration import Rig
 from tricast.sensors.errors import LogError
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog
@@ -40,28 +41,46 @@ def run_log(log: DrivingLog, config: PipelineConfig, subsets: Subsets, *, name: 
         LogError: The log holds no truth.
 
     """
-    channels = {key: select_channels(log.rig, sensors) for key, sensors in subsets.items()}
-    pipelines = {key: Pipeline(config) for key in subsets}
-    recorders = {key: ResultRecorder() for key in subsets}
+    pipelines = _pipelines(log.rig, config, subsets)
+    recorders = {channels: ResultRecorder() for channels in pipelines}
     truth_recorder = TruthRecorder(name)
     synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=log.start_ns)
     count = 0
     for frame, truth in ticks(log.messages(), synchronizer):
         count += 1
         truth_recorder.tick(frame, truth)
-        for key, pipeline in pipelines.items():
-            chosen = channels[key]
-            result = pipeline.step(frame if chosen is None else frame.restricted_to(chosen))
-            recorders[key].tick(result, scored=truth is not None, discontinuity=frame.discontinuity)
+        for channels, (pipeline, _) in pipelines.items():
+            result = pipeline.step(frame.restricted_to(channels))
+            recorders[channels].tick(result, scored=truth is not None, discontinuity=frame.discontinuity)
     if not truth_recorder.tokens:
         raise no_truth(log)
     samples = truth_recorder.samples()
+    results: dict[str, ResultTables] = {}
+    for channels, (pipeline, keys) in pipelines.items():
+        results |= dict.fromkeys(keys, recorders[channels].tables(samples, count, pipeline.latency.samples_ms()))
     return LogTables(
         truth=truth_recorder.tables(),
-        results={key: recorders[key].tables(samples, count, pipelines[key].latency.samples_ms()) for key in pipelines},
+        results={key: results[key] for key in subsets},
         late_truth=synchronizer.counts.late.get("annotations", 0),
         lost_messages=log.losses.total,
     )
+
+
+def _pipelines(rig: Rig, config: PipelineConfig, subsets: Subsets) -> dict[frozenset[str], tuple[Pipeline, list[str]]]:
+    """By channels: a pipeline, and the choices of sensors that it stands for.
+
+    Choices that differ in sensors only which the detector does not look at have the same results and share one.
+    """
+    pipelines: dict[frozenset[str], tuple[Pipeline, list[str]]] = {}
+    looked_at = set(Pipeline(config).detector.modalities)
+    for key, sensors in subsets.items():
+        chosen = select_channels(rig, sensors)
+        everything = rig.channels() if chosen is None else chosen
+        channels = frozenset(c for c in everything if rig[c].modality in looked_at)
+        if channels not in pipelines:
+            pipelines[channels] = (Pipeline(config), [])
+        pipelines[channels][1].append(key)
+    return pipelines
 
 
 def run_logs(

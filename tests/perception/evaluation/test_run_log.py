@@ -16,6 +16,7 @@ from tricast.perception.evaluation.run_tables import (
     save_results,
     save_truth,
 )
+from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.replay import select_channels, ticks
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.errors import LogError, SensorDataError
@@ -102,6 +103,21 @@ def test_a_choice_of_sensors_gives_the_same_beside_others_as_by_itself(tables: L
     assert_same(alone.results["lidar"].detections, tables.results["lidar"].detections)
     assert_same(alone.results["lidar"].tracks, tables.results["lidar"].tracks)
     assert_same(alone.truth.boxes, tables.truth.boxes)
+
+
+def test_sensors_that_a_detector_does_not_look_at_change_nothing() -> None:
+    log = open_log(demo_log_path())
+    with_cameras, without = Pipeline(), Pipeline()
+    looked_at = [c for c, s in log.rig.sensors.items() if s.modality in with_cameras.detector.modalities]
+    assert 0 < len(looked_at) < len(log.rig.sensors)
+    synchronizer = Synchronizer(log.rig, PipelineConfig().synchronizer, origin_ns=log.start_ns)
+    found = 0
+    for frame, _ in ticks(log.messages(end_ns=log.start_ns + 500_000_000), synchronizer):
+        whole, part = with_cameras.step(frame), without.step(frame.restricted_to(looked_at))
+        np.testing.assert_array_equal(whole.detections.boxes.centers_m, part.detections.boxes.centers_m)
+        np.testing.assert_array_equal(whole.tracks.scores, part.tracks.scores)
+        found += len(part.detections)
+    assert found > 20
 
 
 def test_tables_come_back_from_their_files(tables: LogTables, tmp_path: Path) -> None:
