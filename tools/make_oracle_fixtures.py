@@ -5,8 +5,11 @@ The official tools need environments of their own, without Tricast, so this file
     python -m venv devkit && devkit/bin/pip install nuscenes-devkit==1.2.0 "motmetrics==1.4.0" "pandas<3" "numpy<2"
     devkit/bin/python tools/make_oracle_fixtures.py nuscenes
     python -m venv av2 && av2/bin/pip install av2==0.3.6 trackeval==1.3.0
-    av2/bin/python tools/make_oracle_fixtures.py argoverse2
+    NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4" av2/bin/python tools/make_oracle_fixtures.py argoverse2
     av2/bin/python tools/make_oracle_fixtures.py trackeval
+
+The variable is there because `av2` sorts scores with NumPy's default sort, which leaves equal scores in an order that
+depends on the processor; without vector instructions it is the order of the boxes.
 
 Each call writes JSON files with inputs and answers to `tests/perception/evaluation/fixtures`.
 """
@@ -313,6 +316,43 @@ def _trackeval_sequence(truth: Rows, results: Rows, name: str, samples: range) -
     return data
 
 
+def argoverse2_answer(truth: Rows, results: Rows, scenes: int, samples: int) -> Any:
+    """Answer of the `av2` detection evaluation without its map, before it rounds to three digits."""
+    import pandas
+    from av2.evaluation.detection.eval import DETECTION_UUID_COLUMNS, DTS_COLUMNS, GTS_COLUMNS, summarize_metrics
+    from av2.evaluation.detection.utils import DetectionCfg, accumulate
+
+    categories = tuple(sorted({row["class"] for row in (*truth, *results)}))
+    config = DetectionCfg(categories=categories, eval_only_roi_instances=False)
+    tables = []
+    for rows, last in ((results, "score"), (truth, "num_interior_pts")):
+        columns = ["log_id", "timestamp_ns", "category", "tx_m", "ty_m", "tz_m", "length_m", "width_m", "height_m"]
+        columns += ["qw", "qx", "qy", "qz", last]
+        entries = [
+            [str(row["scene"]), row["time"], row["class"]]
+            + [row[key] for key in ("x", "y", "z", "l", "w", "h")]
+            + [math.cos(row["yaw"] / 2), 0.0, 0.0, math.sin(row["yaw"] / 2)]
+            + [row["score" if last == "score" else "points"]]
+            for row in rows
+        ]
+        table = pandas.DataFrame(entries, columns=columns)
+        tables.append(table.sort_values(list(DETECTION_UUID_COLUMNS), kind="stable").reset_index(drop=True))
+    names = [*config.affinity_thresholds_m, "ATE", "ASE", "AOE", "is_evaluated"]
+    for table in tables:
+        table[names] = 0.0
+    groups = [table.groupby(list(DETECTION_UUID_COLUMNS)).indices for table in tables]
+    for key in sorted(set(groups[0]) | set(groups[1])):
+        rows = [group.get(key, np.zeros(0, int)) for group in groups]
+        wanted = zip(tables, rows, (DTS_COLUMNS, GTS_COLUMNS), strict=True)
+        boxes = [table.loc[row, list(columns)].to_numpy(float) for table, row, columns in wanted]
+        for table, row, values in zip(tables, rows, accumulate(*boxes, config), strict=True):
+            table.loc[row, names] = values
+    for table in tables:
+        table["is_evaluated"] = table["is_evaluated"].astype(bool)
+    summary = summarize_metrics(*tables, config)
+    return {name: [float(v) for v in summary.loc[name]] for name in categories}
+
+
 def fixture(made: dict[str, Any], answer: Callable[..., Any], extra: tuple[str, ...]) -> dict[str, Any]:
     """The cases with their answers, rows packed into columns."""
     for case in made["cases"].values():
@@ -340,6 +380,9 @@ def main() -> None:
         made = cases("tracking", TRACKED, scenes=2, samples=9, objects=12)
         write("nuscenes_tracking", fixture(made, nuscenes_tracking, ("id",)))
         write("nuscenes_prediction", nuscenes_prediction())
+    if family == "argoverse2":
+        made = cases("argoverse2", CLASSES[:6], scenes=2, samples=4, objects=14)
+        write("argoverse2", fixture(made, argoverse2_answer, ()))
     if family == "trackeval":
         made = cases("trackeval", TRACKED[:3], scenes=2, samples=9, objects=12)
         write("trackeval", fixture(made, trackeval_answer, ("id",)))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tricast.perception.evaluation.argoverse2 import evaluate_argoverse2
 from tricast.perception.evaluation.box_table import BoxTable
 from tricast.perception.evaluation.clear import evaluate_clear
 from tricast.perception.evaluation.detection import TP_ERRORS, DetectionConfig, evaluate_detection
@@ -124,6 +125,18 @@ def test_hota_and_clear_equal_trackeval(tmp_path: Path, name: str) -> None:
         }
         for key, value in figures.items():
             assert value == pytest.approx(expected[key], abs=1e-6), (class_name, key)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_argoverse_2_equals_the_av2_package(tmp_path: Path, name: str) -> None:
+    made = fixture("argoverse2")
+    answer = made["cases"][name]["answer"]
+    metrics = evaluate_argoverse2(*tables(tmp_path, made, made["cases"][name], "detection"))
+    for class_name, expected in answer.items():
+        row = DETECTION_CLASSES.index(class_name)
+        figures = [metrics.average_precisions[row].mean(), *metrics.errors[row], metrics.scores[row]]
+        np.testing.assert_allclose(figures, expected, atol=1e-6, err_msg=class_name)
+    assert metrics.mean_score(tuple(answer)) == pytest.approx(np.mean([v[-1] for v in answer.values()]), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["random", "one_mode", "ties"])
