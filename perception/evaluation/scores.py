@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from tricast.perception.evaluation.argoverse2 import Argoverse2Metrics, evaluate_argoverse2
 from tricast.perception.evaluation.box_table import BoxTable
 from tricast.perception.evaluation.detection import (
     CLASS_RANGES_M,
@@ -22,6 +23,7 @@ from tricast.perception.evaluation.detection import (
 from tricast.perception.evaluation.devkit_files import TRACKING_CLASSES
 from tricast.perception.evaluation.forecast_scores import ForecastScores, score_forecasts
 from tricast.perception.evaluation.hota import HotaMetrics, HotaTotals, hota_totals, score_hota
+from tricast.perception.evaluation.kitti import KittiMetrics, evaluate_kitti
 from tricast.perception.evaluation.run_tables import ResultTables, TruthTables
 from tricast.perception.evaluation.track_similarity import similar_by_distance
 from tricast.perception.evaluation.tracking import (
@@ -74,6 +76,8 @@ class DetectionScores:
         movers: Errors among boxes that found something that moves.
         ranges: By distance.
         errors: (N, 5) errors of all true positives at 2 m, in the order of `TP_ERRORS`.
+        argoverse2: By the Argoverse 2 protocol, within the same class ranges.
+        kitti: By overlap as KITTI does it, likewise.
 
     """
 
@@ -83,6 +87,8 @@ class DetectionScores:
     movers: MoverErrors
     ranges: tuple[RangeScore, ...]
     errors: NDArray[np.float64]
+    argoverse2: Argoverse2Metrics
+    kitti: KittiMetrics
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,6 +157,8 @@ def score_detections(results: ResultTables, truth: TruthTables, max_range_m: flo
         movers=mover_errors(boxes, true_boxes, matched_truth(boxes, true_boxes)),
         ranges=tuple(_range_scores(boxes, true_boxes, config)),
         errors=matches.errors[at_2_m],
+        argoverse2=evaluate_argoverse2(boxes, true_boxes),
+        kitti=evaluate_kitti(boxes, true_boxes),
     )
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from tricast.perception.evaluation.argoverse2 import Argoverse2Metrics
 from tricast.perception.evaluation.detection import TP_ERRORS, DetectionMetrics
 from tricast.perception.evaluation.forecast_scores import ForecastScores
 from tricast.perception.evaluation.hota import mean_hota
+from tricast.perception.evaluation.kitti import KittiMetrics
 from tricast.perception.evaluation.prediction import ForecastErrors
 from tricast.perception.evaluation.scores import DetectionScores, RangeScore, TrackScores
 from tricast.perception.evaluation.tracking import SUMMED, TrackingMetrics
@@ -60,11 +62,35 @@ def detection_summary(metrics: DetectionMetrics) -> dict[str, Any]:
 
 
 def scored_detection_summary(scores: DetectionScores) -> dict[str, Any]:
-    """The same with what the protocol does not ask for: movers and distances."""
+    """The same with what the protocol does not ask for: movers, distances, other data sets' protocols."""
     return {
         **detection_summary(scores.metrics),
+        "argoverse2": _argoverse2(scores.argoverse2),
+        "kitti": _kitti(scores.kitti),
         "movers": _movers(scores.movers),
         "per_range": [_range(score) for score in scores.ranges],
+    }
+
+
+def _argoverse2(metrics: Argoverse2Metrics) -> dict[str, Any]:
+    present = [name for row, name in enumerate(DETECTION_CLASSES) if metrics.truth_counts[row]]
+    scores = {str(name): float(score) for name, score in zip(DETECTION_CLASSES, metrics.scores, strict=True)}
+    return {
+        "CDS": metrics.mean_score(tuple(present)) if present else None,
+        "mAP": metrics.mean_ap(tuple(present)) if present else None,
+        "per_class": {name: scores[name] for name in present},
+    }
+
+
+def _kitti(metrics: KittiMetrics) -> dict[str, Any]:
+    present = np.flatnonzero(~np.isnan(metrics.ap_3d))
+    return {
+        "AP_3D": float(metrics.ap_3d[present].mean()) if len(present) else None,
+        "AP_BEV": float(metrics.ap_bev[present].mean()) if len(present) else None,
+        "per_class": {
+            DETECTION_CLASSES[row]: {"AP_3D": float(metrics.ap_3d[row]), "AP_BEV": float(metrics.ap_bev[row])}
+            for row in present
+        },
     }
 
 

@@ -44,6 +44,8 @@ def test_json_holds_the_stable_figures(run: tuple[Path, dict[str, Any]]) -> None
     assert summary["scenes"] == 1
     assert summary["samples"] == 6
     assert 0 < summary["detection"]["NDS"] < 1
+    assert 0 < summary["detection"]["argoverse2"]["CDS"] < summary["detection"]["argoverse2"]["mAP"] < 1
+    assert 0 <= summary["detection"]["kitti"]["AP_3D"] <= summary["detection"]["kitti"]["AP_BEV"] < 1
 
 
 def test_all_subsets_are_the_seven_with_the_whole_first(run: tuple[Path, dict[str, Any]]) -> None:
