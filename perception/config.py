@@ -30,7 +30,7 @@ def chosen_config(
     """The configuration that a command's options name.
 
     Args:
-        name: Packaged configuration or path; None takes the detector's own.
+        name: Packaged configuration or path; None takes the detector's own, that of the network if none is named.
         detector: Detector in place of the configured one.
         weights: Weights of the network in place of the configured ones; they make the network the detector.
 
@@ -46,7 +46,7 @@ def chosen_config(
             remedy="leave one of --weights and --detector out",
         )
     detector = "network" if weights is not None else detector
-    config = load_config(PipelineConfig, name or detector or "cluster")
+    config = load_config(PipelineConfig, name or detector or "network")
     if weights is not None:
         config = config.model_copy(update={"network": config.network.model_copy(update={"weights": weights})})
     return config if detector is None else config.model_copy(update={"detector": detector})

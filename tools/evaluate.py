@@ -25,7 +25,7 @@ ALL_SUBSETS = "all-subsets"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("logs", nargs="*", metavar="LOG", help="logs with truth, or a synthetic set: standard:test")
-    parser.add_argument("--config", help="packaged configuration or path to a YAML file (default: cluster)")
+    parser.add_argument("--config", help="packaged configuration or path to a YAML file (default: network)")
     parser.add_argument(
         "--detector", choices=["cluster", "network"], help="detector to use in place of the configured one"
     )

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("log", type=Path, help="a Tricast log or a recorded dataset directory")
     parser.add_argument("--out", type=Path, required=True, help="run directory to write")
-    parser.add_argument("--config", help="packaged configuration or path to a YAML file (default: cluster)")
+    parser.add_argument("--config", help="packaged configuration or path to a YAML file (default: network)")
     parser.add_argument(
         "--detector", choices=["cluster", "network"], help="detector to use in place of the configured one"
     )

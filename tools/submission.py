@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("log", type=Path, help="a log or a recorded dataset directory, with annotation stamps")
     parser.add_argument("--format", choices=FORMATS, required=True, help="what to write")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write (.json or .feather)")
-    parser.add_argument("--config", default="cluster", help="packaged configuration or path to a YAML file")
+    parser.add_argument("--config", help="packaged configuration or path to a YAML file")
     parser.add_argument(
         "--detector", choices=["cluster", "network"], help="detector to use in place of the configured one"
     )

@@ -17,7 +17,7 @@ ENDING = ".safetensors"
 class NetworkConfig(StrictConfig):
     """Which weights, how many threads, and how outputs become boxes."""
 
-    weights: str | None = None
+    weights: str | None = "tiny"
     """A file of weights, or the bare name of packaged ones."""
     threads: int = Field(default=2, ge=1, le=256)
     """Results are the same from run to run for the same number of threads."""

@@ -64,7 +64,8 @@ def test_weights_hold_the_network_that_wrote_them(small_model: ModelConfig, weig
 
 
 def test_replay_with_the_network_but_without_weights_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    code = main(["replay", str(demo_log_path()), "--out", str(tmp_path), "--detector", "network"])
+    (tmp_path / "bare.yaml").write_text("detector: network\nnetwork: {weights: null}\n")
+    code = main(["replay", str(demo_log_path()), "--out", str(tmp_path), "--config", str(tmp_path / "bare.yaml")])
     assert code == 2
     error = capsys.readouterr().err
     assert "weights of the network: got none" in error
@@ -85,7 +86,7 @@ def test_weights_make_the_network_the_detector() -> None:
         "x.safetensors",
         5,
     )
-    assert chosen_config().detector == "cluster"
+    assert chosen_config().detector == "network"
     with pytest.raises(InputError, match="--weights"):
         chosen_config(detector="cluster", weights="x")
 
@@ -93,7 +94,7 @@ def test_weights_make_the_network_the_detector() -> None:
 def test_the_classical_detector_needs_no_torch() -> None:
     code = (
         "import sys; from tricast.perception.config import chosen_config; "
-        "from tricast.perception.streaming.pipeline import Pipeline; Pipeline(chosen_config()); "
+        "from tricast.perception.streaming.pipeline import Pipeline; Pipeline(chosen_config(detector='cluster')); "
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

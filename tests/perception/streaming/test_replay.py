@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tricast.perception.config import PipelineConfig
+from tricast.perception.config import PipelineConfig, chosen_config
 from tricast.perception.streaming.replay import ReplayOptions, replay, select_channels
 from tricast.sensors.errors import InputError
 from tricast.sensors.log.convert import convert
 from tricast.sensors.log.open_log import open_log
 from tricast.tools.demo import demo_log_path
 
-GOLDEN = Path(__file__).parent / "golden" / "demo_objects.json"
+GOLDEN = Path(__file__).parent / "golden"
 TOLERANCE = 1e-3
 
 
@@ -106,13 +106,8 @@ def test_unknown_sensor_names_are_refused_with_the_channels_of_the_log() -> None
         select_channels(open_log(demo_log_path()).rig, ("sonar",))
 
 
-def test_golden_replay_of_the_demo_log(run: Path) -> None:
-    """Boxes and futures of the demo equal the stored ones to 1e-3.
-
-    After a change that is meant to alter results, state it in CHANGELOG.md and store them anew:
-    `UPDATE_GOLDEN=1 pytest tests/perception/streaming/test_replay.py -k golden`.
-    """
-    now = [
+def golden_rows(run: Path) -> list[list[Any]]:
+    return [
         [
             o["track_id"],
             o["class"],
@@ -124,10 +119,28 @@ def test_golden_replay_of_the_demo_log(run: Path) -> None:
         for tick in lines(run)[::5]
         for o in tick["objects"][:12]
     ]
+
+
+def compare_with_golden(run: Path, golden: Path) -> None:
+    now = golden_rows(run)
     if os.environ.get("UPDATE_GOLDEN"):
-        GOLDEN.parent.mkdir(exist_ok=True)
-        GOLDEN.write_text("[\n" + ",\n".join(json.dumps(row) for row in now) + "\n]\n")
-    stored = json.loads(GOLDEN.read_text())
+        golden.write_text("[\n" + ",\n".join(json.dumps(row) for row in now) + "\n]\n")
+    stored = json.loads(golden.read_text())
     assert [row[:2] for row in now] == [row[:2] for row in stored]
     for row, expected in zip(now, stored, strict=True):
         assert row[2:] == pytest.approx(expected[2:], abs=TOLERANCE)
+
+
+def test_golden_replay_of_the_demo_log(run: Path) -> None:
+    """Boxes and futures of the demo equal the stored ones to 1e-3.
+
+    After a change that is meant to alter results, state it in CHANGELOG.md and store them anew:
+    `UPDATE_GOLDEN=1 pytest tests/perception/streaming/test_replay.py -k golden`.
+    """
+    compare_with_golden(run, GOLDEN / "demo_objects.json")
+
+
+def test_the_demo_with_the_packaged_network_gives_the_golden_objects(tmp_path: Path) -> None:
+    """One second of the demo with the packaged weights; updated as above, with the change of metrics in CHANGELOG."""
+    replay(open_log(demo_log_path()), chosen_config(), tmp_path, options=ReplayOptions(duration_s=1.0))
+    compare_with_golden(tmp_path, GOLDEN / "demo_network_objects.json")
