@@ -31,7 +31,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 def replay(log: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return tricast("replay", log, "--out", out, "--no-pictures", *more)
+    return tricast("replay", log, "--out", out, "--no-pictures", "--detector", "cluster", *more)
 
 
 def test_a_missing_log(tmp_path: Path) -> None:
