@@ -187,12 +187,7 @@ class BoxTable:
 
     def where(self, keep: NDArray[Any]) -> BoxTable:
         """Only the rows of a boolean mask or of increasing row numbers; every sample stays."""
-        return BoxTable(
-            sample_tokens=self.sample_tokens,
-            sample_scene=self.sample_scene,
-            sample_time_ns=self.sample_time_ns,
-            **{name: getattr(self, name)[keep] for name in BOX_COLUMNS},
-        )
+        return self.replaced(**{name: getattr(self, name)[keep] for name in BOX_COLUMNS})
 
     def replaced(self, **columns: NDArray[Any]) -> BoxTable:
         """The same table with some columns exchanged, e.g. other scores."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-from tricast.sensors.calibration import Rig
 from tricast.sensors.errors import SensorDataError
 from tricast.sensors.frames import CameraFrame
-from tricast.sensors.log.stream import DrivingLog, Losses, Message
+from tricast.sensors.log.stream import DrivingLog, LogView, Message
 
 
-class HeldLog:
+class HeldLog(LogView):
     """The first seconds of any log; itself a log. Images are decoded, broken ones stay as they are.
 
     Args:
@@ -22,39 +20,14 @@ class HeldLog:
     """
 
     def __init__(self, log: DrivingLog, seconds: float) -> None:
-        self._log = log
+        super().__init__(log)
         self._end_ns = min(log.end_ns, log.start_ns + round(seconds * 1e9))
         self._messages = [_decoded(m) for m in log.messages(end_ns=self._end_ns)]
-
-    @property
-    def path(self) -> Path:
-        """See `DrivingLog`."""
-        return self._log.path
-
-    @property
-    def kind(self) -> str:
-        """See `DrivingLog`."""
-        return self._log.kind
-
-    @property
-    def rig(self) -> Rig:
-        """See `DrivingLog`."""
-        return self._log.rig
-
-    @property
-    def start_ns(self) -> int:
-        """See `DrivingLog`."""
-        return self._log.start_ns
 
     @property
     def end_ns(self) -> int:
         """See `DrivingLog`."""
         return self._end_ns
-
-    @property
-    def losses(self) -> Losses:
-        """See `DrivingLog`; what was lost when it was read."""
-        return self._log.losses
 
     def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
         """See `DrivingLog.messages`."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tricast.configs.errors import InputError
-from tricast.perception.evaluation.box_table import NO_TRACK, BoxTable, matching_samples
+from tricast.perception.evaluation.box_table import BOX_COLUMNS, NO_TRACK, BoxTable, matching_samples
 
 
 def track_keys(table: BoxTable) -> NDArray[np.int64]:
@@ -40,21 +40,12 @@ def in_time_order(table: BoxTable) -> BoxTable:
     order = np.lexsort((table.sample_time_ns, table.sample_scene))
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
+    columns = {name: getattr(table, name) for name in BOX_COLUMNS}
     return BoxTable.of(
         [table.sample_tokens[row] for row in order],
         sample_scene=table.sample_scene[order],
         sample_time_ns=table.sample_time_ns[order],
-        sample_index=place[table.sample_index],
-        class_index=table.class_index,
-        centers_m=table.centers_m,
-        sizes_m=table.sizes_m,
-        yaws_rad=table.yaws_rad,
-        velocities_mps=table.velocities_mps,
-        scores=table.scores,
-        attribute_index=table.attribute_index,
-        track_ids=table.track_ids,
-        ego_distance_m=table.ego_distance_m,
-        num_points=table.num_points,
+        **{**columns, "sample_index": place[table.sample_index]},
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from pydantic import Field
@@ -31,7 +31,7 @@ class BoxLossConfig(StrictConfig):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MatchedTruth:
-    """True values of M matched queries, row by row those of the matches."""
+    """True values of M matched queries, row by row those of the matches: (M, ...) of the fields of `TruthBatch`."""
 
     class_indices: Tensor
     centers_m: Tensor
@@ -46,29 +46,13 @@ class MatchedTruth:
 def truth_at(truth: TruthBatch, matches: Matches) -> MatchedTruth:
     """The objects that matched queries answer for."""
     place = (matches.samples, matches.objects)
-    return MatchedTruth(
-        class_indices=truth.class_indices[place],
-        centers_m=truth.centers_m[place],
-        sizes_m=truth.sizes_m[place],
-        yaws_rad=truth.yaws_rad[place],
-        velocities_mps=truth.velocities_mps[place],
-        velocity_known=truth.velocity_known[place],
-        futures_m=truth.futures_m[place],
-        future_known=truth.future_known[place],
-    )
+    return MatchedTruth(**{f.name: getattr(truth, f.name)[place] for f in fields(MatchedTruth)})
 
 
 def layer_at(layer: LayerOutputs, matches: Matches) -> LayerOutputs:
     """Outputs of the matched queries, (M, ...)."""
     place = (matches.samples, matches.queries)
-    return LayerOutputs(
-        class_logits=layer.class_logits[place],
-        centers_m=layer.centers_m[place],
-        log_sizes=layer.log_sizes[place],
-        yaw_sin_cos=layer.yaw_sin_cos[place],
-        velocities_mps=layer.velocities_mps[place],
-        quality_logits=layer.quality_logits[place],
-    )
+    return LayerOutputs(**{f.name: getattr(layer, f.name)[place] for f in fields(LayerOutputs)})
 
 
 def box_losses(matched: LayerOutputs, target: MatchedTruth, config: BoxLossConfig) -> dict[str, Tensor]:

@@ -7,7 +7,6 @@ import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -36,7 +35,7 @@ from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.stream import (
     DrivingLog,
     ForeignMessage,
-    Losses,
+    LogView,
     Message,
     SensorMessage,
     foreign_messages,
@@ -49,7 +48,7 @@ _History: TypeAlias = dict[tuple[int, str], list[SensorMessage]]
 """Messages of the last lags, by number of the fault and channel."""
 
 
-class FaultyLog:
+class FaultyLog(LogView):
     """Any log with faults; the same seed gives the same faults from wherever the reading starts.
 
     Args:
@@ -62,40 +61,16 @@ class FaultyLog:
     """
 
     def __init__(self, log: DrivingLog, config: FaultsConfig) -> None:
-        self._log, self._config = log, config
+        super().__init__(log)
+        self._config = config
         self._affected = [_affected(log.rig, fault.kind, fault.channels) for fault in config.faults]
         self._frozen: dict[tuple[int, str], SensorMessage | None] = {}
         self._rig = _miscalibrated(log.rig, config, self._affected)
 
     @property
-    def path(self) -> Path:
-        """See `DrivingLog`."""
-        return self._log.path
-
-    @property
-    def kind(self) -> str:
-        """See `DrivingLog`."""
-        return self._log.kind
-
-    @property
     def rig(self) -> Rig:
         """See `DrivingLog`; off where a fault says so."""
         return self._rig
-
-    @property
-    def start_ns(self) -> int:
-        """See `DrivingLog`; of the log as it was, so that ticks stay where they were."""
-        return self._log.start_ns
-
-    @property
-    def end_ns(self) -> int:
-        """See `DrivingLog`."""
-        return self._log.end_ns
-
-    @property
-    def losses(self) -> Losses:
-        """See `DrivingLog`; faults are no losses."""
-        return self._log.losses
 
     def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
         """See `DrivingLog.messages`."""

@@ -79,6 +79,48 @@ class DrivingLog(Protocol):
         ...
 
 
+class LogView:
+    """A log seen through something, which overrides what it changes.
+
+    Args:
+        log: The log behind it.
+
+    """
+
+    def __init__(self, log: DrivingLog) -> None:
+        self._log = log
+
+    @property
+    def path(self) -> Path:
+        """See `DrivingLog`."""
+        return self._log.path
+
+    @property
+    def kind(self) -> str:
+        """See `DrivingLog`."""
+        return self._log.kind
+
+    @property
+    def rig(self) -> Rig:
+        """See `DrivingLog`."""
+        return self._log.rig
+
+    @property
+    def start_ns(self) -> int:
+        """See `DrivingLog`; of the log behind, so that ticks stay where they were."""
+        return self._log.start_ns
+
+    @property
+    def end_ns(self) -> int:
+        """See `DrivingLog`."""
+        return self._log.end_ns
+
+    @property
+    def losses(self) -> Losses:
+        """See `DrivingLog`; those of the log behind."""
+        return self._log.losses
+
+
 @dataclass(frozen=True, kw_only=True)
 class ForeignMessage:
     """A message of a topic that Tricast does not read, as the log holds it.

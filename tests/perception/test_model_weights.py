@@ -10,20 +10,10 @@ from tricast.configs.errors import InputError
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.model_weights import copy_weights, load_network, save_weights
 
-SMALL = {
-    "batch": {"range_m": 25.6, "cells": 32, "image_size_px": [96, 64], "depth_bins": 4},
-    "camera": {"stem_width": 8, "width": 16, "token_width": 24, "heads": 2, "blocks": 1},
-    "lidar": {"point_width": 16, "fine_width": 16},
-    "decoder": {"width": 32, "heads": 2, "layers": 1, "queries": 40},
-    "width": 16,
-    "trunk_blocks": 1,
-    "heatmap_width": 16,
-}
 
-
-@pytest.fixture(scope="module")
-def network() -> Network:
-    return Network(ModelConfig.model_validate(SMALL)).eval()
+@pytest.fixture
+def network(small_model: ModelConfig) -> Network:
+    return Network(small_model).eval()
 
 
 def test_a_network_comes_back_to_the_bit_with_its_configuration(network: Network, tmp_path: Path) -> None:
