@@ -34,6 +34,8 @@ RADAR_COLUMNS = (
 )
 """Radial velocity over ground, 0 where unknown; `velocity_known` is 1 or 0; the direction is the line of sight."""
 
+BYTE_SCALE = 255
+
 
 class SampleConfig(StrictConfig):
     """Which sweeps and scans of a tick the network takes."""
@@ -124,8 +126,16 @@ def _lidar(frame: SyncedFrame, config: SampleConfig) -> NDArray[np.float32]:
     parts: list[NDArray[np.float32]] = [np.zeros((0, len(LIDAR_COLUMNS)), np.float32)]
     for channel, sweeps in sorted(frame.lidars.items()):
         cloud = lidar_in_ego(_chosen(sweeps, config), frame.rig[channel], frame.ego_motion, frame.timestamp_ns)
-        parts.append(np.concatenate([cloud.points_m, cloud.intensity[:, None], cloud.ages_s[:, None]], axis=1))
+        intensity = _full_scale_share(cloud.intensity)
+        parts.append(np.concatenate([cloud.points_m, intensity[:, None], cloud.ages_s[:, None]], axis=1))
     return _within(np.concatenate(parts), config.range_m)
+
+
+def _full_scale_share(intensity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intensity (N,) in 0 .. 1: sensors state it so, or on a scale of one byte, which values above 1 show."""
+    if not (intensity > 1).any():
+        return intensity
+    return np.minimum(intensity / np.float32(BYTE_SCALE), np.float32(1))
 
 
 def _chosen(sweeps: tuple[LidarSweep, ...], config: SampleConfig) -> list[LidarSweep]:

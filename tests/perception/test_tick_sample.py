@@ -95,3 +95,16 @@ def test_returns_out_of_range_are_left_out() -> None:
 def test_a_sample_refuses_arrays_of_another_shape() -> None:
     with pytest.raises(SensorDataError, match="lidar at 0 ns"):
         TickSample(timestamp_ns=0, cameras=(), lidar=np.zeros((3, 4), np.float32), radar=None)
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"), [([0.0, 0.4, 1.0], [0.0, 0.4, 1.0]), ([0.0, 51.0, 255.0], [0.0, 0.2, 1.0]), ([], [])]
+)
+def test_intensity_is_a_share_of_full_scale_whatever_the_sensor_states(
+    stated: list[float], expected: list[float]
+) -> None:
+    points = np.ones((len(stated), 3))
+    sweep = LidarSweep.from_points("LIDAR", SECOND_NS, points, intensity=np.array(stated))
+    lidar = sample_of(SyncedFrame.of(RIG, SECOND_NS, [sweep]), SampleConfig()).lidar
+    assert lidar is not None
+    assert lidar[:, 3] == pytest.approx(np.array(expected))
