@@ -39,6 +39,11 @@ class EgoMotion:
         """Whether the log has told any pose by now."""
         return bool(self._poses)
 
+    @property
+    def stamps_ns(self) -> tuple[int, ...]:
+        """Times of the poses, sorted."""
+        return tuple(self._stamps)
+
     def odom_from_ego(self, timestamp_ns: int) -> SE3:
         """Pose of the ego frame at a time."""
         if not self._poses:

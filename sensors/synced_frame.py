@@ -50,6 +50,8 @@ class SyncedFrame:
         radars: Scans per radar, newest first.
         inputs: Manifest: every message used, sorted by channel, newest first.
         health: State per channel of the rig that was asked for.
+        not_used: Messages since the tick before that no tick uses as they came: cause, channel, count (see
+            `SyncCounts`).
         discontinuity: True on the first tick after time jumped: what was learned before no longer holds.
 
     """
@@ -62,6 +64,7 @@ class SyncedFrame:
     radars: Mapping[str, tuple[RadarScan, ...]] = field(default_factory=dict[str, tuple[RadarScan, ...]])
     inputs: tuple[InputUsed, ...] = ()
     health: Mapping[str, ChannelHealth] = field(default_factory=dict[str, ChannelHealth])
+    not_used: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
     discontinuity: bool = False
 
     def restricted_to(self, channels: Collection[str]) -> SyncedFrame:
@@ -73,6 +76,11 @@ class SyncedFrame:
             radars={c: m for c, m in self.radars.items() if c in channels},
             inputs=tuple(used for used in self.inputs if used.channel in channels),
             health={c: h for c, h in self.health.items() if c in channels},
+            not_used={
+                cause: counts
+                for cause, by_channel in self.not_used.items()
+                if (counts := {c: n for c, n in by_channel.items() if c in channels or c not in self.health})
+            },
         )
 
     @staticmethod

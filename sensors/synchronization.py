@@ -2,7 +2,8 @@
 
 Ticks are multiples of a period from the log's first message, plus every annotation stamp. A tick opens by time
 alone and closes when every channel that is alive has delivered data fresh enough, or when the deadline passes; a
-replay always waits for the deadline, so that nothing depends on which channels were chosen.
+replay always waits for the deadline, so that nothing depends on which channels were chosen. A live vehicle tells the
+time as well (`advance`), so that ticks close although nothing arrives.
 Stamps decide what a tick holds, arrival times decide when it closes; no clock is read.
 """
 
@@ -17,11 +18,12 @@ from tricast.configs.strict import StrictConfig
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, Modality, RadarScan
-from tricast.sensors.log.stream import Message, SensorMessage
+from tricast.sensors.log.stream import Message, SensorMessage, channel_of
 from tricast.sensors.motion_compensation import EgoMotion
 from tricast.sensors.synced_frame import ChannelHealth, InputUsed, SyncedFrame
 
 MS_NS = 1_000_000
+SECOND_NS = 1_000_000_000
 MAX_BUFFERED = 64
 
 
@@ -47,7 +49,10 @@ class SynchronizerConfig(StrictConfig):
     gap_s: float = Field(default=2, gt=0, le=600)
     """Silence of all channels after which what was learned before no longer holds."""
     clock_jump_s: float = Field(default=1, gt=0, le=600)
-    """A stamp this far behind the newest one means that time was set back."""
+    """An arrival this far before the newest one means that time was set back; a stamp this far ahead of its own
+    arrival is no time at all."""
+    alive_s: float = Field(default=0.5, gt=0, le=60)
+    """A tick that may close early waits for a channel no longer than this after the channel's newest stamp."""
     channels: dict[str, ChannelTiming] = Field(default_factory=dict)
 
 
@@ -61,6 +66,7 @@ class SyncCounts:
     out_of_order: dict[str, int] = field(default_factory=dict[str, int])
     uncalibrated: dict[str, int] = field(default_factory=dict[str, int])
     overflow: dict[str, int] = field(default_factory=dict[str, int])
+    future: dict[str, int] = field(default_factory=dict[str, int])
 
     def add(self, cause: str, channel: str) -> None:
         """Count one message or tick of a channel."""
@@ -70,6 +76,10 @@ class SyncCounts:
     def as_dict(self) -> dict[str, dict[str, int]]:
         """By cause, then channel (sorted)."""
         return {cause: dict(sorted(by_channel.items())) for cause, by_channel in vars(self).items()}
+
+    def occurred(self) -> dict[str, dict[str, int]]:
+        """`as_dict` without the causes that did not occur."""
+        return {cause: by_channel for cause, by_channel in self.as_dict().items() if by_channel}
 
 
 class Synchronizer:
@@ -98,9 +108,11 @@ class Synchronizer:
         self._rig = rig
         self._config = config
         self._origin_ns = origin_ns
-        self._channels = tuple(c for c in rig.channels() if channels is None or c in channels)
+        self._wanted = channels
+        self._channels = self._chosen(rig)
         self._period_ns = config.tick_period_ms * MS_NS
         self.counts = SyncCounts()
+        self._open_counts = SyncCounts()
         self._last_stamp_ns: dict[str, int] = {}
         self._discontinuity = False
         self.reset()
@@ -115,21 +127,43 @@ class Synchronizer:
         self._next_ns: int | None = None
         self._closed_ns: int | None = None
         self._newest_ns: int | None = None
-        self._newest_stamp_ns: int | None = None
+        self._now_ns: int | None = None
         self._discontinuity = True
+
+    def recalibrate(self, rig: Rig) -> None:
+        """Use another rig from the next tick on: one that knows more channels, or knows them better."""
+        kept = {c for c in self._channels if c in rig and rig[c].modality == self._rig[c].modality}
+        self._rig, self._channels = rig, self._chosen(rig)
+        self._buffers = {c: self._buffers[c] if c in kept else [] for c in self._channels}
+        self._used = {c: self._used[c] if c in kept else set() for c in self._channels}
 
     def push(self, message: Message) -> list[SyncedFrame]:
         """Take one arrival; gives the ticks that it closes, in order."""
-        frames = self._jump(message)
         now_ns = message.received_ns
-        if self._next_ns is None:
-            self._next_ns = self._grid_at_or_after(now_ns if self._newest_ns is None else self._newest_ns)
-        frames += self._close_until(now_ns)
+        silent_ns = 0 if self._newest_ns is None else now_ns - self._newest_ns
+        frames = self._passed(now_ns, silent_ns)
         self._newest_ns = now_ns if self._newest_ns is None else max(self._newest_ns, now_ns)
-        stamp_ns = message.timestamp_ns
-        self._newest_stamp_ns = stamp_ns if self._newest_stamp_ns is None else max(self._newest_stamp_ns, stamp_ns)
+        if message.timestamp_ns - now_ns > self._config.clock_jump_s * SECOND_NS:
+            self._count("future", channel_of(message))
+            return frames
         self._take(message)
         return frames + (self._close_complete() if self._close_early else [])
+
+    def advance(self, now_ns: int) -> list[SyncedFrame]:
+        """Let time pass without an arrival, on the clock of arrivals; gives the ticks that it closes, in order."""
+        return self._passed(now_ns, 0 if self._now_ns is None else now_ns - self._now_ns)
+
+    def _passed(self, now_ns: int, silent_ns: int) -> list[SyncedFrame]:
+        frames: list[SyncedFrame] = []
+        set_back = self._now_ns is not None and self._now_ns - now_ns > self._config.clock_jump_s * SECOND_NS
+        if set_back or silent_ns > self._config.gap_s * SECOND_NS:
+            frames = self.flush()
+            self.reset()
+            self._last_stamp_ns = {c: min(stamp_ns, now_ns) for c, stamp_ns in self._last_stamp_ns.items()}
+        if self._next_ns is None:
+            self._next_ns = self._grid_at_or_after(now_ns)
+        self._now_ns = now_ns if self._now_ns is None else max(self._now_ns, now_ns)
+        return frames + self._close_until(now_ns)
 
     def flush(self) -> list[SyncedFrame]:
         """Close the ticks up to the last arrival: the end of a log."""
@@ -138,23 +172,17 @@ class Synchronizer:
             frames.append(self._close())
         return frames
 
-    def _jump(self, message: Message) -> list[SyncedFrame]:
-        """On a long silence or a clock set back, finish what is open and start over."""
-        if self._newest_ns is None or self._newest_stamp_ns is None:
-            return []
-        silence_ns = message.received_ns - self._newest_ns
-        back_ns = self._newest_stamp_ns - message.timestamp_ns
-        jumped_back = back_ns > self._config.clock_jump_s * 1e9 and message.received_ns < self._newest_ns
-        if silence_ns <= self._config.gap_s * 1e9 and not jumped_back:
-            return []
-        frames = self.flush()
-        self.reset()
-        return frames
+    def _chosen(self, rig: Rig) -> tuple[str, ...]:
+        return tuple(c for c in rig.channels() if self._wanted is None or c in self._wanted)
+
+    def _count(self, cause: str, channel: str) -> None:
+        self.counts.add(cause, channel)
+        self._open_counts.add(cause, channel)
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Annotations):
             if self._closed_ns is not None and message.timestamp_ns < self._closed_ns:
-                self.counts.add("late", "annotations")
+                self._count("late", "annotations")
             elif (message.timestamp_ns - self._origin_ns) % self._period_ns and self._is_open(message.timestamp_ns):
                 insort(self._extra_ticks_ns, message.timestamp_ns)
             return
@@ -164,21 +192,21 @@ class Synchronizer:
         channel = message.channel
         if channel not in self._buffers:
             if channel not in self._rig:
-                self.counts.add("uncalibrated", channel)
+                self._count("uncalibrated", channel)
             return
         buffer = self._buffers[channel]
         stamps = [m.timestamp_ns for m in buffer]
         if message.timestamp_ns in stamps or message.timestamp_ns in self._used[channel]:
-            self.counts.add("duplicate", channel)
+            self._count("duplicate", channel)
             return
         if stamps and message.timestamp_ns < stamps[-1]:
-            self.counts.add("out_of_order", channel)
+            self._count("out_of_order", channel)
         if self._closed_ns is not None and message.timestamp_ns <= self._closed_ns - self._phase_ns(channel):
-            self.counts.add("late", channel)
+            self._count("late", channel)
         self._last_stamp_ns[channel] = max(message.timestamp_ns, self._last_stamp_ns.get(channel, message.timestamp_ns))
         buffer.insert(bisect_right(stamps, message.timestamp_ns), message)
         if len(buffer) > MAX_BUFFERED:
-            self.counts.add("overflow", channel)
+            self._count("overflow", channel)
             buffer.pop(0)
 
     def _take_pose(self, pose: EgoPose) -> None:
@@ -187,7 +215,7 @@ class Synchronizer:
         if place and stamps[place - 1] == pose.timestamp_ns:
             return
         self._poses.insert(place, pose)
-        oldest_ns = self._poses[-1].timestamp_ns - self._config.pose_history_s * 1e9
+        oldest_ns = self._poses[-1].timestamp_ns - self._config.pose_history_s * SECOND_NS
         while len(self._poses) > 2 and self._poses[0].timestamp_ns < oldest_ns:
             self._poses.pop(0)
 
@@ -216,7 +244,8 @@ class Synchronizer:
     def _complete(self) -> bool:
         """Whether waiting cannot help: every channel already holds data stamped past the time it is due."""
         tick_ns = self._pending_ns()
-        alive = [c for c in self._channels if c in self._last_stamp_ns]
+        oldest_ns = tick_ns - self._config.alive_s * SECOND_NS
+        alive = [c for c in self._channels if self._last_stamp_ns.get(c, oldest_ns - 1) >= oldest_ns]
         return bool(alive) and all(
             self._buffers[c] and self._buffers[c][-1].timestamp_ns >= tick_ns - self._phase_ns(c) for c in alive
         )
@@ -251,7 +280,7 @@ class Synchronizer:
             if messages:
                 used[channel] = messages
             elif channel in self._last_stamp_ns:
-                self.counts.add("missing", channel)
+                self._count("missing", channel)
             for message in messages:
                 stamp_ns = message.timestamp_ns
                 reused = stamp_ns in self._used[channel]
@@ -276,8 +305,10 @@ class Synchronizer:
             },
             inputs=tuple(inputs),
             health=health,
+            not_used=self._open_counts.occurred(),
             discontinuity=self._discontinuity,
         )
+        self._open_counts = SyncCounts()
         self._discontinuity = False
         return frame
 

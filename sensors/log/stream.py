@@ -170,3 +170,10 @@ def stream_order(message: Message) -> tuple[int, int, str]:
     if isinstance(message, Annotations):
         return message.received_ns, 1, ""
     return message.received_ns, 2, message.channel
+
+
+def channel_of(message: Message) -> str:
+    """Name under which a message is counted: its channel, or `poses` or `annotations`."""
+    if isinstance(message, EgoPose):
+        return "poses"
+    return "annotations" if isinstance(message, Annotations) else message.channel

@@ -12,7 +12,7 @@ from tricast.sensors.frames import LidarSweep
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.stream import Message
-from tricast.sensors.synced_frame import SyncedFrame
+from tricast.sensors.synced_frame import ChannelHealth, SyncedFrame
 from tricast.sensors.synchronization import MAX_BUFFERED, ChannelTiming, Synchronizer, SynchronizerConfig
 
 MS = 1_000_000
@@ -165,6 +165,92 @@ def test_a_sensor_whose_clock_was_set_back_is_lost_and_its_messages_are_late() -
 
 
 def test_a_channel_that_runs_ahead_fills_no_more_than_its_buffer() -> None:
-    ahead = [sweep("A", 10_000 + t, t) for t in range(0, 1000, 5)]
-    _, synchronizer = replayed(arrived(*(sweep("B", t, t) for t in range(0, 1000, 100)), *ahead))
-    assert synchronizer.counts.overflow == {"A": 200 - MAX_BUFFERED}
+    ahead = [sweep("A", 900 + t, t) for t in range(0, 800, 5)]
+    _, synchronizer = replayed(arrived(*(sweep("B", t, t) for t in range(0, 800, 100)), *ahead))
+    assert synchronizer.counts.overflow == {"A": 160 - MAX_BUFFERED}
+    assert synchronizer.counts.future == {}
+
+
+def test_stamps_far_ahead_of_their_arrival_are_left_out_and_counted() -> None:
+    ahead = [sweep("A", 10_000 + t, t) for t in range(300, 600, 100)]
+    stream = arrived(*steady(300), *(sweep("B", t, t) for t in range(300, 600, 100)), *ahead)
+    frames, synchronizer = replayed(stream)
+    assert synchronizer.counts.future == {"A": 3}
+    assert stamps_ms(frames) == [0, 100, 200, 300, 400, 500]
+    assert frames[-1].health["A"].state == "lost"
+
+
+def live() -> Synchronizer:
+    return Synchronizer(RIG, SynchronizerConfig(), origin_ns=0, close_early=True)
+
+
+def test_time_that_is_told_closes_ticks_although_nothing_arrives() -> None:
+    synchronizer = live()
+    closed = [f for t in range(0, 400, 20) for f in synchronizer.advance(t * MS)]
+    assert stamps_ms(closed) == [0, 100, 200, 300]
+    assert {f.health["A"].state for f in closed} == {"waiting"}
+
+
+def test_a_leap_of_the_told_time_is_a_discontinuity_and_no_row_of_empty_ticks() -> None:
+    for leap_ms in (60_000, -60_000):
+        synchronizer = live()
+        synchronizer.advance(100_000 * MS)
+        frames = [f for t in (0, 50, 100) for f in synchronizer.advance((100_000 + leap_ms + t) * MS)]
+        assert stamps_ms(frames) == [100_000 + leap_ms]
+        assert frames[0].discontinuity
+
+
+def test_a_log_that_loops_begins_again_with_nothing_of_its_end() -> None:
+    synchronizer = live()
+    for message in steady(3000):
+        synchronizer.push(message)
+    frames = [f for m in steady(500) for f in synchronizer.push(m)]
+    again = next(k for k, f in enumerate(frames) if f.discontinuity)
+    assert stamps_ms(frames[again:]) == [0, 100, 200, 300, 400]
+    assert all(f.health["A"] == ChannelHealth(state="ok", age_ns=0) for f in frames[again:])
+    assert not any(f.discontinuity for f in frames[again + 1 :])
+
+
+def test_a_clock_set_back_while_stamps_go_on_does_not_stop_the_ticks() -> None:
+    synchronizer = live()
+    for t in range(10_000, 11_000, 100):
+        synchronizer.push(sweep("A", t, t))
+    frames = [f for t in range(5000, 6000, 100) for f in synchronizer.push(sweep("A", t + 6000, t))]
+    assert frames[0].discontinuity or frames[1].discontinuity
+    assert len(frames) >= 9
+    assert synchronizer.counts.future == {"A": 10}
+
+
+def test_arrivals_a_little_out_of_order_beside_a_sensor_with_an_old_clock_reset_nothing() -> None:
+    synchronizer = live()
+    arrivals = [m for t in range(0, 1000, 100) for m in (sweep("A", t, t + 2), sweep("B", t - 60_000, t + 1))]
+    assert not any(f.discontinuity for m in arrivals for f in synchronizer.push(m))
+
+
+def test_a_dead_channel_is_waited_for_no_longer_than_it_is_alive() -> None:
+    synchronizer = live()
+    stream = arrived(*steady(300), *(sweep("A", t, t) for t in range(300, 1200, 100)))
+    closing = {f.timestamp_ns // MS: m.received_ns // MS for m in stream for f in synchronizer.push(m)}
+    assert closing[400] == 500
+    assert closing[1000] == 1000
+
+
+def test_a_rig_may_grow_while_messages_come() -> None:
+    synchronizer = Synchronizer(Rig.of([]), SynchronizerConfig(), origin_ns=0, close_early=True)
+    synchronizer.push(sweep("A", 0, 0))
+    synchronizer.recalibrate(RIG)
+    frames = [f for m in (sweep("A", 100, 100), sweep("A", 200, 200)) for f in synchronizer.push(m)]
+    assert [sorted(f.lidars) for f in frames] == [[], ["A"], ["A"]]
+    assert frames[0].not_used == {"uncalibrated": {"A": 1}}
+
+
+def test_each_tick_says_what_was_not_used_since_the_one_before() -> None:
+    frames, synchronizer = replayed([sweep("A", 0, 0), sweep("A", 0, 1), sweep("A", 300, 300), sweep("A", 400, 400)])
+    assert [f.not_used for f in frames] == [
+        {"duplicate": {"A": 1}},
+        {},
+        {"missing": {"A": 1}},
+        {},
+        {},
+    ]
+    assert synchronizer.counts.occurred() == {"duplicate": {"A": 1}, "missing": {"A": 1}}
