@@ -116,7 +116,8 @@ class SensorBatch:
         camera_mask: (B, N) bool.
         lift_index: (B, Y, X, Z) int64 into the sample's N*h*w image features, -1 where no present camera sees it.
         lift_depth_bin: (B, Y, X, Z) int64, the bin of the distance from that camera.
-        ray_directions: (B, N, h, w, 3) unit vectors in ego axes at token centres; zeros where a lens has no ray.
+        ray_directions: (B, N, h, w, 3) unit vectors in ego axes at the centres of image features; zeros where a lens
+            has no ray.
         ray_origins_m: (B, N, 3) places of the cameras in ego axes.
         with_camera: (S,) int64 samples of which a camera delivered.
         lidar_points: (P, 5) float32, `LIDAR_COLUMNS`.
@@ -245,7 +246,7 @@ def _decoded(sample: TickSample, config: BatchConfig) -> list[tuple[CameraInput,
 def _camera_views(
     cameras: Sequence[CameraInput], slots: int, config: BatchConfig, transform: BevTransform
 ) -> _CameraViews:
-    (rows, columns), (token_rows, token_columns) = config.feature_size, config.token_size
+    rows, columns = config.feature_size
     cells, heights = config.cells, np.array(config.lift_heights_m)
     axis = cell_centers_m(cells, config.range_m).astype(np.float64)
     grid = np.stack(np.meshgrid(axis, axis, indexing="xy"), axis=-1)  # (Y, X, 2), x and y
@@ -256,7 +257,7 @@ def _camera_views(
     index = np.full(len(points), -1, np.int64)
     depth_bin = np.zeros(len(points), np.int64)
     off_center = np.full(len(points), np.inf)
-    directions = np.zeros((slots, token_rows, token_columns, 3), np.float32)
+    directions = np.zeros((slots, rows, columns, 3), np.float32)
     origins = np.zeros((slots, 3), np.float32)
     for slot, camera in enumerate(cameras):
         lens = camera.lens.scaled(*config.image_size_px)
@@ -271,7 +272,7 @@ def _camera_views(
         index[ahead] = (slot * rows + pixels[:, 1]) * columns + pixels[:, 0]
         depth_bin[ahead] = depth_bins_of(np.linalg.norm(in_camera[ahead], axis=1), config)
         off_center[ahead] = off[better]
-        directions[slot] = _token_rays(camera, config, transform)
+        directions[slot] = _feature_rays(camera, config, transform)
         origins[slot] = transform.vectors(camera.tick_from_camera.translation)
     shape = (cells, cells, len(heights))
     return _CameraViews(
@@ -296,9 +297,9 @@ def depth_bins_of(distances_m: Float64, config: BatchConfig) -> NDArray[np.int64
     return np.clip(np.floor(place * config.depth_bins), 0, config.depth_bins - 1).astype(np.int64)
 
 
-def _token_rays(camera: CameraInput, config: BatchConfig, transform: BevTransform) -> NDArray[np.float32]:
-    rows, columns = config.token_size
-    centers = [np.arange(n) * TOKEN_STRIDE_PX + (TOKEN_STRIDE_PX - 1) / 2 for n in (columns, rows)]
+def _feature_rays(camera: CameraInput, config: BatchConfig, transform: BevTransform) -> NDArray[np.float32]:
+    rows, columns = config.feature_size
+    centers = [np.arange(n) * FEATURE_STRIDE_PX + (FEATURE_STRIDE_PX - 1) / 2 for n in (columns, rows)]
     pixels = np.stack(np.meshgrid(*centers, indexing="xy"), axis=-1).reshape(-1, 2)
     rays = camera.lens.scaled(*config.image_size_px).rays(pixels)
     rays = np.where(np.isfinite(rays), rays, 0.0)

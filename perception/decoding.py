@@ -63,7 +63,7 @@ def decode(outputs: QueryOutputs, timestamp_ns: int, config: DecodingConfig, *, 
         centers[order, :2], shorter * config.duplicate_share, shorter * config.other_class_share, classes[order]
     )
     chosen = order[kept][: config.max_detections]
-    sine, cosine = _array(last.yaw_sin_cos, row)[chosen].T
+    sine, cosine = _array(last.headings, row)[chosen].T
     boxes = Boxes(
         centers_m=centers[chosen],
         sizes_m=sizes[chosen],

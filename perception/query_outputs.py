@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import torch
 from torch import Tensor
 
 
@@ -18,7 +19,9 @@ class LayerOutputs:
         class_logits: (B, Q, C).
         centers_m: (B, Q, 3) centres of volume.
         log_sizes: (B, Q, 3) logarithms of length, width and height in metres.
-        yaw_sin_cos: (B, Q, 2) sine and cosine of the heading about +z, not normalised.
+        yaw_sin_cos: (B, Q, 2) sine and cosine of the heading about +z, not normalised: which way is ahead.
+        axis_sin_cos: (B, Q, 2) sine and cosine of twice the heading, not normalised: how the box lies, whichever end is
+            ahead. A sum of headings that differ by half a turn is nothing, one of axes is not.
         velocities_mps: (B, Q, 2) over ground.
         quality_logits: (B, Q): how near the centre is to a true one.
 
@@ -28,8 +31,17 @@ class LayerOutputs:
     centers_m: Tensor
     log_sizes: Tensor
     yaw_sin_cos: Tensor
+    axis_sin_cos: Tensor
     velocities_mps: Tensor
     quality_logits: Tensor
+
+    @property
+    def headings(self) -> Tensor:
+        """Unit vectors (B, Q, 2), sine and cosine of the heading: along the axis, to the side that the yaw leans to."""
+        angle = 0.5 * torch.atan2(self.axis_sin_cos[..., 0], self.axis_sin_cos[..., 1])
+        along = torch.stack([angle.sin(), angle.cos()], dim=-1)
+        backwards = (along * self.yaw_sin_cos).sum(dim=-1, keepdim=True) < 0
+        return torch.where(backwards, -along, along)
 
     def detached(self) -> LayerOutputs:
         """The same values, without gradient."""
@@ -54,6 +66,7 @@ class QueryOutputs:
             own predicted heading (that yaw is detached).
         mode_log_scales: (B, Q, K, 12, 2) logarithms of Laplace scales in metres, along the same axes.
         mode_logits: (B, Q, K).
+        picture_logits: (B * N * h * w, C + 1) what each image feature sees, the last one nothing; None at inference.
         depth_logits: (B * N * h * w, bins) how far along its ray each image feature sees something; None at inference.
         attention: Per decoder layer (B, heads, Q, T), the weights on BEV tokens, then on those of each camera; only
             where they were asked for.
@@ -71,6 +84,7 @@ class QueryOutputs:
     mode_points_m: Tensor
     mode_log_scales: Tensor
     mode_logits: Tensor
+    picture_logits: Tensor | None = None
     depth_logits: Tensor | None = None
     attention: tuple[Tensor, ...] = ()
 

@@ -12,7 +12,7 @@ from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import BatchConfig, SensorBatch
 from tricast.perception.layers.attention import ViTBlock
 from tricast.perception.layers.convolution import Bottleneck, ConvNorm
-from tricast.perception.layers.positions import RayPosition
+from tricast.perception.layers.positions import RayPosition, coarser_rays
 
 PIXEL_MEAN, PIXEL_SPREAD = 0.45, 0.25
 
@@ -79,7 +79,7 @@ class CameraEncoder(nn.Module):
         features = zeros(count * slots, rows, self.width)
         depth = zeros(count * slots, rows, self.depth_bins)
         if len(batch.images):
-            directions = batch.ray_directions.flatten(0, 1).flatten(1, 2)[batch.camera_slots]
+            directions = coarser_rays(batch.ray_directions.flatten(0, 1)[batch.camera_slots]).flatten(1, 2)
             origins_m = batch.ray_origins_m.flatten(0, 1)[batch.camera_slots]
             seen, seen_features = self._encoded(batch.images, directions, origins_m)
             tokens = tokens.index_copy(0, batch.camera_slots, seen)

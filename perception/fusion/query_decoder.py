@@ -9,9 +9,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tricast.configs.strict import StrictConfig
+from tricast.perception.fusion.picture_look import PictureLook, Pictures
 from tricast.perception.heads.detection import DetectionHead
 from tricast.perception.layers.attention import Attention, FeedForward
-from tricast.perception.layers.positions import FourierPosition, RayPosition
+from tricast.perception.layers.positions import FourierPosition, RayPosition, coarser_rays
 from tricast.perception.query_outputs import LayerOutputs
 
 BEV_SPREAD_M = 4.0
@@ -84,12 +85,12 @@ class Tokenizer(nn.Module):
             bev: (B, C, Y, X).
             image: (B, N, h, w, D).
             camera_mask: (B, N) bool.
-            rays: (B, N, h, w, 3), unit directions.
+            rays: (B, N, 2h, 2w, 3), unit directions of the image features.
             origins_m: (B, N, 3).
 
         """
         places_m = self.get_buffer("places_m")
-        rays = nn.functional.normalize(_pooled(rays), dim=3)  # (B, N, T'', 3)
+        rays = coarser_rays(coarser_rays(rays)).flatten(2, 3)  # (B, N, T'', 3)
         on_ground = self.bev_norm(self.bev(bev.flatten(2).transpose(1, 2)))
         in_pictures = self.image_norm(self.image(_pooled(image)))
         position = self.image_position(rays.flatten(0, 1), origins_m.flatten(0, 1)).unflatten(0, camera_mask.shape)
@@ -114,16 +115,23 @@ def _pooled(tokens: Tensor) -> Tensor:
 class DecoderLayer(nn.Module):
     """Pre-norm self-attention, cross-attention and feed-forward, then corrections to the boxes."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, image_width: int) -> None:
         super().__init__()
         self.self_norm, self.cross_norm, self.feed_norm = (nn.LayerNorm(width) for _ in range(3))
         self.self_attention = Attention(width, heads)
         self.cross_attention = Attention(width, heads)
+        self.look = PictureLook(image_width, width)
         self.feed_forward = FeedForward(width, 2 * width)
         self.head = DetectionHead(width)
 
     def forward(
-        self, queries: Tensor, position: Tensor, believed: LayerOutputs, tokens: Tokens, apart: Tensor | None
+        self,
+        queries: Tensor,
+        position: Tensor,
+        believed: LayerOutputs,
+        tokens: Tokens,
+        pictures: Pictures,
+        apart: Tensor | None,
     ) -> tuple[Tensor, LayerOutputs]:
         """One round.
 
@@ -132,6 +140,7 @@ class DecoderLayer(nn.Module):
             position: (B, Q, D), the encoding of the queries' places.
             believed: Boxes so far, without gradient.
             tokens: What there is to attend to.
+            pictures: Where to look what is at the believed centres.
             apart: Logits, broadcast to (B, heads, Q, Q), that keep groups of queries from each other.
 
         Returns:
@@ -141,6 +150,7 @@ class DecoderLayer(nn.Module):
         queries = self._among_themselves(queries, position, apart)
         asking = self.cross_norm(queries) + position
         queries = queries + self.cross_attention(asking, tokens.keys, tokens.values, tokens.bias(believed.centers_m))
+        queries = queries + self.look(believed.centers_m, pictures)
         queries = queries + self.feed_forward(self.feed_norm(queries))
         return queries, self.head(queries, believed)
 
@@ -178,17 +188,19 @@ class QueryDecoder(nn.Module):
     Source: Carion et al., DETR, ECCV 2020; corrections layer by layer as in Deformable DETR (Zhu et al., ICLR 2021).
     """
 
-    def __init__(self, config: DecoderConfig, range_m: float) -> None:
+    def __init__(self, config: DecoderConfig, range_m: float, image_width: int) -> None:
         super().__init__()
+        self.first_look = PictureLook(image_width, config.width)
         self.first_head = DetectionHead(config.width)
         self.position = FourierPosition(config.width, range_m)
-        self.layers = nn.ModuleList(DecoderLayer(config.width, config.heads) for _ in range(config.layers))
+        self.layers = nn.ModuleList(DecoderLayer(config.width, config.heads, image_width) for _ in range(config.layers))
 
     def forward(
         self,
         queries: Tensor,
         prior: LayerOutputs,
         tokens: Tokens,
+        pictures: Pictures,
         mask: Tensor,
         num_seeded: int,
         *,
@@ -200,12 +212,14 @@ class QueryDecoder(nn.Module):
             queries: (B, Q, D).
             prior: What is believed of the boxes before anything was looked at.
             tokens: What there is to attend to.
+            pictures: Where to look what is at a centre.
             mask: (B, Q) bool; nobody sees a query that is False.
             num_seeded: Queries from peaks; they and the rest do not see each other.
             with_attention: Also give the weights of the cross-attention.
 
         """
         apart = _apart(mask, num_seeded)
+        queries = queries + self.first_look(prior.centers_m, pictures)
         boxes = [self.first_head(queries, prior)]
         weights: list[Tensor] = []
         for layer in self.layers:
@@ -213,7 +227,7 @@ class QueryDecoder(nn.Module):
             position = self.position(believed.centers_m[..., :2])
             if with_attention:
                 weights.append(layer.attention(queries, position, believed, tokens, apart))  # type: ignore[operator]
-            queries, better = layer(queries, position, believed, tokens, apart)
+            queries, better = layer(queries, position, believed, tokens, pictures, apart)
             boxes.append(better)
         return Decoded(queries=queries, layers=tuple(boxes), attention=tuple(weights))
 

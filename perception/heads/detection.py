@@ -23,7 +23,7 @@ class DetectionHead(nn.Module):
         classes = len(DETECTION_CLASSES)
         self.network = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
         self.classes = nn.Linear(width, classes)
-        corrections = nn.Linear(width, 11)
+        corrections = nn.Linear(width, 13)
         self.box = nn.Sequential(nn.Linear(width, width), nn.GELU(), corrections)
         nn.init.constant_(self.classes.bias, CLASS_BIAS)
         nn.init.normal_(corrections.weight, std=0.01)
@@ -32,12 +32,13 @@ class DetectionHead(nn.Module):
     def forward(self, queries: Tensor, believed: LayerOutputs) -> LayerOutputs:
         """Queries (B, Q, D) and the boxes believed so far to better boxes."""
         features = self.network(queries)
-        center, log_size, yaw, velocity, quality = self.box(features).split((3, 3, 2, 2, 1), dim=2)
+        center, log_size, yaw, velocity, quality, axis = self.box(features).split((3, 3, 2, 2, 1, 2), dim=2)
         return LayerOutputs(
             class_logits=self.classes(features),
             centers_m=believed.centers_m + center,
             log_sizes=believed.log_sizes + log_size,
             yaw_sin_cos=believed.yaw_sin_cos + yaw,
+            axis_sin_cos=believed.axis_sin_cos + axis,
             velocities_mps=believed.velocities_mps + velocity * VELOCITY_SCALE_MPS,
             quality_logits=quality.squeeze(2),
         )
@@ -60,6 +61,7 @@ class BoxPrior(nn.Module):
             centers_m=torch.cat([places_m, self.centers_z_m[classes][..., None]], dim=2),
             log_sizes=self.log_sizes[classes],
             yaw_sin_cos=places_m.new_zeros(shape),
+            axis_sin_cos=places_m.new_zeros(shape),
             velocities_mps=places_m.new_zeros(shape),
             quality_logits=places_m.new_zeros(classes.shape),
         )

@@ -51,8 +51,7 @@ class TrajectoryHead(nn.Module):
             the centre, and logits (B, Q, K).
 
         """
-        heading = nn.functional.normalize(boxes.yaw_sin_cos.detach(), dim=2)
-        sine, cosine = heading.unbind(dim=2)
+        sine, cosine = boxes.headings.detach().unbind(dim=2)
         vx, vy = boxes.velocities_mps.detach().unbind(dim=2)
         velocity = torch.stack([cosine * vx + sine * vy, cosine * vy - sine * vx], dim=2)  # (B, Q, 2) along, across
         speed = velocity.norm(dim=2, keepdim=True)

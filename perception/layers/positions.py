@@ -40,3 +40,11 @@ class RayPosition(nn.Module):
         turn = torch.stack([(2 * azimuth).sin(), (2 * azimuth).cos(), directions[..., 2] * 4], dim=-1)
         origins = origins_m[:, None].expand_as(directions)
         return self.network(torch.cat([directions, turn, origins], dim=-1))
+
+
+def coarser_rays(rays: Tensor) -> Tensor:
+    """Rays (..., h, w, 3) of image features to unit vectors (..., h // 2, w // 2, 3) amid four neighbours."""
+    rows, columns = rays.shape[-3] // 2, rays.shape[-2] // 2
+    even = rays[..., : 2 * rows, : 2 * columns, :]
+    quads = even.unflatten(-3, (rows, 2)).unflatten(-2, (columns, 2))  # (..., rows, 2, columns, 2, 3)
+    return nn.functional.normalize(quads.mean(dim=(-4, -2)), dim=-1)

@@ -65,6 +65,8 @@ def box_losses(matched: LayerOutputs, target: MatchedTruth, config: BoxLossConfi
     size = (matched.log_sizes - target.sizes_m.log()).abs()
     heading = torch.stack([target.yaws_rad.sin(), target.yaws_rad.cos()], dim=-1)
     yaw = (matched.yaw_sin_cos - heading).abs()
+    twice = torch.stack([(2 * target.yaws_rad).sin(), (2 * target.yaws_rad).cos()], dim=-1)
+    axis = (matched.axis_sin_cos - twice).abs()
     velocity = functional.smooth_l1_loss(
         matched.velocities_mps / config.velocity_scale_mps,
         target.velocities_mps / config.velocity_scale_mps,
@@ -79,6 +81,7 @@ def box_losses(matched: LayerOutputs, target: MatchedTruth, config: BoxLossConfi
         "height": center[:, 2].sum() / config.height_scale_m / count,
         "size": size.sum() / config.log_size_scale / count,
         "yaw": yaw.sum() / config.yaw_scale / count,
+        "axis": axis.sum() / config.yaw_scale / count,
         "velocity": (velocity * weight[:, None]).sum() / weight.sum().clamp(min=1),
         "quality": quality / count,
     }

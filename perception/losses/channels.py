@@ -45,7 +45,7 @@ class ChannelMeter:
         self._put("log_size", (layer.log_sizes - target.sizes_m.log()).abs().mean(dim=-1))
         self._put("log_size_truth", target.sizes_m.log())
         moving = (target.velocities_mps.norm(dim=-1) > FASTER_THAN_MPS) & target.velocity_known
-        yaw = torch.atan2(layer.yaw_sin_cos[:, 0], layer.yaw_sin_cos[:, 1])
+        yaw = torch.atan2(*layer.headings.unbind(dim=-1))
         off = torch.remainder(yaw - target.yaws_rad + math.pi, 2 * math.pi) - math.pi
         self._put("yaw_rad", off.abs())
         self._put("yaw_truth", target.yaws_rad)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.losses.boxes import BoxLossConfig, MatchedTruth, box_losses, layer_at, truth_at
-from tricast.perception.losses.focal import class_focal_loss, depth_loss, heatmap_focal_loss
+from tricast.perception.losses.focal import class_focal_loss, depth_loss, heatmap_focal_loss, picture_loss
 from tricast.perception.losses.matching import (
     Matches,
     MatchingConfig,
@@ -43,19 +43,21 @@ CLASS_WEIGHTS = {
 class LossWeights(StrictConfig):
     """Weights of the sum."""
 
-    heatmap: float = Field(default=1.0, ge=0)
+    heatmap: float = Field(default=2.0, ge=0)
     camera_heatmap: float = Field(default=0.3, ge=0)
     radar_heatmap: float = Field(default=0.3, ge=0)
     depth: float = Field(default=0.3, ge=0)
-    classification: float = Field(default=1.0, ge=0)
+    picture: float = Field(default=1.0, ge=0)
+    classification: float = Field(default=2.0, ge=0)
     center: float = Field(default=0.5, ge=0)
-    height: float = Field(default=0.25, ge=0)
-    size: float = Field(default=0.25, ge=0)
-    yaw: float = Field(default=0.5, ge=0)
-    velocity: float = Field(default=0.5, ge=0)
-    quality: float = Field(default=0.25, ge=0)
+    height: float = Field(default=0.15, ge=0)
+    size: float = Field(default=0.15, ge=0)
+    yaw: float = Field(default=0.2, ge=0)
+    axis: float = Field(default=0.3, ge=0)
+    velocity: float = Field(default=0.4, ge=0)
+    quality: float = Field(default=0.2, ge=0)
     forecast: float = Field(default=0.3, ge=0)
-    mode: float = Field(default=0.3, ge=0)
+    mode: float = Field(default=0.2, ge=0)
 
 
 class LossConfig(StrictConfig):
@@ -104,6 +106,7 @@ def training_losses(
     *,
     range_m: float,
     depth_targets: Tensor | None = None,
+    picture_targets: Tensor | None = None,
 ) -> LossTable:
     """Losses of one forward pass.
 
@@ -116,12 +119,15 @@ def training_losses(
         config: Weights and scales.
         range_m: Half the grid's side.
         depth_targets: (B * N * h * w) int64, the bin at which each image feature sees something; -1 where unknown.
+        picture_targets: (B * N * h * w) int64, the class that each image feature sees; C for none, -1 where unknown.
 
     """
     class_weights = _class_weights(config, outputs.heatmap)
     terms = _heatmaps(outputs, truth, present, class_weights, range_m)
     if outputs.depth_logits is not None and depth_targets is not None:
         terms["depth"] = depth_loss(outputs.depth_logits, depth_targets)
+    if outputs.picture_logits is not None and picture_targets is not None:
+        terms["picture"] = picture_loss(outputs.picture_logits, picture_targets, class_weights)
     from_seeds = seed_matches(seed_objects, seed_mask, outputs.num_seeded)
     mask = outputs.query_mask[:, : outputs.num_seeded]
     matches = from_peaks = _first_matches(outputs, truth, config, range_m)
@@ -205,7 +211,7 @@ def _trajectories(
     outputs: QueryOutputs, matches: Matches, target: MatchedTruth, config: LossConfig
 ) -> dict[str, Tensor]:
     place = (matches.samples, matches.queries)
-    sin, cos = outputs.layers[-1].yaw_sin_cos[place].detach().unbind(-1)
+    sin, cos = outputs.layers[-1].headings[place].detach().unbind(-1)
     return trajectory_losses(
         outputs.mode_points_m[place],
         outputs.mode_log_scales[place],

@@ -8,6 +8,9 @@ from torch.nn import functional
 
 from tricast.perception.losses.targets import HeatmapTargets
 
+BACKGROUND_WEIGHT = 0.3
+"""Of an image feature that sees no object: most see none."""
+
 
 def heatmap_focal_loss(logits: Tensor, targets: HeatmapTargets, delivered: Tensor, class_weights: Tensor) -> Tensor:
     """Gaussian focal loss of (B, C, Y, X) logits, summed and divided by the number of peaks (at least 1).
@@ -44,6 +47,17 @@ def class_focal_loss(logits: Tensor, targets: Tensor, weights: Tensor, *, alpha:
     error = targets * (1 - probability) + (1 - targets) * probability
     balance = targets * alpha + (1 - targets) * (1 - alpha)
     return (balance * error**gamma * entropy * weights).sum()
+
+
+def picture_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
+    """Cross-entropy of what image features (R, C + 1) see against (R,), a weighted mean over those known (not -1).
+
+    Source: supervision in perspective (Yang et al., BEVFormer v2, CVPR 2023), here by cells instead of boxes.
+    """
+    weights = torch.cat([class_weights, class_weights.new_tensor([BACKGROUND_WEIGHT])])
+    total = functional.cross_entropy(logits, targets, weights, ignore_index=-1, reduction="sum")
+    known = targets >= 0
+    return total / (weights[targets.clamp(min=0)] * known).sum().clamp(min=1)
 
 
 def depth_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from tricast.perception.losses.targets import TruthBatch, cells_of
 from tricast.perception.query_outputs import TrainingSeeds
 from tricast.perception.training.augmentation import AugmentationConfig, AugmentedTick, augmented, turned
 from tricast.perception.training.depth_targets import UNKNOWN, depth_targets
+from tricast.perception.training.picture_targets import picture_targets
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
 
@@ -39,6 +40,7 @@ class TrainingBatch:
         seeds: Extra queries at jittered true cells.
         seed_objects: (B, G) int64, the object that each seed was made of.
         depth_targets: (B * N * h * w) int64 bins of image features, -1 where unknown.
+        picture_targets: (B * N * h * w) int64 classes that image features see, -1 where unknown.
 
     """
 
@@ -47,6 +49,7 @@ class TrainingBatch:
     seeds: TrainingSeeds
     seed_objects: Tensor
     depth_targets: Tensor
+    picture_targets: Tensor
 
     def to(self, device: torch.device) -> TrainingBatch:
         """The same batch on another device."""
@@ -57,6 +60,7 @@ class TrainingBatch:
             seeds=seeds,
             seed_objects=self.seed_objects.to(device),
             depth_targets=self.depth_targets.to(device),
+            picture_targets=self.picture_targets.to(device),
         )
 
 
@@ -157,12 +161,14 @@ def make_batch(
     for sample, rng in enumerate(rngs):
         noise[sample] = torch.from_numpy(rng.normal(0, jitter_m, noise.shape[1:]).astype(np.float32))
     seeds, objects = training_seeds(truth, noise, num_cells=config.heatmap_cells, range_m=config.range_m)
+    depths = _depths(ticks, sensors.camera_mask, config)
     return TrainingBatch(
         sensors=sensors,
         truth=truth,
         seeds=seeds,
         seed_objects=objects,
-        depth_targets=_depths(ticks, sensors.camera_mask, config),
+        depth_targets=depths,
+        picture_targets=picture_targets(sensors, truth, depths, config),
     )
 
 

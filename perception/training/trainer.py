@@ -228,6 +228,7 @@ class Trainer:
             self._config.training.loss,
             range_m=self._config.model.batch.range_m,
             depth_targets=batch.depth_targets,
+            picture_targets=batch.picture_targets,
         )
         return outputs, table
 

@@ -5,8 +5,6 @@ import pytest
 import torch
 
 from tricast.perception.batch import (
-    FEATURE_STRIDE_PX,
-    TOKEN_STRIDE_PX,
     BatchConfig,
     BevTransform,
     cell_centers_m,
@@ -72,13 +70,12 @@ def test_rays_point_at_the_cells_that_look_them_up(ticks: list[TickSample], tran
     batch = collate(ticks[:1], CONFIG, [transform])
     axis = cell_centers_m(CONFIG.cells, CONFIG.range_m)
     rows, columns = CONFIG.feature_size
-    share = TOKEN_STRIDE_PX // FEATURE_STRIDE_PX
     for y, x, z in np.argwhere(batch.lift_index[0].numpy() >= 0)[::37]:
         slot, pixel = divmod(int(batch.lift_index[0, y, x, z]), rows * columns)
-        ray = batch.ray_directions[0, slot, pixel // columns // share, pixel % columns // share].numpy()
+        ray = batch.ray_directions[0, slot, pixel // columns, pixel % columns].numpy()
         sight = np.array([axis[x], axis[y], CONFIG.lift_heights_m[z]]) - batch.ray_origins_m[0, slot].numpy()
-        # Half the diagonal of a token of 16 pixels at a focal length of 34 is 0.32 rad.
-        assert ray @ sight / np.linalg.norm(sight) > np.cos(0.34)
+        # Half the diagonal of a feature of 8 pixels at a focal length of 34 is 0.17 rad.
+        assert ray @ sight / np.linalg.norm(sight) > np.cos(0.18)
 
 
 @pytest.mark.parametrize("transform", TURNED)

@@ -27,7 +27,8 @@ def _outputs(**changes: torch.Tensor) -> QueryOutputs:
         class_logits=class_logits,
         centers_m=torch.tensor([[[10.0, 2.0, 0.8], [10.5, 2.0, 0.8], [-3.0, 4.0, 0.9]]]),
         log_sizes=torch.tensor([[[4.0, 2.0, 1.5], [4.0, 2.0, 1.5], [0.6, 0.7, 1.8]]]).log(),
-        yaw_sin_cos=torch.tensor([[[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]]]),
+        yaw_sin_cos=torch.tensor([[[2.0, 0.1], [0.0, 1.0], [0.3, 1.0]]]),
+        axis_sin_cos=torch.tensor([[[0.0, -2.0], [0.0, 1.0], [0.0, 1.0]]]),
         velocities_mps=torch.tensor([[[0.0, 3.0], [0.0, 0.0], [1.0, 0.0]]]),
         quality_logits=torch.full((1, 3), _logit(0.5)),
     )

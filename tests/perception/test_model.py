@@ -202,7 +202,7 @@ def test_modes_begin_as_physics(network: Network, ticks: list[TickSample]) -> No
     batch = collate(ticks[:1], network.config.batch)
     outputs = _run(network, batch)
     last = outputs.layers[-1]
-    heading = torch.nn.functional.normalize(last.yaw_sin_cos, dim=2)
+    heading = last.headings
     along = (last.velocities_mps * heading.flip(2)).sum(dim=2)
     across = last.velocities_mps[..., 1] * heading[..., 1] - last.velocities_mps[..., 0] * heading[..., 0]
     six_seconds = 6 * torch.stack([along, across], dim=2)

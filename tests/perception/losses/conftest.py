@@ -45,6 +45,7 @@ def make_layer(
         centers_m=torch.tensor([centers_m]),
         log_sizes=torch.tensor([4.0, 2.0, 1.5]).log().expand(1, count, 3),
         yaw_sin_cos=torch.tensor([0.0, 1.0]).expand(1, count, 2),
+        axis_sin_cos=torch.tensor([0.0, 1.0]).expand(1, count, 2),
         velocities_mps=torch.tensor(velocity).expand(1, count, 2),
         quality_logits=torch.zeros(1, count),
     )

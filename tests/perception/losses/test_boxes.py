@@ -30,6 +30,13 @@ def test_every_channel_is_its_error_over_its_scale(truth_of, layer_of) -> None:
     assert math.isclose(costs["height"], 0.2 / CONFIG.height_scale_m, rel_tol=1e-5)
     assert math.isclose(costs["size"], math.log(2) / CONFIG.log_size_scale, rel_tol=1e-5)
     assert math.isclose(costs["yaw"], 2.0 / CONFIG.yaw_scale, rel_tol=1e-5)
+    assert math.isclose(costs["axis"], 2.0 / CONFIG.yaw_scale, rel_tol=1e-5)  # the cosine of twice the heading, 1 to -1
+
+
+def test_a_reversed_box_lies_along_the_right_axis(truth_of, layer_of) -> None:
+    costs = losses(layer_of([[0.0, 0.0, 0.0]]), truth_of({"yaws_rad": math.pi}))
+    assert costs["axis"] < 1e-5
+    assert math.isclose(costs["yaw"], 2.0 / CONFIG.yaw_scale, rel_tol=1e-5)
 
 
 def test_quality_is_right_at_the_exponential_of_the_distance(truth_of, layer_of) -> None:
