@@ -87,6 +87,17 @@ class CameraFrame:
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise self._broken(f"{len(self.data)} bytes that do not decode ({error})") from error
 
+    def header_size_px(self) -> tuple[int, int] | None:
+        """Width and height by the header of the bytes, which are not decoded; None where they begin as no image."""
+        if self.encoding == "rgb8":
+            width, height = self.size_px or (0, 0)
+            return (width, height) if self.data and len(self.data) == width * height * 3 else None
+        try:
+            with Image.open(io.BytesIO(self.data), formats=[self.encoding.upper()]) as image:
+                return image.size
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return None
+
     def _broken(self, got: str) -> SensorDataError:
         return SensorDataError(
             where=f"{self.channel} at {self.timestamp_ns} ns",
