@@ -195,13 +195,12 @@ def _classification(
     classes = truth.class_indices[matches.samples, matches.objects]
     targets[matches.samples, matches.queries, classes] = 1.0
     weights = mask[..., None].expand_as(logits).float()
-    if truth.ignored.any():
-        distance = torch.cdist(layer.centers_m[:, : mask.shape[1], :2].detach(), truth.centers_m[..., :2])
-        reach = config.ignore_m + 0.5 * truth.sizes_m[:, None, :, 0]
-        near = (distance <= reach) & truth.ignored[:, None, :]
-        own = torch.nn.functional.one_hot(truth.class_indices, logits.shape[-1]).to(logits.dtype)
-        open_classes = torch.matmul(near.to(logits.dtype), own) > 0
-        weights = weights * (~open_classes | (targets > 0))
+    distance = torch.cdist(layer.centers_m[:, : mask.shape[1], :2].detach(), truth.centers_m[..., :2])
+    reach = config.ignore_m + 0.5 * truth.sizes_m[:, None, :, 0]
+    near = (distance <= reach) & truth.ignored[:, None, :]
+    own = torch.nn.functional.one_hot(truth.class_indices, logits.shape[-1]).to(logits.dtype)
+    open_classes = torch.matmul(near.to(logits.dtype), own) > 0
+    weights = weights * (~open_classes | (targets > 0))
     weights = weights * torch.where(targets > 0, class_weights, 1.0)
     loss = class_focal_loss(logits, targets, weights, alpha=config.focal_alpha, gamma=config.focal_gamma)
     return loss / max(len(matches), 1)

@@ -170,7 +170,7 @@ def test_attention_weights_come_on_request_and_ignore_absent_cameras(network: Ne
 def test_the_whole_forward_pass_keeps_to_one_device(small_model: ModelConfig, ticks: list[TickSample]) -> None:
     """Fake tensors on a GPU that need not exist: an operation between two devices raises.
 
-    Forward only: PyTorch's backward engine asks the driver for the device.
+    The backward pass and the rest of a training step: `training/test_one_device.py`.
     """
     subsets = [ticks[0], dataclasses.replace(ticks[1], cameras=(), radar=None)]
     real = collate(subsets, small_model.batch)
