@@ -15,6 +15,8 @@ from tricast.sensors.frames import CameraFrame, EgoPose, ImageEncoding, LidarSwe
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.lenses import FisheyeLens, Lens, MeiLens, PinholeLens
 from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.log import cloud_layouts as layouts
+from tricast.sensors.log.image_layouts import rgb_pixels
 from tricast.sensors.log.schema import header, message_class, stamp_ns
 
 ODOM_FRAME = "odom"
@@ -46,26 +48,35 @@ def image_message(frame: CameraFrame) -> Any:
 
 
 def camera_frame(message: Any, channel: str, received_ns: int) -> CameraFrame:
-    """Frame of an image message.
+    """Frame of an image message; raw images of other encodings become `rgb8`.
 
     Raises:
         SensorDataError: The encoding is none that is read.
 
     """
-    compressed = hasattr(message, "format")
-    encoding = (message.format.split(";")[-1].strip().split(" ")[0] if compressed else message.encoding).lower()
+    timestamp_ns = stamp_ns(message.header.stamp)
+    if not hasattr(message, "format"):
+        plain = message.encoding == "rgb8" and message.step == 3 * message.width
+        return CameraFrame(
+            channel=channel,
+            timestamp_ns=timestamp_ns,
+            received_ns=received_ns,
+            encoding="rgb8",
+            data=bytes(message.data) if plain else rgb_pixels(message, channel).tobytes(),
+            size_px=(message.width, message.height),
+        )
+    encoding = message.format.split(";")[-1].strip().split(" ")[0].lower()
     encoding = {"jpg": "jpeg"}.get(encoding, encoding)
-    if encoding not in (("jpeg", "png") if compressed else ("rgb8",)):
+    if encoding not in ("jpeg", "png"):
         raise SensorDataError(
-            where=channel, got=f"encoding '{encoding}'", expected="jpeg, png or rgb8", remedy="convert the images"
+            where=channel, got=f"encoding '{encoding}'", expected="jpeg or png", remedy="convert the images"
         )
     return CameraFrame(
         channel=channel,
-        timestamp_ns=stamp_ns(message.header.stamp),
+        timestamp_ns=timestamp_ns,
         received_ns=received_ns,
         encoding=cast("ImageEncoding", encoding),
         data=bytes(message.data),
-        size_px=None if compressed else (message.width, message.height),
     )
 
 
@@ -101,37 +112,32 @@ def cloud_message(message: LidarSweep | RadarScan) -> Any:
 
 
 def point_cloud(message: Any, channel: str, received_ns: int) -> LidarSweep | RadarScan:
-    """Sweep or scan of a cloud: a radar's has the field `rcs`.
+    """Sweep or scan of a cloud, in any of the layouts of `cloud_layouts`: a radar's has a cross-section or a Doppler.
 
     Raises:
         SensorDataError: Fields or sizes do not make a cloud with x, y and z.
 
     """
     points = _structured(message, channel)
-    names = points.dtype.names or ()
     xyz = np.stack([points[n].astype(np.float32) for n in ("x", "y", "z")], axis=1)
     timestamp_ns = stamp_ns(message.header.stamp)
-
-    def column(name: str) -> NDArray[Any] | None:
-        return np.ascontiguousarray(points[name]) if name in names else None
-
-    if "rcs" in names:
+    if layouts.is_radar_layout(points.dtype.names or ()):
         return RadarScan.from_points(
             channel,
             timestamp_ns,
             xyz,
-            rcs_dbsm=column("rcs"),
-            radial_velocities_mps=column("radial_velocity"),
-            compensated_velocities_mps=column("compensated_velocity"),
+            rcs_dbsm=layouts.column(points, layouts.RCS_NAMES),
+            radial_velocities_mps=layouts.column(points, layouts.RADIAL_VELOCITY_NAMES),
+            compensated_velocities_mps=layouts.column(points, layouts.COMPENSATED_VELOCITY_NAMES),
             received_ns=received_ns,
         )
     return LidarSweep.from_points(
         channel,
         timestamp_ns,
         xyz,
-        intensity=column("intensity"),
-        time_offsets_ns=column("t"),
-        rings=column("ring"),
+        intensity=layouts.column(points, layouts.INTENSITY_NAMES),
+        time_offsets_ns=layouts.time_offsets_ns(points, timestamp_ns),
+        rings=layouts.column(points, layouts.RING_NAMES),
         received_ns=received_ns,
     )
 
@@ -155,7 +161,7 @@ def _structured(message: Any, channel: str) -> NDArray[Any]:
             "itemsize": message.point_step,
         }
     )
-    return np.frombuffer(bytes(message.data), dtype)
+    return np.frombuffer(message.data, dtype)
 
 
 def odometry_message(pose: EgoPose) -> Any:
@@ -221,27 +227,6 @@ def transform_message(timestamp_ns: int, transforms: list[tuple[str, str, SE3]])
 def rig_transforms(rig: Rig) -> list[tuple[str, str, SE3]]:
     """Extrinsics of every sensor as transforms from `base_link`."""
     return [(EGO_FRAME, channel, sensor.ego_from_sensor) for channel, sensor in rig.sensors.items()]
-
-
-def transforms(message: Any) -> dict[str, SE3]:
-    """Transforms from `base_link` by child frame.
-
-    Raises:
-        CalibrationError: One is no rigid transform; names its child frame.
-
-    """
-    found: dict[str, SE3] = {}
-    for entry in message.transforms:
-        if entry.header.frame_id == EGO_FRAME:
-            t, q = entry.transform.translation, entry.transform.rotation
-            try:
-                pose = SE3(quaternion_wxyz=(q.w, q.x, q.y, q.z), translation_m=(t.x, t.y, t.z))
-            except CalibrationError as error:
-                raise CalibrationError(
-                    where=entry.child_frame_id, got=error.got, expected=error.expected, remedy=error.remedy
-                ) from error
-            found[entry.child_frame_id] = pose
-    return found
 
 
 def camera_info_message(lens: Lens, channel: str, timestamp_ns: int) -> Any:

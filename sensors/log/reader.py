@@ -16,8 +16,10 @@ from tricast.sensors.errors import CalibrationError, LogError
 from tricast.sensors.frames import Modality
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.chunks import MAGIC, ChunkPlace, DamagedChunkError, records, scan
+from tricast.sensors.log.cloud_layouts import is_radar_layout
 from tricast.sensors.log.schema import deserialize
 from tricast.sensors.log.stream import ForeignMessage, Losses, Message, stream_order
+from tricast.sensors.log.transform_buffer import TransformBuffer
 from tricast.sensors.log.writer import ODOMETRY_TOPIC, TRUTH_TOPIC
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
@@ -68,6 +70,14 @@ class McapLog:
             late = end_ns is not None and message.received_ns > end_ns
             if not late and (start_ns is None or message.received_ns >= start_ns):
                 yield message
+
+    def offered_qos(self) -> dict[str, str]:
+        """By topic, the QoS that its publisher offered when it was recorded, as rosbag2 writes it."""
+        return {
+            c.topic: c.metadata["offered_qos_profiles"]
+            for c in self._channels.values()
+            if c.metadata.get("offered_qos_profiles")
+        }
 
     def foreign_messages(self) -> Iterator[ForeignMessage]:
         """See `HoldsForeignTopics`."""
@@ -194,7 +204,8 @@ class McapLog:
         )
 
     def _own_rig(self) -> Rig:
-        frames: dict[str, Any] = {}
+        frames = TransformBuffer()
+        frame_of: dict[str, str] = {}
         lenses: dict[str, Any] = {}
         modalities: dict[str, Modality] = {}
         for chunk in self._chunks:
@@ -204,12 +215,15 @@ class McapLog:
                     continue
                 try:
                     if channel.topic == "/tf_static":
-                        frames.update(ros.transforms(deserialize(record.data, schema.name)))
+                        frames.add_message(deserialize(record.data, schema.name), static=True)
                     elif name and schema.name == CAMERA_INFO and name not in lenses:
-                        lenses[name] = ros.lens_of(deserialize(record.data, schema.name), name)
+                        info = deserialize(record.data, schema.name)
+                        lenses[name] = ros.lens_of(info, name)
+                        frame_of[name] = info.header.frame_id
                     elif name and schema.name == CLOUD and name not in modalities:
-                        fields = {f.name for f in deserialize(record.data, schema.name).fields}
-                        modalities[name] = "radar" if "rcs" in fields else "lidar"
+                        cloud = deserialize(record.data, schema.name)
+                        modalities[name] = "radar" if is_radar_layout({f.name for f in cloud.fields}) else "lidar"
+                        frame_of[name] = cloud.header.frame_id
                 except InputError as error:
                     raise CalibrationError(
                         where=f"{self.path}: {channel.topic}: {error.where}",
@@ -219,18 +233,15 @@ class McapLog:
                     ) from error
                 except Exception:  # bytes that are not the type's: counted as lost when the stream is read
                     continue
-            if frames and self._seen_all(set(lenses) | set(modalities)):
+            seen = set(lenses) | set(modalities)
+            if self._seen_all(seen) and all(frames.lookup(ros.EGO_FRAME, frame_of[name]) for name in seen):
                 break
-        sensors = [
-            SensorCalibration(channel=name, modality="camera", ego_from_sensor=frames[name], lens=lens)
-            for name, lens in lenses.items()
-            if name in frames
-        ]
-        sensors += [
-            SensorCalibration(channel=name, modality=modality, ego_from_sensor=frames[name])
-            for name, modality in modalities.items()
-            if name in frames
-        ]
+        sensors: list[SensorCalibration] = []
+        for name, frame in frame_of.items():
+            pose, modality = frames.lookup(ros.EGO_FRAME, frame), modalities.get(name, "camera")
+            if pose is not None:
+                lens = lenses.get(name) if modality == "camera" else None
+                sensors.append(SensorCalibration(channel=name, modality=modality, ego_from_sensor=pose, lens=lens))
         return Rig.of(sensors)
 
     def _seen_all(self, seen: set[str]) -> bool:

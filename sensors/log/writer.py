@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
@@ -40,22 +41,8 @@ class LogWriter:
             self._begun = True
             static = ros.transform_message(now_ns, ros.rig_transforms(self._rig))
             self._mcap.write("/tf_static", static, now_ns)
-        if isinstance(message, EgoPose):
-            self._mcap.write(ODOMETRY_TOPIC, ros.odometry_message(message), now_ns)
-            frames = [(ros.ODOM_FRAME, ros.EGO_FRAME, message.odom_from_ego)]
-            self._mcap.write("/tf", ros.transform_message(message.timestamp_ns, frames), now_ns)
-        elif isinstance(message, Annotations):
-            self._mcap.write(TRUTH_TOPIC, ros.annotations_message(message), now_ns)
-        elif isinstance(message, CameraFrame):
-            base = f"/sensors/{message.channel}"
-            lens = self._rig[message.channel].lens
-            assert lens is not None
-            info = ros.camera_info_message(lens, message.channel, message.timestamp_ns)
-            self._mcap.write(f"{base}/camera_info", info, now_ns)
-            suffix = "image_raw" if message.encoding == "rgb8" else "image"
-            self._mcap.write(f"{base}/{suffix}", ros.image_message(message), now_ns)
-        else:
-            self._mcap.write(f"/sensors/{message.channel}/points", ros.cloud_message(message), now_ns)
+        for topic, content in ros_messages(message, self._rig):
+            self._mcap.write(topic, content, now_ns)
 
     def copy(self, message: ForeignMessage) -> None:
         """Append a message of a topic that Tricast does not read, byte for byte."""
@@ -65,3 +52,21 @@ class LogWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._mcap.__exit__(kind, error, traceback)
+
+
+def ros_messages(message: Message, rig: Rig) -> list[tuple[str, Any]]:
+    """What a message is on a ROS 2 graph: topics with messages of the type store."""
+    if isinstance(message, EgoPose):
+        frames = [(ros.ODOM_FRAME, ros.EGO_FRAME, message.odom_from_ego)]
+        transform = ros.transform_message(message.timestamp_ns, frames)
+        return [(ODOMETRY_TOPIC, ros.odometry_message(message)), ("/tf", transform)]
+    if isinstance(message, Annotations):
+        return [(TRUTH_TOPIC, ros.annotations_message(message))]
+    base = f"/sensors/{message.channel}"
+    if not isinstance(message, CameraFrame):
+        return [(f"{base}/points", ros.cloud_message(message))]
+    lens = rig[message.channel].lens
+    assert lens is not None
+    info = ros.camera_info_message(lens, message.channel, message.timestamp_ns)
+    suffix = "image_raw" if message.encoding == "rgb8" else "image"
+    return [(f"{base}/camera_info", info), (f"{base}/{suffix}", ros.image_message(message))]

@@ -1,0 +1,272 @@
+"""A log onto a live ROS 2 graph, with `/clock`: paced, paused, moved and looped."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from tricast.sensors.log import messages as ros
+from tricast.sensors.log.schema import serialize, stamp
+from tricast.sensors.log.stream import DrivingLog, ForeignMessage, Message, foreign_messages
+from tricast.sensors.log.writer import TRUTH_TOPIC, ros_messages
+from tricast.sensors.ros.installation import message_type, ros_module
+from tricast.sensors.ros.qos import LATCHED, Qos, of_recorded
+
+SECOND_NS = 1_000_000_000
+LOOK_AHEAD_NS = SECOND_NS
+"""Topics of the first second are announced before anything is sent, so that subscribers hear the first message."""
+PAUSED_S = 0.1
+OWN_RESULTS = ("/tricast/", "/diagnostics")
+
+
+@runtime_checkable
+class HoldsQos(Protocol):
+    """A log that knows what its topics' publishers offered."""
+
+    def offered_qos(self) -> dict[str, str]:
+        """By topic, QoS as rosbag2 writes it."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayOptions:
+    """How a log is played.
+
+    Args:
+        rate: Multiple of real time.
+        loop: Begin again at the end; time then jumps back.
+        start_s: Seconds after the log's first message at which to begin.
+        duration_s: Seconds to play; None goes to the end.
+        delay_s: Pause between announcing the topics and the first message.
+        clock_hz: How often `/clock` is sent between messages.
+        results: Whether recorded results and diagnostics are sent too.
+
+    """
+
+    rate: float = 1.0
+    loop: bool = False
+    start_s: float = 0.0
+    duration_s: float | None = None
+    delay_s: float = 1.0
+    clock_hz: float = 100.0
+    results: bool = False
+
+
+@dataclass
+class Played:
+    """What was sent: messages by topic, rounds, and types whose packages are not installed."""
+
+    messages: dict[str, int] = field(default_factory=dict[str, int])
+    rounds: int = 0
+    not_installed: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class LogPlayer:
+    """Plays a log; its controls may be called from any thread.
+
+    Args:
+        node: A node to publish with; gets the parameters `rate`, `paused` and `position_s` (setting that one seeks).
+        log: The log.
+        options: How to play it.
+
+    """
+
+    def __init__(self, node: Any, log: DrivingLog, options: PlayOptions) -> None:
+        self._node, self._log, self._options = node, log, options
+        self._qos = log.offered_qos() if isinstance(log, HoldsQos) else {}
+        self._publishers: dict[str, Any] = {}
+        self._control = threading.Condition()
+        self._rate, self._paused = options.rate, False
+        self._seek_ns: int | None = None
+        self._now_ns = self._first_ns
+        self.played = Played()
+        qos = ros_module("rclpy.qos")
+        self._clock = node.create_publisher(ros_module("rosgraph_msgs.msg").Clock, "/clock", qos.QoSProfile(depth=10))
+        node.declare_parameter("rate", float(options.rate))
+        node.declare_parameter("paused", False)
+        node.declare_parameter("position_s", float(options.start_s))
+        node.add_on_set_parameters_callback(self._set_parameters)
+
+    @property
+    def position_s(self) -> float:
+        """Seconds since the log's first message."""
+        return (self._now_ns - self._log.start_ns) / SECOND_NS
+
+    @property
+    def rate(self) -> float:
+        """Multiple of real time."""
+        return self._rate
+
+    def pause(self, paused: bool) -> None:
+        """Hold time, or let it run."""
+        with self._control:
+            self._paused = paused
+            self._control.notify_all()
+
+    def toggle_pause(self) -> None:
+        """The other of held and running."""
+        self.pause(not self._paused)
+
+    def seek(self, position_s: float) -> None:
+        """Go on at so many seconds after the log's first message."""
+        with self._control:
+            self._seek_ns = self._log.start_ns + max(0, round(position_s * SECOND_NS))
+            self._control.notify_all()
+
+    def set_rate(self, rate: float) -> None:
+        """Play at another multiple of real time."""
+        with self._control:
+            self._rate = rate
+            self._control.notify_all()
+
+    def run(self, stop: threading.Event) -> Played:
+        """Play until the end or until `stop` is set; sends `/tf_static` at the start, after a seek and at each round."""
+        self._announce()
+        stop.wait(self._options.delay_s)
+        begin_ns: int | None = self._first_ns
+        while begin_ns is not None and not stop.is_set():
+            begin_ns = self._play_from(begin_ns, stop)
+            if begin_ns is None and self._options.loop:
+                self.played.rounds += 1
+                begin_ns = self._first_ns
+        return self.played
+
+    @property
+    def _first_ns(self) -> int:
+        return self._log.start_ns + round(self._options.start_s * SECOND_NS)
+
+    def _last_ns(self) -> int | None:
+        duration_s = self._options.duration_s
+        return None if duration_s is None else self._first_ns + round(duration_s * SECOND_NS)
+
+    def _play_from(self, begin_ns: int, stop: threading.Event) -> int | None:
+        """Send what arrives from a time on; gives the time to go on at after a seek, None at the end."""
+        self._tell_time(begin_ns)
+        static = ros.transform_message(begin_ns, ros.rig_transforms(self._log.rig))
+        self._publish("/tf_static", static.__msgtype__, serialize(static))
+        pace = _Pace(begin_ns, self._rate)
+        for message in self._arrivals(begin_ns):
+            due_ns = _arrival_ns(message)
+            target_ns = self._wait(due_ns, pace, stop)
+            if target_ns is not None or stop.is_set():
+                return target_ns
+            self._tell_time(due_ns)
+            if isinstance(message, ForeignMessage):
+                assert message.schema is not None
+                self._publish(message.topic, message.schema[0], message.data)
+            else:
+                for topic, content in ros_messages(message, self._log.rig):
+                    self._publish(topic, content.__msgtype__, serialize(content))
+        return None
+
+    def _wait(self, due_ns: int, pace: _Pace, stop: threading.Event) -> int | None:
+        """Let time pass until a message is due; gives the target of a seek that came meanwhile."""
+        while not stop.is_set():
+            with self._control:
+                if self._seek_ns is not None:
+                    target_ns, self._seek_ns = self._seek_ns, None
+                    return target_ns
+                if self._paused:
+                    self._control.wait(PAUSED_S)
+                    pace.restart(self._now_ns, self._rate)
+                elif self._rate != pace.rate:
+                    pace.restart(self._now_ns, self._rate)
+                wait_s = pace.wait_s(due_ns)
+                if not self._paused and wait_s <= 0:
+                    return None
+                if not self._paused:
+                    self._control.wait(min(wait_s, 1 / self._options.clock_hz))
+                    self._now_ns = max(self._now_ns, min(due_ns, pace.now_ns()))
+            self._tell_time(self._now_ns)
+        return None
+
+    def _arrivals(self, begin_ns: int) -> Iterator[Message | ForeignMessage]:
+        last_ns = self._last_ns()
+        stream = self._log.messages(start_ns=begin_ns, end_ns=last_ns)
+        others = (m for m in foreign_messages(self._log) if self._wanted(m) and m.log_time_ns >= begin_ns)
+        for message in heapq.merge(stream, others, key=_arrival_ns):
+            if last_ns is not None and _arrival_ns(message) > last_ns:
+                return
+            yield message
+
+    def _wanted(self, message: ForeignMessage) -> bool:
+        own = message.topic.startswith(OWN_RESULTS) and message.topic != TRUTH_TOPIC
+        return message.schema is not None and message.encoding == "cdr" and (self._options.results or not own)
+
+    def _announce(self) -> None:
+        """Make the publishers of everything that the first second holds."""
+        self._publisher("/tf_static", "tf2_msgs/msg/TFMessage")
+        for message in self._arrivals(self._first_ns):
+            if _arrival_ns(message) > self._first_ns + LOOK_AHEAD_NS:
+                break
+            if isinstance(message, ForeignMessage):
+                assert message.schema is not None
+                self._publisher(message.topic, message.schema[0])
+            else:
+                for topic, content in ros_messages(message, self._log.rig):
+                    self._publisher(topic, content.__msgtype__)
+
+    def _publisher(self, topic: str, type_name: str) -> Any | None:
+        if topic not in self._publishers:
+            kind = message_type(type_name)
+            if kind is None:
+                self.played.not_installed[topic] = type_name
+                self._node.get_logger().warning(f"{topic} is not played: {type_name} is not installed (docs/ros2.md)")
+            recorded = of_recorded(self._qos[topic]) if topic in self._qos else Qos()
+            qos = LATCHED if topic == "/tf_static" else recorded
+            self._publishers[topic] = None if kind is None else self._node.create_publisher(kind, topic, qos.profile())
+        return self._publishers[topic]
+
+    def _publish(self, topic: str, type_name: str, data: bytes) -> None:
+        publisher = self._publisher(topic, type_name)
+        if publisher is not None:
+            publisher.publish(data)
+            self.played.messages[topic] = self.played.messages.get(topic, 0) + 1
+
+    def _tell_time(self, now_ns: int) -> None:
+        self._now_ns = now_ns
+        clock = ros.message_class("rosgraph_msgs/msg/Clock")
+        self._clock.publish(serialize(clock(clock=stamp(now_ns))))
+
+    def _set_parameters(self, parameters: list[Any]) -> Any:
+        result = ros_module("rcl_interfaces.msg").SetParametersResult
+        setters: dict[str, Callable[[Any], None]] = {
+            "rate": self.set_rate,
+            "paused": self.pause,
+            "position_s": self.seek,
+        }
+        length_s = (self._log.end_ns - self._log.start_ns) / SECOND_NS
+        for parameter in parameters:
+            if parameter.name == "rate" and not parameter.value > 0:
+                return result(successful=False, reason="rate: must be more than 0")
+            if parameter.name == "position_s" and not 0 <= parameter.value <= length_s:
+                return result(successful=False, reason=f"position_s: must lie between 0 and {length_s:.3f}")
+        for parameter in parameters:
+            if parameter.name in setters:
+                setters[parameter.name](parameter.value)
+        return result(successful=True)
+
+
+class _Pace:
+    """Log time against the monotonic clock."""
+
+    def __init__(self, log_ns: int, rate: float) -> None:
+        self.restart(log_ns, rate)
+
+    def restart(self, log_ns: int, rate: float) -> None:
+        """From now on, so much log time has passed, and it runs at this rate."""
+        self._log_ns, self.rate, self._begin_s = log_ns, rate, time.monotonic()
+
+    def now_ns(self) -> int:
+        return self._log_ns + round((time.monotonic() - self._begin_s) * self.rate * SECOND_NS)
+
+    def wait_s(self, due_ns: int) -> float:
+        return self._begin_s + (due_ns - self._log_ns) / SECOND_NS / self.rate - time.monotonic()
+
+
+def _arrival_ns(message: Message | ForeignMessage) -> int:
+    return message.log_time_ns if isinstance(message, ForeignMessage) else message.received_ns
