@@ -10,12 +10,15 @@ import numpy as np
 
 from tricast.perception.outputs import TickResult
 from tricast.perception.palette import CLASS_COLORS
+from tricast.perception.streaming.runtime_result import Delivery
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.messages import EGO_FRAME, ODOM_FRAME, box_message, pose_message, transform_message
 from tricast.sensors.log.ros2_mcap import Ros2McapWriter
 from tricast.sensors.log.schema import header, message_class
 
+RESULT_TOPIC = "/tricast/result"
+RESULT_TYPE = "tricast_msgs/msg/TickResult"
 ARROW, CUBE, LINE_STRIP, TEXT, DELETE_ALL = 0, 1, 4, 9, 3
 MIN_ARROW_MPS = 0.5
 
@@ -29,12 +32,12 @@ class ResultsMcapWriter:
     def __enter__(self) -> ResultsMcapWriter:
         return self
 
-    def write(self, result: TickResult) -> None:
-        """Append one tick."""
+    def write(self, result: TickResult, delivery: Delivery | None = None) -> None:
+        """Append one tick, and how it came about where that is to be kept: it depends on the machine's clock."""
         now_ns = result.timestamp_ns
         transform = transform_message(now_ns, [(ODOM_FRAME, EGO_FRAME, result.odom_from_ego)])
         self._mcap.write("/tf", transform, now_ns)
-        self._mcap.write("/tricast/result", result_message(result), now_ns)
+        self._mcap.write(RESULT_TOPIC, result_message(result, delivery), now_ns)
         self._mcap.write("/tricast/detections/markers", _detection_markers(result), now_ns)
         self._mcap.write("/tricast/tracks/markers", _track_markers(result), now_ns)
 
@@ -44,14 +47,14 @@ class ResultsMcapWriter:
         self._mcap.__exit__(kind, error, traceback)
 
 
-def result_message(result: TickResult) -> Any:
-    """`tricast_msgs/TickResult`, with the detector's boxes before tracking."""
+def result_message(result: TickResult, delivery: Delivery | None = None) -> Any:
+    """`tricast_msgs/TickResult`, with the detector's boxes before tracking; without delivery it is all zeros."""
     kinds = {
         n: message_class(f"tricast_msgs/msg/{n}")
         for n in ("Detection", "TrackedObject", "Trajectory", "InputUsed", "ChannelHealth")
     }
     detections, tracks, futures = result.detections, result.tracks, result.trajectories
-    return message_class("tricast_msgs/msg/TickResult")(
+    return message_class(RESULT_TYPE)(
         header=header(result.timestamp_ns, EGO_FRAME),
         odom_from_ego=pose_message(result.odom_from_ego),
         detections=[
@@ -87,7 +90,19 @@ def result_message(result: TickResult) -> Any:
             kinds["ChannelHealth"](channel=c, state=h.state, age_ns=-1 if h.age_ns is None else h.age_ns)
             for c, h in sorted(result.health.items())
         ],
+        pose_stamps_ns=np.array(result.pose_stamps_ns, np.int64),
+        discontinuity=result.discontinuity,
+        delivery=_delivery_message(delivery or Delivery()),
     )
+
+
+def _delivery_message(delivery: Delivery) -> Any:
+    not_used = [
+        f"{cause} {channel} {count}"
+        for cause, by_channel in sorted(delivery.not_used.items())
+        for channel, count in sorted(by_channel.items())
+    ]
+    return message_class("tricast_msgs/msg/Delivery")(**{**vars(delivery), "not_used": not_used})
 
 
 def _detection_markers(result: TickResult) -> Any:
