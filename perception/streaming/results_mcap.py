@@ -38,8 +38,8 @@ class ResultsMcapWriter:
         transform = transform_message(now_ns, [(ODOM_FRAME, EGO_FRAME, result.odom_from_ego)])
         self._mcap.write("/tf", transform, now_ns)
         self._mcap.write(RESULT_TOPIC, result_message(result, delivery), now_ns)
-        self._mcap.write("/tricast/detections/markers", _detection_markers(result), now_ns)
-        self._mcap.write("/tricast/tracks/markers", _track_markers(result), now_ns)
+        self._mcap.write("/tricast/detections/markers", detection_markers(result), now_ns)
+        self._mcap.write("/tricast/tracks/markers", track_markers(result), now_ns)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -93,6 +93,8 @@ def result_message(result: TickResult, delivery: Delivery | None = None) -> Any:
         pose_stamps_ns=np.array(result.pose_stamps_ns, np.int64),
         discontinuity=result.discontinuity,
         delivery=_delivery_message(delivery or Delivery()),
+        since_oldest_input_ns=-1,
+        since_newest_input_ns=-1,
     )
 
 
@@ -105,7 +107,8 @@ def _delivery_message(delivery: Delivery) -> Any:
     return message_class("tricast_msgs/msg/Delivery")(**{**vars(delivery), "not_used": not_used})
 
 
-def _detection_markers(result: TickResult) -> Any:
+def detection_markers(result: TickResult) -> Any:
+    """`visualization_msgs/MarkerArray` of the detector's boxes; the first marker clears those of the tick before."""
     markers = [_marker(result, "clear", 0, CUBE, action=DELETE_ALL)]
     for i in range(len(result.detections)):
         color = (*CLASS_COLORS[result.detections.class_names[i]], 0.25)
@@ -113,7 +116,8 @@ def _detection_markers(result: TickResult) -> Any:
     return message_class("visualization_msgs/msg/MarkerArray")(markers=markers)
 
 
-def _track_markers(result: TickResult) -> Any:
+def track_markers(result: TickResult) -> Any:
+    """`visualization_msgs/MarkerArray` of boxes, labels, velocities and futures, after one that clears."""
     tracks, futures = result.tracks, result.trajectories
     markers = [_marker(result, "clear", 0, CUBE, action=DELETE_ALL)]
     for i in range(len(tracks)):
