@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="measured",
         metavar="LATENCY",
-        help="also scores against the clock: measured, constant:MS or lognormal:MEDIAN_MS:SIGMA",
+        help="also scores against the clock: measured, processor, constant:MS or lognormal:MEDIAN_MS:SIGMA, "
+        "several with commas",
     )
     parser.add_argument("--max-range", type=float, metavar="M", help="score nothing further away than this")
     parser.add_argument("--scenes", type=int, metavar="N", help="scenes of a synthetic set, 40 unless given")
@@ -47,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, metavar="R.json", help="score this file in place of a detector")
     parser.add_argument("--truth", type=Path, metavar="T.json", help="truth for --results")
     parser.add_argument("--protocol", choices=PROTOCOLS, help="what --results and --truth hold")
-    parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="print the figures as one JSON object")
+    shown.add_argument("--markdown", action="store_true", help="print the tables of a README in Markdown")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,6 +65,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(summary, allow_nan=False))
         return 0
+    if args.markdown:
+        from tricast.perception.evaluation.readme_tables import readme_tables
+
+        print(readme_tables(summary), end="")
+        return 0
     from tricast.perception.evaluation.text_tables import describe
 
     print(describe(summary))
@@ -73,10 +81,10 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     files = [args.results, args.truth, args.protocol]
     if any(part is not None for part in files):
-        if any(part is None for part in files) or args.logs or args.out:
+        if any(part is None for part in files) or args.logs or args.out or args.markdown:
             raise InputError(
                 where="evaluate",
-                got="part of --results, --truth and --protocol, or logs or --out beside them",
+                got="part of --results, --truth and --protocol, or logs, --out or --markdown beside them",
                 expected="all three and nothing else, or logs",
                 remedy="write: tricast evaluate --results R.json --truth T.json --protocol nuscenes-detection",
             )
@@ -88,9 +96,9 @@ def _check(args: argparse.Namespace) -> None:
             remedy="for the synthetic test set write: tricast evaluate standard:test",
         )
     if args.streaming is not None:
-        from tricast.perception.evaluation.streaming import parse_latency
+        from tricast.perception.evaluation.streaming import parse_latencies
 
-        parse_latency(args.streaming)
+        parse_latencies(args.streaming)
     for name, value in (("--workers", args.workers), ("--max-range", args.max_range)):
         if value is not None and not value > 0:
             raise InputError(where=name, got=f"{value:g}", expected="more than 0", remedy="give a positive number")
@@ -142,23 +150,24 @@ def _streaming(
     scoring: PipelineConfig,
     sensors: tuple[str, ...] | None,
 ) -> dict[str, Any]:
-    """Scores against the clock."""
-    from tricast.perception.evaluation.streaming import parse_latency
+    """Scores against the clock, by latency."""
+    from tricast.perception.evaluation.streaming import parse_latencies
     from tricast.perception.evaluation.streaming_run import stream_logs, streaming_summary
     from tricast.perception.evaluation.summary import without_nan
 
-    latency = parse_latency(args.streaming)
-    measured = latency.kind == "measured"
-    streams = stream_logs(
-        paths,
-        config if measured else scoring,
-        latency,
-        sensors=sensors,
-        # Processes that share the cores would slow each other down, and the measured latencies with them.
-        workers=1 if measured else args.workers,
-        on_log=_progress(len(paths), "logs against the clock"),
-    )
-    return without_nan(streaming_summary(streams, max_range_m=args.max_range))
+    summaries: dict[str, Any] = {}
+    for text, latency in parse_latencies(args.streaming).items():
+        streams = stream_logs(
+            paths,
+            config if latency.kind == "measured" else scoring,
+            latency,
+            sensors=sensors,
+            # Processes that share the cores would slow each other down, and the measured latencies with them.
+            workers=1 if latency.is_measured else args.workers,
+            on_log=_progress(len(paths), f"logs against the clock, {text}"),
+        )
+        summaries[text] = streaming_summary(streams, latency, max_range_m=args.max_range)
+    return without_nan(summaries)
 
 
 def _robustness(

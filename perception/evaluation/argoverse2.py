@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from tricast.configs.strict import StrictConfig
-from tricast.perception.evaluation.box_table import BoxTable, matching_samples
+from tricast.perception.evaluation.box_table import BoxTable, counts_by_scene, matching_samples, scenes_of
 from tricast.sensors.annotations import DETECTION_CLASSES
 
 Float64 = NDArray[np.float64]
@@ -46,13 +47,39 @@ class Argoverse2Metrics:
     scores: Float64
     truth_counts: NDArray[np.int64]
 
+    @property
+    def present(self) -> tuple[str, ...]:
+        """Classes that the truth has."""
+        return tuple(name for name, count in zip(DETECTION_CLASSES, self.truth_counts, strict=True) if count)
+
     def mean_score(self, classes: tuple[str, ...] = DETECTION_CLASSES) -> float:
-        """Composite detection score averaged over classes."""
-        return float(np.mean([self.scores[DETECTION_CLASSES.index(name)] for name in classes]))
+        """Composite detection score averaged over classes; NaN over none."""
+        return float(np.mean([self.scores[DETECTION_CLASSES.index(name)] for name in classes])) if classes else np.nan
 
     def mean_ap(self, classes: tuple[str, ...] = DETECTION_CLASSES) -> float:
-        """Average precision averaged over match distances and classes."""
-        return float(np.mean([self.average_precisions[DETECTION_CLASSES.index(name)] for name in classes]))
+        """Average precision averaged over match distances and classes; NaN over none."""
+        rows = [DETECTION_CLASSES.index(name) for name in classes]
+        return float(self.average_precisions[rows].mean()) if rows else np.nan
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Argoverse2Matches:
+    """Counted boxes of all scenes, the best score first, and what each found; N boxes, S scenes, C = 10 classes.
+
+    Args:
+        class_index: (N,) int64 index into `DETECTION_CLASSES`.
+        scene: (N,) int64.
+        distance_m: (N,) float64 to the true box that it took, infinite where it took none.
+        errors: (N, 3) float64 `ERRORS`, NaN where it took none within the error distance.
+        truth_counts: (S, C) int64 true boxes.
+
+    """
+
+    class_index: NDArray[np.int64]
+    scene: NDArray[np.int64]
+    distance_m: Float64
+    errors: Float64
+    truth_counts: NDArray[np.int64]
 
 
 def evaluate_argoverse2(
@@ -70,6 +97,16 @@ def evaluate_argoverse2(
 
     """
     config = config or Argoverse2Config()
+    return score_argoverse2_matches(match_argoverse2(predictions, truth, config), config)
+
+
+def match_argoverse2(predictions: BoxTable, truth: BoxTable, config: Argoverse2Config) -> Argoverse2Matches:
+    """Match once; `score_argoverse2_matches` makes figures of it for any choice of scenes.
+
+    Raises:
+        SensorDataError: As for `evaluate_argoverse2`.
+
+    """
     truth = truth.where((truth.ego_distance_m < config.max_range_m) & (truth.num_points != 0))
     kept = np.flatnonzero(predictions.ego_distance_m < config.max_range_m)
     distance, matched = np.full(len(predictions), np.inf), np.full(len(predictions), -1)
@@ -85,7 +122,17 @@ def evaluate_argoverse2(
             matched[rows[first]], distance[rows[first]] = theirs[nearest], apart[first, nearest]
     order = np.argsort(-predictions.scores, kind="stable")
     order = order[counted[order]]
-    return _metrics(predictions, truth, matched[order], distance[order], order, config)
+    matched, distance = matched[order], distance[order]
+    found = distance < config.error_distance_m
+    errors = np.full((len(order), len(ERRORS)), np.nan)
+    errors[found] = _errors(predictions, truth, order[found], matched[found], distance[found])
+    return Argoverse2Matches(
+        class_index=predictions.class_index[order],
+        scene=scenes_of(predictions, truth)[order],
+        distance_m=distance,
+        errors=errors,
+        truth_counts=counts_by_scene(truth),
+    )
 
 
 def _samples_by_class(predictions: BoxTable, truth: BoxTable) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -102,25 +149,24 @@ def _samples_by_class(predictions: BoxTable, truth: BoxTable) -> Iterator[tuple[
         yield rows, true_order[left:right]
 
 
-def _metrics(
-    predictions: BoxTable,
-    truth: BoxTable,
-    matched: NDArray[np.int64],
-    distance: Float64,
-    order: NDArray[np.int64],
-    config: Argoverse2Config,
+def score_argoverse2_matches(
+    matches: Argoverse2Matches, config: Argoverse2Config, scene_counts: NDArray[Any] | None = None
 ) -> Argoverse2Metrics:
+    """Figures over all scenes, or over scenes taken as often as `scene_counts` (S,) says."""
     classes = len(DETECTION_CLASSES)
     worst = np.array([config.error_distance_m, 1.0, np.pi])
-    counts = np.bincount(truth.class_index, minlength=classes)
+    times = np.ones(len(matches.truth_counts), np.int64) if scene_counts is None else scene_counts
+    counts = times @ matches.truth_counts
     precisions = np.zeros((classes, len(config.match_distances_m)))
     errors, scores = np.tile(worst, (classes, 1)), np.zeros(classes)
     for row in np.flatnonzero(counts):
-        own = predictions.class_index[order] == row
-        precisions[row] = [_average_precision(distance[own] < d, counts[row]) for d in config.match_distances_m]
-        right = own & (distance < config.error_distance_m)
-        if right.any():
-            errors[row] = _errors(predictions, truth, order[right], matched[right], distance[right]).mean(axis=0)
+        own = np.flatnonzero(matches.class_index == row)
+        own = np.repeat(own, times[matches.scene[own]])
+        distance = matches.distance_m[own]
+        precisions[row] = [_average_precision(distance < d, counts[row]) for d in config.match_distances_m]
+        right = own[distance < config.error_distance_m]
+        if len(right):
+            errors[row] = matches.errors[right].mean(axis=0)
         scores[row] = precisions[row].mean() * np.mean(1 - errors[row] / worst)
     return Argoverse2Metrics(
         average_precisions=precisions,

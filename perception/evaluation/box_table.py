@@ -237,6 +237,20 @@ def matching_samples(predictions: BoxTable, truth: BoxTable) -> NDArray[np.int64
     return np.array([rows[token] for token in truth.sample_tokens], np.int64)
 
 
+def scenes_of(predictions: BoxTable, truth: BoxTable) -> NDArray[np.int64]:
+    """Scene (N,) of each prediction, as the truth numbers them: predictions need not know."""
+    scene_of = dict(zip(truth.sample_tokens, truth.sample_scene.tolist(), strict=True))
+    sample_scene = np.array([scene_of[token] for token in predictions.sample_tokens], np.int64)
+    return sample_scene[predictions.sample_index]
+
+
+def counts_by_scene(truth: BoxTable) -> NDArray[np.int64]:
+    """Boxes per scene and class of `DETECTION_CLASSES`, (S, C)."""
+    scenes, classes = int(truth.sample_scene.max(initial=-1)) + 1, len(DETECTION_CLASSES)
+    cells = truth.sample_scene[truth.sample_index] * classes + truth.class_index
+    return np.bincount(cells, minlength=scenes * classes).reshape(scenes, classes)
+
+
 def check_box_counts(predictions: BoxTable, limit: int) -> None:
     """Refuse predictions with more boxes in a sample than a protocol allows.
 

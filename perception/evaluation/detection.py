@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tricast.configs.strict import StrictConfig
-from tricast.perception.evaluation.box_table import BoxTable, check_box_counts
+from tricast.perception.evaluation.box_table import BoxTable, check_box_counts, counts_by_scene, scenes_of
 from tricast.perception.evaluation.matching import greedy_match, near_pairs
 from tricast.sensors.annotations import DETECTION_CLASSES
 
@@ -155,18 +155,13 @@ def match_detections(predictions: BoxTable, truth: BoxTable, config: DetectionCo
     distances = (*config.match_distances_m, config.error_distance_m)
     pairs = near_pairs(predictions, truth, max(distances))
     found = {d: greedy_match(pairs.within(d), rank, len(truth)) for d in distances}
-    scenes = int(truth.sample_scene.max(initial=-1)) + 1
-    truth_cells = truth.sample_scene[truth.sample_index] * len(DETECTION_CLASSES) + truth.class_index
-    counts = np.bincount(truth_cells, minlength=scenes * len(DETECTION_CLASSES))
-    scene_of = dict(zip(truth.sample_tokens, truth.sample_scene.tolist(), strict=True))
-    sample_scene = np.array([scene_of[token] for token in predictions.sample_tokens], np.int64)
     return DetectionMatches(
         class_index=predictions.class_index[order],
-        scene=sample_scene[predictions.sample_index[order]],
+        scene=scenes_of(predictions, truth)[order],
         scores=predictions.scores[order],
         matched=np.stack([found[d][order] >= 0 for d in config.match_distances_m]),
         errors=_true_positive_errors(predictions, truth, found[config.error_distance_m])[order],
-        truth_counts=counts.reshape(scenes, len(DETECTION_CLASSES)),
+        truth_counts=counts_by_scene(truth),
     )
 
 

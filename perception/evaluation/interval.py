@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tricast.perception.evaluation.argoverse2 import Argoverse2Config, Argoverse2Matches, score_argoverse2_matches
 from tricast.perception.evaluation.detection import DetectionConfig, DetectionMatches, score_matches
 from tricast.perception.evaluation.hota import HotaTotals, mean_hota, score_hota
+from tricast.perception.evaluation.kitti import KittiMatches, score_kitti_matches
 from tricast.perception.evaluation.tracking import TrackMatches, scene_amota
 
 SceneCounts = NDArray[np.int64]
@@ -97,6 +99,26 @@ def detection_score(matches: DetectionMatches, config: DetectionConfig) -> Score
             class_errors=metrics.class_errors[counted],
         )
         return {"mAP": metrics.mean_ap, "NDS": metrics.nds}
+
+    return score
+
+
+def argoverse2_score(matches: Argoverse2Matches, config: Argoverse2Config) -> Score:
+    """Figures `CDS` and `mAP` of Argoverse 2, over the classes that the truth of the drawn scenes has."""
+
+    def score(counts: SceneCounts) -> dict[str, float]:
+        metrics = score_argoverse2_matches(matches, config, counts)
+        return {"CDS": metrics.mean_score(metrics.present), "mAP": metrics.mean_ap(metrics.present)}
+
+    return score
+
+
+def kitti_score(matches: KittiMatches) -> Score:
+    """Figures `AP_3D` and `AP_BEV`, over the classes that the truth of the drawn scenes has."""
+
+    def score(counts: SceneCounts) -> dict[str, float]:
+        metrics = score_kitti_matches(matches, counts)
+        return {"AP_3D": metrics.mean_ap_3d, "AP_BEV": metrics.mean_ap_bev}
 
     return score
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from tricast.configs.strict import StrictConfig
-from tricast.perception.evaluation.box_table import BoxTable
+from tricast.perception.evaluation.box_table import BoxTable, counts_by_scene, scenes_of
 from tricast.perception.evaluation.matching import Pairs, greedy_match, near_pairs
 from tricast.perception.evaluation.overlap import box_ious
 from tricast.sensors.annotations import DETECTION_CLASSES
@@ -49,6 +50,36 @@ class KittiMetrics:
     ap_3d: NDArray[np.float64]
     ap_bev: NDArray[np.float64]
 
+    @property
+    def mean_ap_3d(self) -> float:
+        """Average of `ap_3d` over the classes that the truth has; NaN if it has none."""
+        return _mean_of_known(self.ap_3d)
+
+    @property
+    def mean_ap_bev(self) -> float:
+        """The same of `ap_bev`."""
+        return _mean_of_known(self.ap_bev)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KittiMatches:
+    """N boxes of all scenes, the best score first, and whether each found a true box; S scenes, C = 10 classes.
+
+    Args:
+        class_index: (N,) int64 index into `DETECTION_CLASSES`.
+        scene: (N,) int64.
+        hit_3d: (N,) bool by overlap in space.
+        hit_bev: (N,) bool by overlap in the ground plane.
+        truth_counts: (S, C) int64 true boxes.
+
+    """
+
+    class_index: NDArray[np.int64]
+    scene: NDArray[np.int64]
+    hit_3d: NDArray[np.bool_]
+    hit_bev: NDArray[np.bool_]
+    truth_counts: NDArray[np.int64]
+
 
 def evaluate_kitti(predictions: BoxTable, truth: BoxTable, config: KittiConfig | None = None) -> KittiMetrics:
     """Score boxes by overlap as KITTI's object benchmark does since 2019, without what needs its images.
@@ -64,7 +95,16 @@ def evaluate_kitti(predictions: BoxTable, truth: BoxTable, config: KittiConfig |
     Source: Geiger et al. 2012; Simonelli et al. 2019 for the 40 recall points.
 
     """
-    config = config or KittiConfig()
+    return score_kitti_matches(match_kitti(predictions, truth, config or KittiConfig()))
+
+
+def match_kitti(predictions: BoxTable, truth: BoxTable, config: KittiConfig) -> KittiMatches:
+    """Match once; `score_kitti_matches` makes figures of it for any choice of scenes.
+
+    Raises:
+        SensorDataError: As for `evaluate_kitti`.
+
+    """
     near = [table.where(table.ego_distance_m < config.max_range_m) for table in (predictions, truth)]
     predictions, truth = near[0], near[1].where(near[1].num_points != 0)
     # Boxes whose centres are further apart than their half diagonals together share nothing.
@@ -77,12 +117,29 @@ def evaluate_kitti(predictions: BoxTable, truth: BoxTable, config: KittiConfig |
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     least = np.array([config.min_ious.get(name, np.inf) for name in DETECTION_CLASSES])
-    found = []
+    hits = []
     for ious in (space, bev):
         enough = ious >= least[predictions.class_index[pairs.prediction]]
-        matched = greedy_match(_by_overlap(pairs, ious, enough), rank, len(truth))
-        found.append(_average_precisions(predictions.class_index[order], matched[order] >= 0, truth))
-    return KittiMetrics(ap_3d=found[0], ap_bev=found[1])
+        hits.append(greedy_match(_by_overlap(pairs, ious, enough), rank, len(truth))[order] >= 0)
+    return KittiMatches(
+        class_index=predictions.class_index[order],
+        scene=scenes_of(predictions, truth)[order],
+        hit_3d=hits[0],
+        hit_bev=hits[1],
+        truth_counts=counts_by_scene(truth),
+    )
+
+
+def score_kitti_matches(matches: KittiMatches, scene_counts: NDArray[Any] | None = None) -> KittiMetrics:
+    """Figures over all scenes, or over scenes taken as often as `scene_counts` (S,) says."""
+    times = np.ones(len(matches.truth_counts), np.int64) if scene_counts is None else scene_counts
+    counts = times @ matches.truth_counts
+    values = np.full((2, len(DETECTION_CLASSES)), np.nan)
+    for row in np.flatnonzero(counts):
+        own = np.flatnonzero(matches.class_index == row)
+        own = np.repeat(own, times[matches.scene[own]])
+        values[:, row] = [_average_precision(hit[own], counts[row]) for hit in (matches.hit_3d, matches.hit_bev)]
+    return KittiMetrics(ap_3d=values[0], ap_bev=values[1])
 
 
 def _by_overlap(pairs: Pairs, ious: NDArray[np.float64], chosen: NDArray[np.bool_]) -> Pairs:
@@ -92,14 +149,15 @@ def _by_overlap(pairs: Pairs, ious: NDArray[np.float64], chosen: NDArray[np.bool
     return Pairs(prediction=pairs.prediction[rows], truth=pairs.truth[rows], distance_m=pairs.distance_m[rows])
 
 
-def _average_precisions(class_index: NDArray[np.int64], hit: NDArray[np.bool_], truth: BoxTable) -> NDArray[np.float64]:
-    counts = np.bincount(truth.class_index, minlength=len(DETECTION_CLASSES))
-    values = np.full(len(DETECTION_CLASSES), np.nan)
-    for row in np.flatnonzero(counts):
-        own = hit[class_index == row]
-        hits = np.cumsum(own)
-        precision = np.maximum.accumulate((hits / np.arange(1, len(own) + 1))[::-1])[::-1]
-        # The first box with which each recall is reached; counts are compared, so that none is lost to rounding.
-        place = np.searchsorted(NUM_RECALLS * hits, np.arange(1, NUM_RECALLS + 1) * counts[row])
-        values[row] = np.append(precision, 0.0)[place].mean()
-    return values
+def _average_precision(hit: NDArray[np.bool_], num_truth: int) -> float:
+    """Mean over 40 recalls of the best precision at that recall or beyond."""
+    hits = np.cumsum(hit)
+    precision = np.maximum.accumulate((hits / np.arange(1, len(hit) + 1))[::-1])[::-1]
+    # The first box with which each recall is reached; counts are compared, so that none is lost to rounding.
+    place = np.searchsorted(NUM_RECALLS * hits, np.arange(1, NUM_RECALLS + 1) * num_truth)
+    return float(np.append(precision, 0.0)[place].mean())
+
+
+def _mean_of_known(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tricast.perception.evaluation.charts import Series, bar, histogram, line_chart
 from tricast.perception.evaluation.detection import TP_ERRORS
-from tricast.perception.evaluation.headlines import HEADLINES, figure
+from tricast.perception.evaluation.headlines import HEADLINES, OTHER_PROTOCOLS, OTHER_PROTOCOLS_NOTE, figure
 from tricast.perception.evaluation.scores import DetectionScores
 from tricast.perception.evaluation.text_tables import FORECAST_FIGURES
 from tricast.sensors.annotations import DETECTION_CLASSES
@@ -77,6 +77,7 @@ def report_html(summary: Mapping[str, Any], scores: DetectionScores, pictures: S
         _section("Detection by class", _class_table(summary["detection"]), _AP_NOTE),
         _section("Precision and recall", _recall_charts(scores)),
         _section("Detection by distance", _range_table(summary["detection"]["per_range"])),
+        _section("By the protocols of Argoverse 2 and KITTI", _other_protocols(summary), OTHER_PROTOCOLS_NOTE),
         _section("Errors of true positives at 2 m", _error_charts(scores), _ERROR_NOTE),
         _section("Scores against precision", _calibration_chart(summary["calibration"]), _calibration_note(summary)),
     ]
@@ -88,8 +89,8 @@ def report_html(summary: Mapping[str, Any], scores: DetectionScores, pictures: S
         sections.append(_section("Choices of sensors", _subset_table(summary), _SUBSET_NOTE))
     if summary.get("robustness"):
         sections.append(_section("Corruptions", _robustness_table(summary["robustness"]), _ROBUSTNESS_NOTE))
-    if summary.get("streaming"):
-        sections.append(_section("Streaming", _columns_table(summary["streaming"])))
+    for latency, stream in summary.get("streaming", {}).items():
+        sections.append(_section(f"Streaming, {latency}", _columns_table(stream["rows"]), _streaming_note(stream)))
     sections.append(_section("Latency, ms a tick", _columns_table(summary["latency_ms"])))
     if pictures:
         sections.append(_section("Worst samples", "".join(_figure(picture) for picture in pictures)))
@@ -146,6 +147,27 @@ def _class_table(detection: Mapping[str, Any]) -> str:
     return _table(header, rows)
 
 
+def _other_protocols(summary: Mapping[str, Any]) -> str:
+    """Means with their intervals, and figures by class."""
+    of_argoverse2, of_kitti = summary["detection"]["argoverse2"], summary["detection"]["kitti"]
+    intervals = summary.get("interval", {})
+    means = [
+        [escape(name), _number(figure(summary, path)), *map(_number, intervals.get(path, ("", "")))]
+        for path, name in OTHER_PROTOCOLS
+    ]
+    rows = [
+        [
+            escape(name.replace("_", " ")),
+            _number(cds),
+            bar(cds),
+            *(_number(of_kitti["per_class"][name][key]) for key in ("AP_3D", "AP_BEV")),
+        ]
+        for name, cds in of_argoverse2["per_class"].items()
+    ]
+    classes = _table(["class", "Argoverse 2 CDS", "", "KITTI AP, 3D", "KITTI AP, BEV"], rows)
+    return _table(["mean of classes", "value", "from", "to"], means) + "<br/>" + classes
+
+
 def _recall_charts(scores: DetectionScores) -> str:
     recalls = np.linspace(0, 1, scores.metrics.precisions.shape[2])
     charts = []
@@ -200,6 +222,18 @@ def _calibration_note(summary: Mapping[str, Any]) -> str:
     calibration = summary["calibration"]
     boxes = sum(calibration["bins"]["boxes"])
     return f"Expected calibration error {_number(calibration['ECE'])} over {boxes} boxes, a match within 2 m is right."
+
+
+def _streaming_note(stream: Mapping[str, Any]) -> str:
+    took = stream["latency"]
+    spread = ", ".join(f"{name} {_number(value)} ms" for name, value in took["ms"].items())
+    if "processor_share" not in took:
+        return f"NDS of tracks with a given latency: {spread}."
+    return (
+        f"NDS of tracks with latencies measured in this run: {spread}. "
+        f"The process had {took['processor_share']:.2f} of a processor meanwhile. "
+        f"Another machine comes close to it with --streaming {took['repeat_with']}."
+    )
 
 
 def _prediction_table(summary: Mapping[str, Any]) -> str:

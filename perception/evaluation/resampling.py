@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from tricast.perception.evaluation.argoverse2 import Argoverse2Config
 from tricast.perception.evaluation.interval import (
     SceneCounts,
     Score,
+    argoverse2_score,
     bootstrap,
     bootstrap_difference,
     detection_score,
+    kitti_score,
     mean_score,
     tracking_score,
 )
@@ -25,6 +28,8 @@ def headline_score(scores: Scores) -> Score:
     movers = scores.forecasts.movers
     parts = {
         "detection": detection_score(scores.detections.matches, scores.detections.metrics.config),
+        "detection.argoverse2": argoverse2_score(scores.detections.argoverse2_matches, Argoverse2Config()),
+        "detection.kitti": kitti_score(scores.detections.kitti_matches),
         "tracking": tracking_score(scores.tracks.matches, scores.tracks.hota_totals),
         "prediction": mean_score(forecast_columns(scores.forecasts.errors), scores.forecasts.scene, scores.num_scenes),
         "prediction.movers": mean_score(

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from tricast.perception.config import PipelineConfig
+from tricast.perception.evaluation.readme_tables import readme_tables
 from tricast.perception.evaluation.run_tables import (
     ResultTables,
     TruthTables,
@@ -27,6 +28,7 @@ CONFIG_FILE = "config.yaml"
 SUMMARY_FILE = "evaluation.json"
 REPORT_FILE = "report.html"
 TEXT_FILE = "evaluation.md"
+README_TABLES_FILE = "tables.md"
 TABLES = "tables"
 TRUTH_FILE = "truth.npz"
 
@@ -66,6 +68,7 @@ def save_run(
         save_results(out / TABLES / f"{name}.npz", tables)
     write_whole(out / REPORT_FILE, report)
     write_whole(out / TEXT_FILE, describe_markdown(summary))
+    write_whole(out / README_TABLES_FILE, readme_tables(summary))
     write_whole(out / SUMMARY_FILE, json.dumps(summary, indent=1, allow_nan=False) + "\n")
 
 

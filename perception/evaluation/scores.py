@@ -9,7 +9,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.perception.evaluation.argoverse2 import Argoverse2Metrics, evaluate_argoverse2
+from tricast.perception.evaluation.argoverse2 import (
+    Argoverse2Config,
+    Argoverse2Matches,
+    Argoverse2Metrics,
+    match_argoverse2,
+    score_argoverse2_matches,
+)
 from tricast.perception.evaluation.box_table import BoxTable
 from tricast.perception.evaluation.detection import (
     CLASS_RANGES_M,
@@ -23,7 +29,13 @@ from tricast.perception.evaluation.detection import (
 from tricast.perception.evaluation.devkit_files import TRACKING_CLASSES
 from tricast.perception.evaluation.forecast_scores import ForecastScores, score_forecasts
 from tricast.perception.evaluation.hota import HotaMetrics, HotaTotals, hota_totals, score_hota
-from tricast.perception.evaluation.kitti import KittiMetrics, evaluate_kitti
+from tricast.perception.evaluation.kitti import (
+    KittiConfig,
+    KittiMatches,
+    KittiMetrics,
+    match_kitti,
+    score_kitti_matches,
+)
 from tricast.perception.evaluation.run_tables import ResultTables, TruthTables
 from tricast.perception.evaluation.track_similarity import similar_by_distance
 from tricast.perception.evaluation.tracking import (
@@ -77,7 +89,9 @@ class DetectionScores:
         ranges: By distance.
         errors: (N, 5) errors of all true positives at 2 m, in the order of `TP_ERRORS`.
         argoverse2: By the Argoverse 2 protocol, within the same class ranges.
+        argoverse2_matches: What it was made of, for intervals.
         kitti: By overlap as KITTI does it, likewise.
+        kitti_matches: What it was made of.
 
     """
 
@@ -88,7 +102,9 @@ class DetectionScores:
     ranges: tuple[RangeScore, ...]
     errors: NDArray[np.float64]
     argoverse2: Argoverse2Metrics
+    argoverse2_matches: Argoverse2Matches
     kitti: KittiMetrics
+    kitti_matches: KittiMatches
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -150,6 +166,8 @@ def score_detections(results: ResultTables, truth: TruthTables, max_range_m: flo
     at_2_m = matches.matched[config.match_distances_m.index(MATCH_M)]
     boxes = in_class_range(results.detections, config.class_ranges_m)
     true_boxes = in_class_range(truth.boxes, config.class_ranges_m)
+    argoverse2 = match_argoverse2(boxes, true_boxes, Argoverse2Config())
+    kitti = match_kitti(boxes, true_boxes, KittiConfig())
     return DetectionScores(
         metrics=score_matches(matches, config),
         matches=matches,
@@ -157,8 +175,10 @@ def score_detections(results: ResultTables, truth: TruthTables, max_range_m: flo
         movers=mover_errors(boxes, true_boxes, matched_truth(boxes, true_boxes)),
         ranges=tuple(_range_scores(boxes, true_boxes, config)),
         errors=matches.errors[at_2_m],
-        argoverse2=evaluate_argoverse2(boxes, true_boxes),
-        kitti=evaluate_kitti(boxes, true_boxes),
+        argoverse2=score_argoverse2_matches(argoverse2, Argoverse2Config()),
+        argoverse2_matches=argoverse2,
+        kitti=score_kitti_matches(kitti),
+        kitti_matches=kitti,
     )
 
 

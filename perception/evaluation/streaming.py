@@ -32,6 +32,9 @@ Step = Callable[[SyncedFrame], tuple[TickResult, int]]
 class Latency:
     """How long processing takes: as measured, always the same, or drawn from a log-normal distribution.
 
+    Measured by the clock, or as the processor time of the process's threads together: for a pipeline of one thread
+    that is what an idle machine of the same speed would take.
+
     Args:
         kind: Which of these.
         median_ms: Of the constant or the distribution.
@@ -39,20 +42,25 @@ class Latency:
 
     """
 
-    kind: Literal["measured", "constant", "lognormal"] = "measured"
+    kind: Literal["measured", "processor", "constant", "lognormal"] = "measured"
     median_ms: float = 0.0
     sigma: float = 0.0
 
-    def nanoseconds(self, measured_ns: int, rng: np.random.Generator) -> int:
-        """Time that one input takes."""
-        if self.kind == "measured":
-            return measured_ns
+    @property
+    def is_measured(self) -> bool:
+        """Whether it depends on the machine."""
+        return self.kind in ("measured", "processor")
+
+    def nanoseconds(self, measured_ns: int, processor_ns: int, rng: np.random.Generator) -> int:
+        """Time that one input takes, of which it has taken so much by the clock and on the processor."""
+        if self.is_measured:
+            return measured_ns if self.kind == "measured" else processor_ns
         factor = math.exp(self.sigma * float(rng.standard_normal())) if self.kind == "lognormal" else 1.0
         return round(self.median_ms * 1e6 * factor)
 
 
 def parse_latency(text: str) -> Latency:
-    """A latency as users write it: `measured`, `constant:MS` or `lognormal:MEDIAN_MS:SIGMA`.
+    """A latency as users write it: `measured`, `processor`, `constant:MS` or `lognormal:MEDIAN_MS:SIGMA`.
 
     Raises:
         InputError: It is none of these.
@@ -65,8 +73,8 @@ def parse_latency(text: str) -> Latency:
         values = [math.nan]
     if all(math.isfinite(value) and value >= 0 for value in values):
         match kind, values:
-            case "measured", []:
-                return Latency()
+            case ("measured" | "processor") as known, []:
+                return Latency(kind=known)
             case "constant", [median_ms]:
                 return Latency(kind="constant", median_ms=median_ms)
             case "lognormal", [median_ms, sigma]:
@@ -74,9 +82,19 @@ def parse_latency(text: str) -> Latency:
     raise InputError(
         where="--streaming",
         got=repr(text),
-        expected="measured, constant:MS or lognormal:MEDIAN_MS:SIGMA",
+        expected="measured, processor, constant:MS or lognormal:MEDIAN_MS:SIGMA",
         remedy="for 80 ms throughout write constant:80",
     )
+
+
+def parse_latencies(text: str) -> dict[str, Latency]:
+    """Several latencies separated by commas, by how they are written: `measured,constant:80`.
+
+    Raises:
+        InputError: One is not as `parse_latency` takes it.
+
+    """
+    return {part: parse_latency(part) for part in (part.strip() for part in text.split(","))}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

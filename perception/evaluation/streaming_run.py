@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -22,13 +24,13 @@ from tricast.perception.evaluation.streaming import (
     STRATEGIES,
     Answer,
     Latency,
-    Step,
     StreamClock,
     StreamTick,
     predicted,
 )
 from tricast.perception.evaluation.table_recorder import ResultRecorder, TruthRecorder
 from tricast.perception.outputs import Detections, TickResult, Tracks, Trajectories
+from tricast.perception.streaming.latency import percentiles
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.replay import select_channels, ticks
 from tricast.sensors.log.open_log import open_log
@@ -45,20 +47,22 @@ class StreamCounts:
     """What happened to the inputs and answers of one rate, summed over logs.
 
     Args:
-        processed: Inputs processed.
+        latencies_ns: Of the inputs processed.
+        measured_ns: Time that they took by the clock, whatever latency was given.
+        processor_ns: Time that all threads of the process spent on them.
         skipped: Inputs that came while the pipeline was busy.
         answers: Times at which an output was asked for.
         unanswered: How many of them came before the first output.
-        latency_s: Sum over the inputs processed.
         age_s: Sum over the answers.
 
     """
 
-    processed: int
+    latencies_ns: tuple[int, ...]
+    measured_ns: int
+    processor_ns: int
     skipped: int
     answers: int
     unanswered: int
-    latency_s: float
     age_s: float
 
 
@@ -112,17 +116,19 @@ def stream_log(
     results, counts = {OFFLINE: offline}, {}
     for rate_hz in rates_hz:
         recorders = {strategy: ResultRecorder() for strategy in STRATEGIES}
-        clock = StreamClock(step=_step(_at_rate(config, rate_hz), latency, [zlib.crc32(name.encode()), rate_hz]))
+        step = _TimedStep(_at_rate(config, rate_hz), latency, [zlib.crc32(name.encode()), rate_hz])
+        clock = StreamClock(step=step)
         answers = list(_recorded(clock.run(_stream_ticks(log, config, rate_hz, sensors)), recorders))
         for strategy, recorder in recorders.items():
             results[row_name(rate_hz, strategy)] = recorder.tables(truth.samples(), len(clock.latencies_ns), {})
         ages_s = [age for age in answers if age is not None]
         counts[rate_hz] = StreamCounts(
-            processed=len(clock.latencies_ns),
+            latencies_ns=tuple(clock.latencies_ns),
+            measured_ns=step.measured_ns,
+            processor_ns=step.processor_ns,
             skipped=clock.skipped,
             answers=len(answers),
             unanswered=len(answers) - len(ages_s),
-            latency_s=sum(clock.latencies_ns) / 1e9,
             age_s=sum(ages_s),
         )
     return StreamTables(truth=truth.tables(), results=results, counts=counts)
@@ -159,9 +165,9 @@ def stream_logs(
 
 
 def streaming_summary(
-    logs: Sequence[StreamTables], *, max_range_m: float | None = None
-) -> dict[str, dict[str, float | int | None]]:
-    """A row for the offline score and one per input rate and strategy: mAP, NDS, and what the clock did.
+    logs: Sequence[StreamTables], latency: Latency, *, max_range_m: float | None = None
+) -> dict[str, Any]:
+    """`latency`: what the steps took; `rows`: the offline score and one per input rate and strategy.
 
     All rows score tracks, with their scores, because only tracks can be moved; the detector's own boxes are scored
     elsewhere.
@@ -171,25 +177,36 @@ def streaming_summary(
     for row in logs[0].results:
         metrics = score_detections(joined_results([log.results[row] for log in logs]), truth, max_range_m).metrics
         scored[row] = metrics.mean_ap, metrics.nds
-    summary: dict[str, dict[str, float | int | None]] = {}
+    rows: dict[str, dict[str, float | int | None]] = {}
     for row, (mean_ap, nds) in scored.items():
         rate = next((r for r in logs[0].counts if row.startswith(row_name(r, ""))), None)
         clock = _clock_figures([log.counts[rate] for log in logs]) if rate is not None else {}
         kept = nds / scored[OFFLINE][1] if scored[OFFLINE][1] > 0 else None
-        summary[row] = {"mAP": mean_ap, "NDS": nds, "NDS_kept": kept, **clock}
-    return summary
+        rows[row] = {"mAP": mean_ap, "NDS": nds, "NDS_kept": kept, **clock}
+    return {"latency": _latency_figures([c for log in logs for c in log.counts.values()], latency), "rows": rows}
 
 
 def _clock_figures(counts: Sequence[StreamCounts]) -> Mapping[str, float | int | None]:
-    processed = sum(c.processed for c in counts)
+    latencies_ns = [took for c in counts for took in c.latencies_ns]
     answered = sum(c.answers - c.unanswered for c in counts)
     return {
-        "latency_ms": 1e3 * sum(c.latency_s for c in counts) / processed if processed else None,
+        "latency_ms": float(np.mean(latencies_ns)) / 1e6 if latencies_ns else None,
         "age_ms": 1e3 * sum(c.age_s for c in counts) / answered if answered else None,
-        "processed": processed,
+        "processed": len(latencies_ns),
         "skipped": sum(c.skipped for c in counts),
         "unanswered": sum(c.unanswered for c in counts),
     }
+
+
+def _latency_figures(counts: Sequence[StreamCounts], latency: Latency) -> dict[str, Any]:
+    """Percentiles; of measured ones also the processor's share, and the distribution that is most like them."""
+    took_ms = np.array([took for c in counts for took in c.latencies_ns]) / 1e6
+    figures: dict[str, Any] = {"ms": percentiles(took_ms.tolist())}
+    if latency.is_measured and len(took_ms):
+        logarithms = np.log(np.maximum(took_ms, 1e-3))
+        figures["processor_share"] = sum(c.processor_ns for c in counts) / sum(c.measured_ns for c in counts)
+        figures["repeat_with"] = f"lognormal:{math.exp(logarithms.mean()):.1f}:{logarithms.std():.2f}"
+    return figures
 
 
 def _stream_path(
@@ -207,15 +224,26 @@ def _at_rate(config: PipelineConfig, rate_hz: int) -> PipelineConfig:
     return config.model_copy(update={"synchronizer": timing})
 
 
-def _step(config: PipelineConfig, latency: Latency, seed: list[int]) -> Step:
-    pipeline, rng = Pipeline(config), np.random.default_rng(seed)
+class _TimedStep:
+    """A pipeline's step that says how long it took, by the machine's clock or a given latency.
 
-    def step(frame: SyncedFrame) -> tuple[TickResult, int]:
-        begin_ns = time.perf_counter_ns()
-        result = pipeline.step(frame)
-        return result, latency.nanoseconds(time.perf_counter_ns() - begin_ns, rng)
+    Attributes:
+        measured_ns: Time that all steps together took by the clock.
+        processor_ns: Time that the process's threads spent in them.
 
-    return step
+    """
+
+    def __init__(self, config: PipelineConfig, latency: Latency, seed: list[int]) -> None:
+        self._pipeline, self._latency, self._rng = Pipeline(config), latency, np.random.default_rng(seed)
+        self.measured_ns = self.processor_ns = 0
+
+    def __call__(self, frame: SyncedFrame) -> tuple[TickResult, int]:
+        begin_ns, processor_begin_ns = time.perf_counter_ns(), time.process_time_ns()
+        result = self._pipeline.step(frame)
+        took_ns, processor_ns = time.perf_counter_ns() - begin_ns, time.process_time_ns() - processor_begin_ns
+        self.measured_ns += took_ns
+        self.processor_ns += processor_ns
+        return result, self._latency.nanoseconds(took_ns, processor_ns, self._rng)
 
 
 def _stream_ticks(

@@ -73,20 +73,18 @@ def scored_detection_summary(scores: DetectionScores) -> dict[str, Any]:
 
 
 def _argoverse2(metrics: Argoverse2Metrics) -> dict[str, Any]:
-    present = [name for row, name in enumerate(DETECTION_CLASSES) if metrics.truth_counts[row]]
-    scores = {str(name): float(score) for name, score in zip(DETECTION_CLASSES, metrics.scores, strict=True)}
     return {
-        "CDS": metrics.mean_score(tuple(present)) if present else None,
-        "mAP": metrics.mean_ap(tuple(present)) if present else None,
-        "per_class": {name: scores[name] for name in present},
+        "CDS": metrics.mean_score(metrics.present),
+        "mAP": metrics.mean_ap(metrics.present),
+        "per_class": {name: metrics.mean_score((name,)) for name in metrics.present},
     }
 
 
 def _kitti(metrics: KittiMetrics) -> dict[str, Any]:
     present = np.flatnonzero(~np.isnan(metrics.ap_3d))
     return {
-        "AP_3D": float(metrics.ap_3d[present].mean()) if len(present) else None,
-        "AP_BEV": float(metrics.ap_bev[present].mean()) if len(present) else None,
+        "AP_3D": metrics.mean_ap_3d,
+        "AP_BEV": metrics.mean_ap_bev,
         "per_class": {
             DETECTION_CLASSES[row]: {"AP_3D": float(metrics.ap_3d[row]), "AP_BEV": float(metrics.ap_bev[row])}
             for row in present

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tricast.perception.evaluation.headlines import HEADLINES, figure
+from tricast.perception.evaluation.headlines import HEADLINES, OTHER_PROTOCOLS, figure
 
 FORECAST_FIGURES = ("minADE_1", "minADE_6", "minFDE_6", "MissRate_6", "brier-minFDE_6")
 
@@ -72,23 +72,33 @@ def _tables(summary: Mapping[str, Any]) -> list[TextTable]:
     tables = [_headlines(summary)] if "scenes" in summary else _of_files(summary)
     if "per_class" in summary.get("detection", {}):
         tables.append(_classes(summary["detection"]["per_class"]))
+    if "argoverse2" in summary.get("detection", {}):
+        tables.append(_other_protocols(summary))
     if "baseline" in summary:
         tables.append(_forecasts(summary))
     if summary.get("subsets"):
         tables += [_subsets(summary["subsets"]), _ahead(summary)]
-    if summary.get("streaming"):
-        keys = list(dict.fromkeys(key for row in summary["streaming"].values() for key in row))
-        rows = [[name, *(number(row.get(key)) for key in keys)] for name, row in summary["streaming"].items()]
-        tables.append(TextTable(header=["streaming", *keys], rows=rows))
+    for latency, stream in summary.get("streaming", {}).items():
+        keys = list(dict.fromkeys(key for row in stream["rows"].values() for key in row))
+        rows = [[name, *(number(row.get(key)) for key in keys)] for name, row in stream["rows"].items()]
+        tables.append(TextTable(header=[f"streaming, {latency}", *keys], rows=rows))
     if summary.get("robustness"):
         tables.append(_corruptions(summary["robustness"]))
     return tables
 
 
 def _headlines(summary: Mapping[str, Any]) -> TextTable:
+    return _with_intervals("", HEADLINES, summary)
+
+
+def _other_protocols(summary: Mapping[str, Any]) -> TextTable:
+    return _with_intervals("other protocols", OTHER_PROTOCOLS, summary)
+
+
+def _with_intervals(title: str, figures: Sequence[tuple[str, str]], summary: Mapping[str, Any]) -> TextTable:
     intervals = summary["interval"]
-    rows = [[name, number(figure(summary, path)), *map(number, intervals.get(path, ()))] for path, name in HEADLINES]
-    return TextTable(header=["", "value", *(["from", "to"] if intervals else [])], rows=rows)
+    rows = [[name, number(figure(summary, path)), *map(number, intervals.get(path, ()))] for path, name in figures]
+    return TextTable(header=[title, "value", *(["from", "to"] if intervals else [])], rows=rows)
 
 
 def _of_files(summary: Mapping[str, Any]) -> list[TextTable]:

@@ -65,8 +65,8 @@ class TrackerConfig(StrictConfig):
     max_unseen_s: float = Field(default=1.0, ge=0)
     max_tentative_unseen_s: float = Field(default=0.25, ge=0)
     confirm_hits: int = Field(default=3, ge=1)
-    max_shown_sigma_m: float = Field(default=1.2, gt=0)
-    """Unseen tracks whose place is less sure than this are kept, but not shown."""
+    max_shown_sigma_m: float = Field(default=1.2, ge=0)
+    """Unseen tracks whose place is less sure than this are kept, but not shown; with 0 none are."""
     min_seen_share: float = Field(default=0.4, ge=0, le=1)
     """Tracks seen in a smaller share of the recent ticks are not shown."""
     settle_s: float = Field(default=0.25, ge=0)

@@ -3,17 +3,21 @@
 import numpy as np
 import pytest
 
+from tricast.perception.evaluation.argoverse2 import Argoverse2Config, evaluate_argoverse2, match_argoverse2
 from tricast.perception.evaluation.box_table import BoxTable, concatenate_tables
 from tricast.perception.evaluation.detection import DetectionConfig, evaluate_detection, match_detections
 from tricast.perception.evaluation.hota import evaluate_hota, hota_totals, mean_hota
 from tricast.perception.evaluation.interval import (
+    argoverse2_score,
     bootstrap,
     bootstrap_difference,
     detection_score,
+    kitti_score,
     mean_score,
     scene_draws,
     tracking_score,
 )
+from tricast.perception.evaluation.kitti import KittiConfig, evaluate_kitti, match_kitti
 from tricast.perception.evaluation.track_similarity import similar_by_distance
 from tricast.perception.evaluation.tracking import TrackingConfig, evaluate_tracking, match_all_tracks
 
@@ -84,6 +88,24 @@ def test_drawn_scenes_score_as_if_they_were_there_that_often() -> None:
     )(counts)["HOTA"]
     again = evaluate_hota(similar_by_distance(repeated(predictions, counts), repeated(truth, counts)))
     assert hota == pytest.approx(mean_hota(again), abs=1e-9)
+
+
+def test_drawn_scenes_score_so_by_the_other_protocols_too() -> None:
+    predictions, truth = all_scenes()
+    counts = np.array([2, 0, 1, 3, 0, 0])
+    config = Argoverse2Config()
+    score = argoverse2_score(match_argoverse2(predictions, truth, config), config)(counts)
+    direct = evaluate_argoverse2(repeated(predictions, counts), repeated(truth, counts))
+    assert direct.present == ("car", "pedestrian")
+    assert score["CDS"] == pytest.approx(direct.mean_score(direct.present), abs=1e-9)
+    assert score["mAP"] == pytest.approx(direct.mean_ap(direct.present), abs=1e-9)
+    assert 0 < score["CDS"] < score["mAP"] < 1
+    predictions, truth = all_scenes(noise_m=0.1)
+    overlaps = kitti_score(match_kitti(predictions, truth, KittiConfig()))(counts)
+    by_kitti = evaluate_kitti(repeated(predictions, counts), repeated(truth, counts))
+    assert overlaps["AP_3D"] == pytest.approx(by_kitti.mean_ap_3d, abs=1e-9)
+    assert overlaps["AP_BEV"] == pytest.approx(by_kitti.mean_ap_bev, abs=1e-9)
+    assert 0 < overlaps["AP_3D"] < overlaps["AP_BEV"] < 1
 
 
 def test_every_scene_once_gives_the_figure_itself() -> None:

@@ -13,6 +13,7 @@ from tricast.perception.evaluation.streaming import (
     StreamClock,
     StreamTick,
     arrival_ns,
+    parse_latencies,
     parse_latency,
     predicted,
 )
@@ -207,10 +208,20 @@ def test_other_latencies_are_refused(text: str) -> None:
         parse_latency(text)
 
 
+def test_several_latencies_are_separated_by_commas() -> None:
+    assert parse_latencies("processor, constant:80") == {
+        "processor": Latency(kind="processor"),
+        "constant:80": Latency(kind="constant", median_ms=80),
+    }
+    with pytest.raises(InputError, match="constant:MS"):
+        parse_latencies("measured,")
+
+
 def test_latencies_are_measured_constant_or_drawn() -> None:
     rng = np.random.default_rng(0)
-    assert Latency().nanoseconds(7, rng) == 7
-    assert Latency(kind="constant", median_ms=80).nanoseconds(7, rng) == 80 * MS
-    drawn = [Latency(kind="lognormal", median_ms=60, sigma=0.3).nanoseconds(7, rng) for _ in range(4000)]
+    assert Latency().nanoseconds(7, 5, rng) == 7
+    assert Latency(kind="processor").nanoseconds(7, 5, rng) == 5
+    assert Latency(kind="constant", median_ms=80).nanoseconds(7, 5, rng) == 80 * MS
+    drawn = [Latency(kind="lognormal", median_ms=60, sigma=0.3).nanoseconds(7, 5, rng) for _ in range(4000)]
     assert np.median(drawn) == pytest.approx(60 * MS, rel=0.03)
     assert np.std(np.log(drawn)) == pytest.approx(0.3, rel=0.05)

@@ -1,11 +1,14 @@
 """Streaming scores of the demo log."""
 
+import time
+from typing import Literal
+
 import pytest
 
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
 from tricast.perception.evaluation.held_log import HeldLog
-from tricast.perception.evaluation.streaming import Latency
+from tricast.perception.evaluation.streaming import Latency, parse_latency
 from tricast.perception.evaluation.streaming_run import StreamTables, stream_log, streaming_summary
 from tricast.sensors.log.open_log import open_log
 from tricast.tools.demo import demo_log_path
@@ -20,16 +23,19 @@ def streamed() -> StreamTables:
 
 def test_a_pipeline_of_120_ms_skips_inputs_at_10_hz(streamed: StreamTables) -> None:
     counts = streamed.counts[10]
-    assert counts.processed + counts.skipped == 11
-    assert 0 < counts.skipped < counts.processed
-    assert counts.latency_s == pytest.approx(0.12 * counts.processed)
+    processed = len(counts.latencies_ns)
+    assert processed + counts.skipped == 11
+    assert 0 < counts.skipped < processed
+    assert set(counts.latencies_ns) == {120_000_000}
     assert counts.unanswered == 0
     # Inputs are complete 25 ms after their tick and done 120 ms later, so none counts within 145 ms.
     assert 0.145 <= counts.age_s / counts.answers <= 0.4
 
 
 def test_rows_are_the_offline_score_and_three_strategies_per_rate(streamed: StreamTables) -> None:
-    summary = streaming_summary([streamed, _renamed(streamed)])
+    stream = streaming_summary([streamed, _renamed(streamed)], Latency(kind="constant", median_ms=120))
+    summary = stream["rows"]
+    assert stream["latency"] == {"ms": {"p50": 120.0, "p90": None, "p99": None}}
     assert list(summary) == ["offline", "10_hz_copy", "10_hz_constant_velocity", "10_hz_trajectory"]
     assert summary["offline"]["NDS_kept"] == 1.0
     assert all(0 <= row["NDS"] <= 1 for row in summary.values() if row["NDS"] is not None)
@@ -49,3 +55,35 @@ def test_rates_that_do_not_divide_a_second_into_milliseconds_are_refused() -> No
     log = HeldLog(open_log(demo_log_path()), 0.6)
     with pytest.raises(InputError, match="12 Hz"):
         stream_log(log, PipelineConfig(), Latency(), name="demo", rates_hz=(12,))
+
+
+@pytest.mark.parametrize("kind", ["measured", "processor"])
+def test_measured_latencies_are_those_of_the_steps_and_can_be_given_elsewhere(
+    kind: Literal["measured", "processor"],
+) -> None:
+    log, latency = HeldLog(open_log(demo_log_path()), 1.0), Latency(kind=kind)
+    begin_ns, processor_begin_ns = time.perf_counter_ns(), time.process_time_ns()
+    tables = stream_log(log, PipelineConfig(), latency, name="demo", rates_hz=(10,))
+    elapsed_ns, processor_ns = time.perf_counter_ns() - begin_ns, time.process_time_ns() - processor_begin_ns
+    counts = tables.counts[10]
+    assert len(counts.latencies_ns) + counts.skipped == 11
+    assert sum(counts.latencies_ns) == (counts.measured_ns if kind == "measured" else counts.processor_ns)
+    assert 0 < counts.measured_ns < elapsed_ns
+    assert 0 < counts.processor_ns < processor_ns
+    figures = streaming_summary([tables], latency)["latency"]
+    assert figures["processor_share"] == pytest.approx(counts.processor_ns / counts.measured_ns)
+    again = parse_latency(figures["repeat_with"])
+    assert again.kind == "lognormal"
+    assert min(counts.latencies_ns) / 1e6 - 0.1 < again.median_ms < max(counts.latencies_ns) / 1e6 + 0.1
+
+
+def test_the_longer_a_pipeline_takes_the_older_its_answers() -> None:
+    log = HeldLog(open_log(demo_log_path()), 1.5)
+    ages = []
+    for median_ms in (10.0, 300.0):
+        latency = Latency(kind="constant", median_ms=median_ms)
+        tables = stream_log(log, PipelineConfig(), latency, name="demo", rates_hz=(10,))
+        ages.append(streaming_summary([tables], latency)["rows"]["10_hz_copy"]["age_ms"])
+    # Inputs are complete 25 ms after their tick; answers are asked for on ticks, every fifth of them.
+    assert ages[0] == pytest.approx(100.0)
+    assert ages[1] >= 325.0
