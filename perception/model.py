@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import BatchConfig, SensorBatch
-from tricast.perception.encoders.camera_vit import CameraConfig, CameraEncoder, CameraFeatures
+from tricast.perception.encoders.camera_vit import CameraConfig, CameraEncoder
 from tricast.perception.encoders.lidar_pointnet import LidarConfig, LidarEncoder
 from tricast.perception.encoders.radar_pointnet import RadarConfig, RadarEncoder
 from tricast.perception.fusion.camera_lift import CameraLift
-from tricast.perception.fusion.picture_look import Pictures
+from tricast.perception.fusion.picture_look import pictures_of
 from tricast.perception.fusion.query_decoder import DecoderConfig, QueryDecoder, Tokenizer
 from tricast.perception.fusion.query_seeding import QuerySeeding
 from tricast.perception.fusion.trunk import Trunk
@@ -58,6 +58,7 @@ class Network(nn.Module):
         self.fusion = WeightedMean(width)
         self.trunk = Trunk(width, config.trunk_blocks)
         self.heatmap_head = HeatmapHead(width, config.lidar.fine_width, config.heatmap_width)
+        self.footprint_head = nn.Conv2d(config.heatmap_width, len(DETECTION_CLASSES) + 1, 1)
         self.camera_heatmap, self.radar_heatmap = AuxiliaryHeatmap(width), AuxiliaryHeatmap(width)
         widths = (config.heatmap_width, width, 2 * width)
         self.seeding = QuerySeeding(widths, config.decoder.width, grid.heatmap_cells, grid.range_m)
@@ -102,7 +103,7 @@ class Network(nn.Module):
         rays, origins_m = batch.ray_directions, batch.ray_origins_m
         tokens = self.tokenizer(coarse, camera.tokens, batch.camera_mask, rays, origins_m)  # (B, T, D)
         num_seeded, prior = self.config.decoder.queries, self.prior(places_m, classes)
-        pictures = _pictures(camera, batch)
+        pictures = pictures_of(camera.features, rays, origins_m, batch.camera_mask)
         decoded = self.decoder(queries, prior, tokens, pictures, mask, num_seeded, with_attention=with_attention)
         # Decoded: queries (B, Q, D), boxes of every layer.
         points, log_scales, logits = self.trajectory_head(decoded.queries, decoded.layers[-1])  # (B, Q, K, 12, 2)
@@ -118,6 +119,7 @@ class Network(nn.Module):
             mode_points_m=points,
             mode_log_scales=log_scales,
             mode_logits=logits,
+            footprint_logits=self.footprint_head(fine) if self.training else None,
             picture_logits=self.picture_head(camera.features) if self.training else None,
             depth_logits=camera.depth_logits if self.training else None,
             attention=decoded.attention,
@@ -139,14 +141,3 @@ class Network(nn.Module):
             if self.training
             else None
         )
-
-
-def _pictures(camera: CameraFeatures, batch: SensorBatch) -> Pictures:
-    rays = batch.ray_directions.flatten(2, 3)  # (B, N, R, 3)
-    shape = (rays.shape[0], rays.shape[1] * rays.shape[2], camera.features.shape[1])
-    return Pictures(
-        features=camera.features.reshape(shape),
-        ray_directions=rays,
-        ray_origins_m=batch.ray_origins_m,
-        camera_mask=batch.camera_mask,
-    )

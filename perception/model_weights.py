@@ -47,18 +47,36 @@ def load_network(path: Path) -> Network:
         InputError: The file is missing, damaged, or its tensors do not fit its own configuration.
 
     """
+    tensors, metadata = _read(path)
+    try:
+        config = ModelConfig.model_validate(json.loads(metadata["model"]))
+    except (KeyError, ValidationError, json.JSONDecodeError) as error:
+        raise _unusable(path, f"no readable configuration ({str(error).splitlines()[0]})") from error
+    network = Network(config)
+    copy_weights(network, tensors, path)
+    return network.eval()
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file of weights by name, whatever network they are of.
+
+    Raises:
+        InputError: The file is missing, damaged or of another kind.
+
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if metadata.get("format") != FORMAT:
-            raise _unusable(path, "a file of another kind or format")
-        config = ModelConfig.model_validate(json.loads(metadata["model"]))
-    except (SafetensorError, OSError, KeyError, ValidationError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError) as error:
         raise _unusable(path, f"no readable weights ({str(error).splitlines()[0]})") from error
-    network = Network(config)
-    copy_weights(network, tensors, path)
-    return network.eval()
+    if metadata.get("format") != FORMAT:
+        raise _unusable(path, "a file of another kind or format")
+    return tensors, metadata
 
 
 def copy_weights(network: Network, tensors: Mapping[str, Tensor], path: Path) -> None:

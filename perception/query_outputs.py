@@ -56,6 +56,7 @@ class QueryOutputs:
         heatmap: (B, C, Y, X) logits; Y counts along ego y and X along ego x, both from the negative end.
         camera_heatmap: (B, C, Y', X') logits from the cameras alone; None at inference. Training only.
         radar_heatmap: Likewise from the radars alone.
+        footprint_logits: (B, C + 1, Y, X) what stands in each cell, the last one nothing; None at inference.
         query_cells: (B, Q) int64, `y * X + x` of the heatmap cell that a query started from.
         query_classes: (B, Q) int64, the class that it started from.
         query_mask: (B, Q) bool; False: padding that means nothing.
@@ -84,6 +85,7 @@ class QueryOutputs:
     mode_points_m: Tensor
     mode_log_scales: Tensor
     mode_logits: Tensor
+    footprint_logits: Tensor | None = None
     picture_logits: Tensor | None = None
     depth_logits: Tensor | None = None
     attention: tuple[Tensor, ...] = ()

@@ -57,7 +57,9 @@ class CameraEncoder(nn.Module):
         self.width, self.token_width, self.depth_bins = config.width, config.token_width, batch.depth_bins
         self.stem = nn.Sequential(
             ConvNorm(3, config.stem_width, kernel=4, stride=4),
+            Bottleneck(config.stem_width, config.stem_width // 2),
             ConvNorm(config.stem_width, config.width, kernel=3, stride=2),
+            Bottleneck(config.width, config.width // 2),
             Bottleneck(config.width, config.width // 2),
         )
         self.patches = nn.Conv2d(config.width, config.token_width, 2, 2)
@@ -65,7 +67,7 @@ class CameraEncoder(nn.Module):
         blocks = [ViTBlock(config.token_width, config.heads, 2 * config.token_width) for _ in range(config.blocks)]
         self.blocks = nn.Sequential(*blocks, nn.LayerNorm(config.token_width))
         self.lateral = nn.Conv2d(config.token_width, config.width, 1)
-        self.merge = ConvNorm(config.width, config.width)
+        self.merge = nn.Sequential(ConvNorm(config.width, config.width), Bottleneck(config.width, config.width // 2))
         self.depth = nn.Linear(config.width, batch.depth_bins)
         nn.init.zeros_(self.depth.weight)
         nn.init.zeros_(self.depth.bias)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SEEN_RAD = 0.06
-"""A centre is in a picture if a ray of one of its features passes it by no more than this."""
+SEEN_SHARE = 0.75
+"""A centre is in a picture if a feature's ray passes it by no more than this share of the angle between two rays: half
+a diagonal, and a little more."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,6 +22,7 @@ class Pictures:
         ray_directions: (B, N, R, 3) unit vectors in ego axes.
         ray_origins_m: (B, N, 3).
         camera_mask: (B, N) bool.
+        lowest_cosines: (B, N), of the angle up to which a ray counts as passing through a point.
 
     """
 
@@ -29,6 +30,21 @@ class Pictures:
     ray_directions: Tensor
     ray_origins_m: Tensor
     camera_mask: Tensor
+    lowest_cosines: Tensor
+
+
+def pictures_of(features: Tensor, rays: Tensor, origins_m: Tensor, camera_mask: Tensor) -> Pictures:
+    """Pictures of features (B * N * h * w, C) and rays (B, N, h, w, 3); the rest as in `Pictures`."""
+    batch, cameras, rows, columns, _ = rays.shape
+    middle, beside = rays[:, :, rows // 2, columns // 2 - 1], rays[:, :, rows // 2, columns // 2]
+    apart_rad = torch.acos((middle * beside).sum(dim=2).clamp(-1, 1))
+    return Pictures(
+        features=features.reshape(batch, cameras * rows * columns, features.shape[1]),
+        ray_directions=rays.flatten(2, 3),
+        ray_origins_m=origins_m,
+        camera_mask=camera_mask,
+        lowest_cosines=(SEEN_SHARE * apart_rad).cos(),
+    )
 
 
 class PictureLook(nn.Module):
@@ -63,7 +79,7 @@ def nearest_features(centers_m: Tensor, pictures: Pictures) -> tuple[Tensor, Ten
     sight = functional.normalize(centers_m[:, None] - pictures.ray_origins_m[:, :, None], dim=3)  # (B, N, Q, 3)
     cosine = sight @ pictures.ray_directions.transpose(2, 3)  # (B, N, Q, R)
     best, place = cosine.max(dim=3)
-    best = torch.where(pictures.camera_mask[:, :, None], best, -2.0)
-    highest, camera = best.max(dim=1, keepdim=True)
+    through = pictures.camera_mask[:, :, None] & (best > pictures.lowest_cosines[:, :, None])
+    highest, camera = torch.where(through, best, -2.0).max(dim=1, keepdim=True)
     rows = camera * cosine.shape[3] + place.gather(1, camera)
-    return rows[:, 0], highest[:, 0] > math.cos(SEEN_RAD)
+    return rows[:, 0], highest[:, 0] > -1

@@ -12,6 +12,7 @@ from torch import Tensor
 from tricast.configs.strict import StrictConfig
 from tricast.perception.losses.boxes import BoxLossConfig, MatchedTruth, box_losses, layer_at, truth_at
 from tricast.perception.losses.focal import class_focal_loss, depth_loss, heatmap_focal_loss, picture_loss
+from tricast.perception.losses.footprints import footprint_loss, footprint_targets
 from tricast.perception.losses.matching import (
     Matches,
     MatchingConfig,
@@ -48,6 +49,7 @@ class LossWeights(StrictConfig):
     radar_heatmap: float = Field(default=0.3, ge=0)
     depth: float = Field(default=0.3, ge=0)
     picture: float = Field(default=1.0, ge=0)
+    footprint: float = Field(default=1.0, ge=0)
     classification: float = Field(default=2.0, ge=0)
     center: float = Field(default=0.5, ge=0)
     height: float = Field(default=0.15, ge=0)
@@ -122,19 +124,21 @@ def training_losses(
         picture_targets: (B * N * h * w) int64, the class that each image feature sees; C for none, -1 where unknown.
 
     """
-    class_weights = _class_weights(config, outputs.heatmap)
-    terms = _heatmaps(outputs, truth, present, class_weights, range_m)
+    weights_of_classes = class_weights(config, outputs.heatmap)
+    terms = _heatmaps(outputs, truth, present, weights_of_classes, range_m)
     if outputs.depth_logits is not None and depth_targets is not None:
         terms["depth"] = depth_loss(outputs.depth_logits, depth_targets)
+    if outputs.footprint_logits is not None:
+        terms["footprint"] = _footprints(outputs.footprint_logits, truth, weights_of_classes, range_m)
     if outputs.picture_logits is not None and picture_targets is not None:
-        terms["picture"] = picture_loss(outputs.picture_logits, picture_targets, class_weights)
+        terms["picture"] = picture_loss(outputs.picture_logits, picture_targets, weights_of_classes)
     from_seeds = seed_matches(seed_objects, seed_mask, outputs.num_seeded)
     mask = outputs.query_mask[:, : outputs.num_seeded]
     matches = from_peaks = _first_matches(outputs, truth, config, range_m)
     for number, layer in enumerate(outputs.layers):
         if number > 0:
             from_peaks = match_by_box(layer, mask, truth, config.matching)
-        terms[f"classification_{number}"] = _classification(layer, mask, from_peaks, truth, class_weights, config)
+        terms[f"classification_{number}"] = _classification(layer, mask, from_peaks, truth, weights_of_classes, config)
         matches = joined(from_peaks, from_seeds)
         boxes = box_losses(layer_at(layer, matches), truth_at(truth, matches), config.boxes)
         terms.update({f"{name}_{number}": value for name, value in boxes.items()})
@@ -150,12 +154,13 @@ def _kind(name: str) -> str:
     return stem if number.isdigit() else name
 
 
-def _class_weights(config: LossConfig, like: Tensor) -> Tensor:
+def class_weights(config: LossConfig, like: Tensor) -> Tensor:
+    """Weights (C,) of the classes, of the type and on the device of a tensor."""
     return like.new_tensor([config.class_weights.get(name, 1.0) for name in DETECTION_CLASSES])
 
 
 def _heatmaps(
-    outputs: QueryOutputs, truth: TruthBatch, present: Tensor, class_weights: Tensor, range_m: float
+    outputs: QueryOutputs, truth: TruthBatch, present: Tensor, of_classes: Tensor, range_m: float
 ) -> dict[str, Tensor]:
     """The fused heatmap is asked for what any sensor sees, one sensor's own for what that sensor sees."""
     on_grid = truth.positive | truth.ignored
@@ -175,8 +180,14 @@ def _heatmaps(
                 num_cells=logits.shape[-1],
                 range_m=range_m,
             )
-            losses[name] = heatmap_focal_loss(logits, targets, delivered, class_weights)
+            losses[name] = heatmap_focal_loss(logits, targets, delivered, of_classes)
     return losses
+
+
+def _footprints(logits: Tensor, truth: TruthBatch, of_classes: Tensor, range_m: float) -> Tensor:
+    classes, cells = logits.shape[1] - 1, logits.shape[-1]
+    targets = footprint_targets(truth, num_classes=classes, num_cells=cells, range_m=range_m)
+    return footprint_loss(logits, targets, of_classes)
 
 
 def _first_matches(outputs: QueryOutputs, truth: TruthBatch, config: LossConfig, range_m: float) -> Matches:
@@ -187,7 +198,7 @@ def _first_matches(outputs: QueryOutputs, truth: TruthBatch, config: LossConfig,
 
 
 def _classification(
-    layer: LayerOutputs, mask: Tensor, matches: Matches, truth: TruthBatch, class_weights: Tensor, config: LossConfig
+    layer: LayerOutputs, mask: Tensor, matches: Matches, truth: TruthBatch, of_classes: Tensor, config: LossConfig
 ) -> Tensor:
     """Focal loss of every peak: its object's class if it has one, else none; seeds have no say."""
     logits = layer.class_logits[:, : mask.shape[1]]
@@ -201,7 +212,7 @@ def _classification(
     own = torch.nn.functional.one_hot(truth.class_indices, logits.shape[-1]).to(logits.dtype)
     open_classes = torch.matmul(near.to(logits.dtype), own) > 0
     weights = weights * (~open_classes | (targets > 0))
-    weights = weights * torch.where(targets > 0, class_weights, 1.0)
+    weights = weights * torch.where(targets > 0, of_classes, 1.0)
     loss = class_focal_loss(logits, targets, weights, alpha=config.focal_alpha, gamma=config.focal_gamma)
     return loss / max(len(matches), 1)
 

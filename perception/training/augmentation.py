@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import BevTransform
@@ -49,6 +51,8 @@ class AugmentationConfig(StrictConfig):
     flip_x: float = Field(default=0.5, ge=0, le=1)
     flip_y: float = Field(default=0.5, ge=0, le=1)
     max_turn_rad: float = Field(default=0.4, ge=0, le=math.pi)
+    recolor: float = Field(default=0.25, ge=0, lt=1)
+    """How far the contrast and the three colours of each picture go up or down, and half as far its brightness."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,3 +174,16 @@ def _jittered(camera: CameraInput, config: AugmentationConfig, rng: np.random.Ge
     tx, ty, tz = shifted.translation_m
     pose = SE3(quaternion_wxyz=shifted.quaternion_wxyz, translation_m=(tx + x, ty + y, tz + z))
     return replace(camera, tick_from_camera=pose)
+
+
+def recolored(images: Tensor, config: AugmentationConfig, rng: np.random.Generator) -> Tensor:
+    """Pictures (M, 3, H, W) uint8 with other contrast, colours and brightness, each its own."""
+    if not config.recolor or not len(images):
+        return images
+    spread = config.recolor
+    gains = rng.uniform(1 - spread, 1 + spread, (len(images), 1, 1, 1)) * rng.uniform(
+        1 - spread / 2, 1 + spread / 2, (len(images), 3, 1, 1)
+    )
+    offsets = 128 * rng.uniform(-spread / 2, spread / 2, (len(images), 1, 1, 1))
+    changed = images * torch.from_numpy(gains.astype(np.float32)) + torch.from_numpy(offsets.astype(np.float32))
+    return changed.clamp(0, 255).to(torch.uint8)

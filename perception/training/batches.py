@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,17 @@ from torch.utils.data import DataLoader, Dataset
 from tricast.perception.batch import BatchConfig, SensorBatch, collate
 from tricast.perception.losses.targets import TruthBatch, cells_of
 from tricast.perception.query_outputs import TrainingSeeds
-from tricast.perception.training.augmentation import AugmentationConfig, AugmentedTick, augmented, turned
+from tricast.perception.training.augmentation import (
+    AugmentationConfig,
+    AugmentedTick,
+    augmented,
+    recolored,
+    restricted,
+    turned,
+)
 from tricast.perception.training.depth_targets import UNKNOWN, depth_targets
 from tricast.perception.training.picture_targets import picture_targets
-from tricast.perception.training.shards import ShardSet
+from tricast.perception.training.shards import ShardSet, TrainingTick
 from tricast.perception.training.tick_truth import TickTruth, countable
 
 ORDER, SAMPLE = 0, 1
@@ -76,6 +83,7 @@ class BatchSource:
         batch_config: Grid and image size.
         augmentation: Chances.
         seed_jitter_m: How far training seeds lie from true centres, a standard deviation.
+        pictures_only: Leave out other sensors and what lifts pictures to the grid.
 
     """
 
@@ -86,6 +94,7 @@ class BatchSource:
     batch_config: BatchConfig
     augmentation: AugmentationConfig
     seed_jitter_m: float
+    pictures_only: bool = False
 
 
 class TrainingBatches(Dataset[TrainingBatch]):
@@ -103,9 +112,21 @@ class TrainingBatches(Dataset[TrainingBatch]):
         for place in range(first, first + source.batch_size):
             rng = np.random.default_rng([source.seed, SAMPLE, place])
             tick = self._opened()[self._tick_at(place)]
-            ticks.append(augmented(tick.sample, tick.truth, source.augmentation, rng))
+            ticks.append(self._augmented(tick, rng))
             rngs.append(rng)
-        return make_batch(ticks, source.batch_config, rngs, jitter_m=source.seed_jitter_m)
+        config = source.batch_config
+        if source.pictures_only:
+            config = config.model_copy(update={"lift_heights_m": ()})
+        batch = make_batch(ticks, config, rngs, jitter_m=source.seed_jitter_m)
+        images = recolored(batch.sensors.images, source.augmentation, rngs[0])
+        return replace(batch, sensors=replace(batch.sensors, images=images))
+
+    def _augmented(self, tick: TrainingTick, rng: np.random.Generator) -> AugmentedTick:
+        if not self._source.pictures_only:
+            return augmented(tick.sample, tick.truth, self._source.augmentation, rng)
+        every = self._source.augmentation.model_copy(update={"drop_modalities": 0.0})
+        turned_tick = augmented(tick.sample, tick.truth, every, rng)
+        return replace(turned_tick, sample=restricted(turned_tick.sample, ("camera",)))
 
     def _opened(self) -> ShardSet:
         if self._shards is None:

@@ -43,7 +43,10 @@ class TrainingConfig(StrictConfig):
     threads: int = Field(default=2, ge=1, le=256)
     loading_processes: int = Field(default=1, ge=0, le=64)
     """0 makes batches between steps; batches are the same for any number."""
-    batch_size: int = Field(default=6, ge=1)
+    objective: Literal["everything", "pictures"] = "everything"
+    """`pictures` trains the camera encoder alone on what its features see and how far away it is: a fifth of the cost
+    of a sample, and a start for a stage with everything."""
+    batch_size: int = Field(default=4, ge=1)
     max_samples: int = Field(default=45_000, ge=1)
     """Planned length: the cosine ends here."""
     log_every_steps: int = Field(default=50, ge=1)

@@ -15,13 +15,14 @@ from torch import Tensor
 from tricast.perception.losses.channels import ChannelMeter
 from tricast.perception.losses.criterion import LossTable, training_losses
 from tricast.perception.model import Network
-from tricast.perception.model_weights import copy_weights, load_network, save_weights
+from tricast.perception.model_weights import copy_weights, read_tensors, save_weights
 from tricast.perception.query_outputs import QueryMemory, QueryOutputs
 from tricast.perception.training.batches import BatchSource, TrainingBatch, batches_from
 from tricast.perception.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.curves import Curve, tensorboard_writer
 from tricast.perception.training.optimization import AveragedModel, learning_rate, make_optimizer
+from tricast.perception.training.picture_stage import picture_stage_losses
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.validation import validate
 
@@ -95,6 +96,7 @@ class Trainer:
             batch_config=config.model.batch,
             augmentation=settings.augmentation,
             seed_jitter_m=settings.seed_jitter_m,
+            pictures_only=settings.objective == "pictures",
         )
         if resume:
             self.progress = load_checkpoint(
@@ -112,13 +114,19 @@ class Trainer:
     def start_from(self, path: Path) -> None:
         """Take the weights of an earlier stage as the start of this one.
 
+        Of a network of another shape, whatever has the same name and shape is taken, and the rest is reported.
+
         Raises:
-            InputError: The file does not hold weights of this network.
+            InputError: The file does not hold weights of such a network.
 
         """
-        weights = load_network(path).state_dict()
-        copy_weights(self.model, weights, path)
-        copy_weights(self.average.model, weights, path)
+        taken, own = read_tensors(path), self.model.state_dict()
+        fitting = {name: value for name, value in taken.items() if name in own and value.shape == own[name].shape}
+        if len(fitting) < len(own):
+            fresh = sorted(set(own) - set(fitting))
+            self._report(f"{len(fitting)} of {len(own)} tensors from {path}; {len(fresh)} start anew, e.g. {fresh[0]}")
+        copy_weights(self.model, {**own, **fitting}, path)
+        copy_weights(self.average.model, {**own, **fitting}, path)
 
     def run(self, *, minutes: float | None = None, stop: Callable[[], bool] = lambda: False) -> bool:
         """Train until the planned samples are seen, the minutes are over, or `stop` says so; then leave a checkpoint.
@@ -173,7 +181,8 @@ class Trainer:
             return {}
         figures = validate(self.average.model, self._validation, self._config, self._device)
         self._validation_curve.add(self.progress.step, {"samples": self.progress.samples, **figures})
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name.startswith("mAP"))
+        headlines = {name: value for name, value in figures.items() if name.startswith(("mAP", "picture"))}
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in headlines.items())
         self._report(f"{self.progress.samples} samples, validation: {shown}")
         return figures
 
@@ -200,7 +209,7 @@ class Trainer:
         rate = learning_rate(self.progress.samples, settings.max_samples, settings.optimizer)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        outputs, table = self._losses(batch)
+        outputs, table = self._losses(batch)  # no outputs in a stage of pictures alone
         self.optimizer.zero_grad(set_to_none=True)
         table.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.optimizer.clip_norm)
@@ -214,10 +223,12 @@ class Trainer:
         self.progress.step += 1
         self.progress.samples += settings.batch_size
         interval.add(table, norm.detach())
-        if self.progress.step % METER_EVERY_STEPS == 0:
+        if outputs is not None and self.progress.step % METER_EVERY_STEPS == 0:
             interval.meter.add(outputs, table, batch.truth, range_m=self._config.model.batch.range_m)
 
-    def _losses(self, batch: TrainingBatch) -> tuple[QueryOutputs, LossTable]:
+    def _losses(self, batch: TrainingBatch) -> tuple[QueryOutputs | None, LossTable]:
+        if self._source.pictures_only:
+            return None, picture_stage_losses(self.model, batch, self._config.training.loss)
         outputs, _ = self.model(batch.sensors, QueryMemory(), batch.seeds)
         table = training_losses(
             outputs,
@@ -248,10 +259,11 @@ class Trainer:
             **interval.meter.figures(),
         }
         self._train_curve.add(self.progress.step, figures)
+        watched = "heatmap" if "heatmap" in means else "picture"
         self._report(
             f"{self.progress.samples} samples, {self.progress.seconds / 60:.1f} min, "
             f"{figures['ms_per_sample']:.0f} ms a sample ({figures['waiting_ms_per_sample']:.0f} waiting), "
-            f"loss {means['loss']:.3f}, heatmap {means['heatmap']:.3f}"
+            f"loss {means['loss']:.3f}, {watched} {means[watched]:.3f}"
         )
 
 

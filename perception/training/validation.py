@@ -12,23 +12,27 @@ from tricast.perception.evaluation.box_table import BoxTable
 from tricast.perception.evaluation.detection import evaluate_detection
 from tricast.perception.losses.channels import ChannelMeter
 from tricast.perception.losses.criterion import training_losses
+from tricast.perception.model import Network
 from tricast.perception.outputs import Detections
 from tricast.perception.query_outputs import QueryMemory
 from tricast.perception.training.augmentation import SUBSETS, AugmentedTick, restricted
 from tricast.perception.training.batches import make_batch
 from tricast.perception.training.config import TrainingRunConfig
+from tricast.perception.training.picture_stage import picture_figures
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
 from tricast.sensors.annotations import DETECTION_CLASSES
 from tricast.sensors.geometry.boxes import concatenate_boxes
 
 
-def validate(model: nn.Module, shards: ShardSet, config: TrainingRunConfig, device: torch.device) -> dict[str, float]:
+def validate(model: Network, shards: ShardSet, config: TrainingRunConfig, device: torch.device) -> dict[str, float]:
     """Figures of a model in evaluation mode: `mAP`, `mAP <subset>` for each smaller subset, and channel errors.
 
     Truth is what any sensor sees, whichever the model was given.
     """
     settings = config.training.validation
+    if config.training.objective == "pictures":
+        return picture_figures(model, shards, _spread(len(shards), settings.ticks), config, device)
     figures: dict[str, float] = {}
     for name, modalities in SUBSETS.items():
         whole = len(modalities) == len(next(iter(SUBSETS.values())))

@@ -46,7 +46,7 @@ def test_what_holds_no_weights_is_refused(network: Network, tmp_path: Path) -> N
     with pytest.raises(InputError, match="another kind"):
         load_network(path)
     save_file({"a": torch.zeros(1)}, path, metadata={"format": "1", "model": '{"widht": 3}'})
-    with pytest.raises(InputError, match="no readable weights"):
+    with pytest.raises(InputError, match="no readable configuration"):
         load_network(path)
 
 

@@ -2,18 +2,15 @@
 
 import torch
 
-from tricast.perception.fusion.picture_look import PictureLook, Pictures, nearest_features
+from tricast.perception.fusion.picture_look import PictureLook, Pictures, nearest_features, pictures_of
 
 
 def _pictures(mask: tuple[bool, bool] = (True, True)) -> Pictures:
-    ahead = torch.tensor([[1.0, 0.02, 0.0], [1.0, -0.02, 0.0], [1.0, 0.02, 0.04], [1.0, -0.02, 0.04]])
-    left = ahead[:, [1, 0, 2]] * torch.tensor([-1.0, 1.0, 1.0])
-    return Pictures(
-        features=torch.arange(8.0)[None, :, None].expand(1, 8, 3),
-        ray_directions=torch.nn.functional.normalize(torch.stack([ahead, left]), dim=2)[None],
-        ray_origins_m=torch.zeros(1, 2, 3),
-        camera_mask=torch.tensor([mask]),
-    )
+    ahead = torch.tensor([[[1.0, 0.02, 0.0], [1.0, -0.02, 0.0]], [[1.0, 0.02, 0.04], [1.0, -0.02, 0.04]]])
+    left = ahead[..., [1, 0, 2]] * torch.tensor([-1.0, 1.0, 1.0])
+    rays = torch.nn.functional.normalize(torch.stack([ahead, left]), dim=3)[None]
+    features = torch.arange(8.0)[:, None].expand(8, 3)
+    return pictures_of(features, rays, torch.zeros(1, 2, 3), torch.tensor([mask]))
 
 
 CENTERS_M = torch.tensor([[[20.0, 0.5, 0.0], [30.0, -0.7, 1.0], [0.4, 20.0, 0.9], [-20.0, 0.0, 0.0]]])
@@ -38,11 +35,8 @@ def test_only_queries_in_a_picture_are_corrected() -> None:
 
 
 def test_no_camera_at_all_corrects_nothing() -> None:
-    none = Pictures(
-        features=torch.zeros(1, 0, 3),
-        ray_directions=torch.zeros(1, 0, 4, 3),
-        ray_origins_m=torch.zeros(1, 0, 3),
-        camera_mask=torch.zeros(1, 0, dtype=torch.bool),
+    none = pictures_of(
+        torch.zeros(0, 3), torch.zeros(1, 0, 2, 2, 3), torch.zeros(1, 0, 3), torch.zeros(1, 0, dtype=torch.bool)
     )
     corrections = PictureLook(3, 5)(CENTERS_M, none)
     assert corrections.shape == (1, 4, 5) and not corrections.any()

@@ -6,9 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tricast.perception.batch import BevTransform
-from tricast.perception.training.augmentation import SUBSETS, AugmentationConfig, augmented, restricted, turned
+from tricast.perception.training.augmentation import (
+    SUBSETS,
+    AugmentationConfig,
+    augmented,
+    recolored,
+    restricted,
+    turned,
+)
 from tricast.perception.training.shards import ShardSet, TrainingTick
 from tricast.perception.training.tick_truth import TickTruth, countable
 from tricast.sensors.geometry.boxes import Boxes
@@ -131,3 +139,12 @@ def test_radar_returns_and_extrinsics_change_a_little(tick: TrainingTick) -> Non
     for ours, theirs in zip(shaken.sample.cameras, tick.sample.cameras, strict=True):
         step = theirs.tick_from_camera.inverse @ ours.tick_from_camera
         assert 0 < np.linalg.norm(step.translation) < 0.5 and 0 < abs(step.yaw_rad) < 0.05
+
+
+def test_recoloured_pictures_keep_their_shape_and_differ_from_each_other() -> None:
+    grey = torch.full((2, 3, 4, 5), 100, dtype=torch.uint8)
+    changed = recolored(grey, AugmentationConfig(recolor=0.3), np.random.default_rng(0))
+    assert changed.shape == grey.shape and changed.dtype == torch.uint8
+    assert not torch.equal(changed[0], changed[1])
+    assert torch.equal(recolored(grey, AugmentationConfig(recolor=0), np.random.default_rng(0)), grey)
+    assert len(recolored(grey[:0], AugmentationConfig(), np.random.default_rng(0))) == 0

@@ -30,6 +30,7 @@ STILL = AugmentationConfig(
     flip_x=0,
     flip_y=0,
     max_turn_rad=0,
+    recolor=0,
 )
 
 
@@ -180,6 +181,37 @@ def test_a_stage_starts_from_the_weights_of_another(make: Make, tmp_path: Path) 
     second = make(tmp_path / "second")
     second.start_from(tmp_path / "first" / "weights.safetensors")
     assert_same_bits(dict(second.model.state_dict()), dict(first.average.model.state_dict()))
+
+
+def test_a_start_from_a_network_of_another_shape_takes_what_fits_and_says_so(
+    make: Make, small_config: TrainingRunConfig, tmp_path: Path
+) -> None:
+    first = make(tmp_path / "first")
+    first.save()
+    wider = small_config.model_copy(update={"model": small_config.model.model_copy(update={"heatmap_width": 24})})
+    second = make(tmp_path / "second", wider)
+    lines: list[str] = []
+    second._report = lines.append
+    second.start_from(tmp_path / "first" / "weights.safetensors")
+    ours, theirs = second.model.state_dict(), first.model.state_dict()
+    assert torch.equal(ours["lidar_encoder.point_net.0.weight"], theirs["lidar_encoder.point_net.0.weight"])
+    assert ours["heatmap_head.logits.weight"].shape[1] == 24
+    assert len(lines) == 1 and "start anew" in lines[0]
+
+
+def test_a_stage_of_pictures_teaches_the_camera_encoder_alone(
+    make: Make, shards: Path, small_config: TrainingRunConfig, tmp_path: Path
+) -> None:
+    config = changed(small_config, objective="pictures", max_samples=40)
+    trainer = make(tmp_path, config, validation=ShardSet(shards, ("demo",)))
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    assert trainer.run()
+    after = trainer.model.state_dict()
+    moved = {name.split(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+    assert moved == {"camera_encoder", "picture_head"}
+    rows = curve(tmp_path / "train.csv")
+    assert float(rows[-1]["picture"]) < float(rows[0]["picture"])
+    assert 0 <= trainer.validate()["picture accuracy"] <= 1
 
 
 def test_a_run_goes_on_only_with_the_settings_it_began_with(
