@@ -25,11 +25,9 @@ WITH_INTERVAL = ("detection.mAP", "detection.NDS")
 
 def readme_tables(summary: Mapping[str, Any]) -> str:
     """Choices of sensors, corruptions and scores against the clock, as far as the summary of logs has them."""
-    parts = [
-        f"Detector `{summary['detector']}`: {summary['scenes']} scenes, {summary['samples']} samples; "
-        "intervals of 95 % over scenes.",
-        _sensors(summary).markdown(),
-    ]
+    facts = f"Detector `{summary['detector']}`, scenes: {summary['scenes']}, samples: {summary['samples']}"
+    intervals = "; intervals of 95 % over scenes" if summary["interval"] else ""
+    parts = [f"{facts}{intervals}.", _sensors(summary).markdown()]
     if summary.get("robustness"):
         parts += [_robustness_line(summary["robustness"]), _corruptions(summary["robustness"]).markdown()]
     for latency, stream in summary.get("streaming", {}).items():

@@ -40,6 +40,8 @@ from tricast.sensors.synchronization import Synchronizer
 
 INPUT_RATES_HZ = (2, 10, 20)
 OFFLINE = "offline"
+QUARTILE_DISTANCE = 1.349
+"""Between the quartiles of a normal distribution, in standard deviations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,9 +205,10 @@ def _latency_figures(counts: Sequence[StreamCounts], latency: Latency) -> dict[s
     took_ms = np.array([took for c in counts for took in c.latencies_ns]) / 1e6
     figures: dict[str, Any] = {"ms": percentiles(took_ms.tolist())}
     if latency.is_measured and len(took_ms):
-        logarithms = np.log(np.maximum(took_ms, 1e-3))
+        # By quartiles: an input with nothing in it takes no time, and a start-up takes long.
+        low, middle, high = np.quantile(np.log(np.maximum(took_ms, 1e-3)), [0.25, 0.5, 0.75])
         figures["processor_share"] = sum(c.processor_ns for c in counts) / sum(c.measured_ns for c in counts)
-        figures["repeat_with"] = f"lognormal:{math.exp(logarithms.mean()):.1f}:{logarithms.std():.2f}"
+        figures["repeat_with"] = f"lognormal:{math.exp(middle):.1f}:{(high - low) / QUARTILE_DISTANCE:.2f}"
     return figures
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from tricast.perception.evaluation.headlines import figure
 from tricast.perception.evaluation.run_tables import load_truth
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.writer import LogWriter
 from tricast.tools.cli import main
 from tricast.tools.demo import demo_log_path
 
@@ -74,6 +76,7 @@ def test_the_run_directory_holds_the_same_figures_and_whole_files(run: tuple[Pat
         "evaluation.md",
         "report.html",
         "tables",
+        "tables.md",
     ]
     truth = load_truth(out / "tables" / "truth.npz")
     assert len(truth.boxes.sample_tokens) == summary["samples"]
@@ -111,6 +114,55 @@ def test_the_report_is_one_page_that_loads_nothing(run: tuple[Path, dict[str, An
     assert "script" not in page.names and "link" not in page.names
     assert page.names.count("svg") > 10
     assert f"{summary['detection']['mAP']:.3f}" in text
+    for name, value in (("Argoverse 2 CDS", "argoverse2.CDS"), ("KITTI AP, BEV", "kitti.AP_BEV")):
+        assert f"<td>{name}</td><td>{figure(summary['detection'], value):.3f}</td>" in text
+    assert "not runs with published tables" in text
+
+
+@pytest.fixture(scope="module")
+def short_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first second of the demo log, with truth at three ticks."""
+    log, path = open_log(demo_log_path()), tmp_path_factory.mktemp("short") / "short.mcap"
+    with LogWriter(path, log.rig) as writer:
+        for message in log.messages(end_ns=log.start_ns + 1_100_000_000):
+            writer.write(message)
+    return path
+
+
+def test_measured_and_given_latencies_are_scored_by_one_command(
+    short_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--detector", "cluster", "--workers", "1", "--streaming", "measured,constant:80"]
+    assert main(["evaluate", str(short_log), *options, "--out", str(tmp_path), "--markdown"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == (tmp_path / "tables.md").read_text()
+    streaming = json.loads((tmp_path / "evaluation.json").read_text())["streaming"]
+    assert list(streaming) == ["measured", "constant:80"]
+    assert streaming["measured"]["latency"]["processor_share"] > 0
+    assert f"close to `{streaming['measured']['latency']['repeat_with']}`" in printed
+    assert streaming["constant:80"]["latency"]["ms"]["p50"] == 80.0
+    for stream in streaming.values():
+        assert stream["rows"]["10_hz_copy"]["latency_ms"] > 0
+        assert f"| {stream['rows']['10_hz_copy']['NDS']:.3f} |" in printed
+    report = (tmp_path / "report.html").read_text()
+    assert "Streaming, measured" in report and "Streaming, constant:80" in report
+
+
+@pytest.mark.slow
+def test_one_command_makes_all_tables_of_a_readme(
+    short_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--detector", "cluster", "--workers", "1", "--sensors", "all-subsets"]
+    options += ["--corruptions", "--streaming", "constant:80", "--out", str(tmp_path), "--json"]
+    assert main(["evaluate", str(short_log), *options]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    tables = (tmp_path / "tables.md").read_text()
+    assert "| camera + lidar; lidar |" in tables
+    assert len(summary["robustness"]["corruptions"]) == 16
+    for name, values in summary["robustness"]["corruptions"].items():
+        cells = " | ".join(f"{value:.3f}" for value in [*values["relative"], values["RA"]])
+        assert f"| {name.replace('_', ' ')} | {cells} |" in tables
+    assert "| 20 Hz |" in tables
 
 
 @pytest.mark.parametrize(
@@ -124,6 +176,7 @@ def test_the_report_is_one_page_that_loads_nothing(run: tuple[Path, dict[str, An
         (["evaluate", str(demo_log_path()), "--max-range", "-5"], ["--max-range"]),
         (["evaluate", str(demo_log_path()), "--sensors", "sonar"], ["sonar", "camera"]),
         (["evaluate", str(demo_log_path()), "--streaming", "quick"], ["quick", "constant:80"]),
+        (["evaluate", str(demo_log_path()), "--streaming", "measured,quick"], ["quick", "constant:80"]),
         (["evaluate", "--results", "r.json"], ["--truth", "--protocol"]),
         (["evaluate", str(demo_log_path()), str(demo_log_path())], ["twice"]),
     ],
