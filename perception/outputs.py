@@ -145,6 +145,8 @@ class TickResult:
         trajectories: Futures, row by row those of `tracks`.
         inputs: Manifest of every message used.
         health: State per channel.
+        pose_stamps_ns: Times of the ego poses known at the tick; with `inputs` the whole manifest.
+        discontinuity: Whether everything learned before was forgotten at this tick.
 
     """
 
@@ -155,3 +157,5 @@ class TickResult:
     trajectories: Trajectories
     inputs: tuple[InputUsed, ...]
     health: Mapping[str, ChannelHealth]
+    pose_stamps_ns: tuple[int, ...] = ()
+    discontinuity: bool = False

@@ -118,6 +118,11 @@ class Synchronizer:
         self.reset()
         self._discontinuity = False
 
+    @property
+    def rig(self) -> Rig:
+        """Calibration in use."""
+        return self._rig
+
     def reset(self) -> None:
         """Forget all buffered data; the next tick is marked as a discontinuity."""
         self._buffers: dict[str, list[SensorMessage]] = {c: [] for c in self._channels}

@@ -14,6 +14,8 @@ from tricast.configs.errors import InputError
 from tricast.sensors.log.stream import DrivingLog
 from tricast.tools.progress import ProgressLine
 
+MAX_WORKERS = 64
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -30,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sensors", help="modalities or channels, separated by commas: camera,lidar,radar")
     parser.add_argument("--calibration", type=Path, metavar="RIG", help="YAML rig used in place of the log's own")
     parser.add_argument("--faults", metavar="F", help="packaged faults or path to a YAML file, laid over the log")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="threads that prepare ticks (default: 1)")
+    parser.add_argument("--origin-ns", type=int, metavar="NS", help="time of tick 0 (default: the first message)")
+    parser.add_argument("--follow", type=Path, metavar="RESULTS", help="results.mcap whose ticks are repeated")
     parser.add_argument("--strict", action="store_true", help="exit with 2 when the log is damaged")
     parser.add_argument("--no-pictures", action="store_true", help="write results only")
     parser.add_argument("--rerun", action="store_true", help="also write replay.rrd for the Rerun viewer")
@@ -39,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Replay; returns the exit code."""
     from tricast.perception.config import chosen_config
+    from tricast.perception.streaming.graceful_end import stop_on_signals
     from tricast.perception.streaming.replay import ReplayOptions, check_writable, replay
     from tricast.sensors.faults.fault_config import load_faults
     from tricast.sensors.faults.faulty_log import FaultyLog
@@ -47,15 +53,24 @@ def run(args: argparse.Namespace) -> int:
 
     config = chosen_config(args.config, detector=args.detector, weights=args.weights)
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
-    options = ReplayOptions(rate=parse_rate(args.rate), start_s=args.start, duration_s=args.duration, sensors=sensors)
+    options = ReplayOptions(
+        rate=parse_rate(args.rate),
+        start_s=args.start,
+        duration_s=args.duration,
+        sensors=sensors,
+        workers=checked_workers(args.workers),
+        origin_ns=args.origin_ns,
+        follow=args.follow,
+    )
     rig = load_rig(args.calibration) if args.calibration is not None else None
     log: DrivingLog = open_log(args.log, rig=rig)
     if args.faults is not None:
         log = FaultyLog(log, load_faults(args.faults))
     check_writable(args.out)
     with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
         observers = _observers(stack, args, log)
-        summary = replay(log, config, args.out, options=options, observers=observers)
+        summary = replay(log, config, args.out, options=options, observers=observers, stopped=stop.is_set)
     for detail in summary["losses"]["details"][:5]:
         print(f"tricast: warning: {detail}", file=sys.stderr)
     if args.json:
@@ -85,6 +100,23 @@ def parse_rate(text: str) -> float | None:
     return rate
 
 
+def checked_workers(workers: int) -> int:
+    """A number of threads that there may be.
+
+    Raises:
+        InputError: It is negative or absurd.
+
+    """
+    if not 0 <= workers <= MAX_WORKERS:
+        raise InputError(
+            where="--workers",
+            got=str(workers),
+            expected=f"0 to {MAX_WORKERS}",
+            remedy="1 is a good choice on two cores",
+        )
+    return workers
+
+
 def describe(summary: dict[str, Any], out: Path) -> str:
     """A few lines for a person."""
     p50 = summary["latency_ms"]["p50"]
@@ -94,6 +126,10 @@ def describe(summary: dict[str, Any], out: Path) -> str:
         f"{summary['objects_per_tick']:.1f} tracked objects a tick, {timing}",
         f"results in {out}: " + ", ".join(sorted(p.name for p in out.iterdir() if p.suffix != ".partial")),
     ]
+    if "followed" in summary and summary["followed"]["missing"]:
+        lines.append(f"messages that the followed results name and the log lacks: {summary['followed']['missing']}")
+    if summary.get("stopped_early"):
+        lines.append("ended early by a signal; the results are whole up to there")
     if summary["lost_messages"]:
         lines.append(f"{summary['lost_messages']} messages of the log were lost; summary.json says where")
     return "\n".join(lines)

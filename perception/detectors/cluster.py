@@ -64,8 +64,12 @@ class ClusterDetector:
     def __init__(self, config: ClusterConfig | None = None) -> None:
         self.config = config or ClusterConfig()
 
-    def detect(self, frame: SyncedFrame) -> Detections:
+    def detect(self, frame: SyncedFrame, prepared: Detections | None = None) -> Detections:
         """See `Detector.detect`. LiDAR gives boxes; radar alone gives moving objects; cameras alone give none."""
+        return self.prepare(frame) if prepared is None else prepared
+
+    def prepare(self, frame: SyncedFrame) -> Detections:
+        """See `Detector.prepare`: everything, as nothing is remembered between ticks."""
         tick_ns, motion = frame.timestamp_ns, frame.ego_motion
         lidars = [lidar_in_ego(s[:1], frame.rig[c], motion, tick_ns) for c, s in sorted(frame.lidars.items())]
         radars = [radar_in_ego(s, frame.rig[c], motion, tick_ns) for c, s in sorted(frame.radars.items())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from tricast.perception.outputs import Detections
 from tricast.sensors.frames import Modality
@@ -22,8 +22,18 @@ class Detector(Protocol):
         """Kinds of sensors that it looks at; what others deliver changes nothing."""
         ...
 
-    def detect(self, frame: SyncedFrame) -> Detections:
-        """Boxes in ego axes at `frame.timestamp_ns`; empty where no sensor has anything."""
+    def prepare(self, frame: SyncedFrame) -> Any:
+        """The part of the work that depends on nothing but the tick: in any thread, for several ticks at once."""
+        ...
+
+    def detect(self, frame: SyncedFrame, prepared: Any = None) -> Detections:
+        """Boxes in ego axes at `frame.timestamp_ns`; empty where no sensor has anything. Ticks come in order.
+
+        Args:
+            frame: The tick.
+            prepared: What `prepare` gave for it; None has it prepared here.
+
+        """
         ...
 
     def reset(self) -> None:

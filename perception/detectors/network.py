@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tricast.perception.batch import collate
+from tricast.perception.batch import SensorBatch, collate
 from tricast.perception.decoding import decode
 from tricast.perception.detectors.network_config import NetworkConfig, weights_path
 from tricast.perception.layers.convolution import fold_norms
@@ -39,10 +39,14 @@ class NetworkDetector:
         torch.set_num_threads(config.threads)
         self._memory = QueryMemory()
 
-    def detect(self, frame: SyncedFrame) -> Detections:
-        """See `Detector.detect`; the detections carry futures."""
+    def prepare(self, frame: SyncedFrame) -> SensorBatch:
+        """See `Detector.prepare`: pictures decoded, clouds moved to the tick, tensors made."""
         sample = sample_of(frame, self.network.config.sample)
-        batch = collate([sample], self.network.config.batch)
+        return collate([sample], self.network.config.batch)
+
+    def detect(self, frame: SyncedFrame, prepared: SensorBatch | None = None) -> Detections:
+        """See `Detector.detect`; the detections carry futures."""
+        batch = self.prepare(frame) if prepared is None else prepared
         if not batch.present.any():
             return Detections.empty(frame.timestamp_ns)
         with torch.inference_mode():

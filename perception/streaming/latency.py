@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,17 +25,27 @@ def supports_percentile(count: int, percentile: float) -> bool:
 
 
 class LatencyRecorder:
-    """Milliseconds by stage, one value per tick, kept in a few bytes each."""
+    """Milliseconds by stage, one value per tick.
 
-    def __init__(self) -> None:
-        self._samples_ms: dict[str, list[float]] = {}
+    Args:
+        keep: How many of the newest ticks are kept; None keeps all.
+
+    """
+
+    def __init__(self, keep: int | None = None) -> None:
+        self._keep = keep
+        self._samples_ms: dict[str, deque[float]] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time the block by the monotonic clock and record it as one tick of the stage."""
         begin_ns = time.perf_counter_ns()
         yield
-        self._samples_ms.setdefault(name, []).append((time.perf_counter_ns() - begin_ns) / 1e6)
+        self.record(name, (time.perf_counter_ns() - begin_ns) / 1e6)
+
+    def record(self, name: str, took_ms: float) -> None:
+        """Take one tick of a stage that was timed elsewhere."""
+        self._samples_ms.setdefault(name, deque(maxlen=self._keep)).append(took_ms)
 
     def samples_ms(self) -> dict[str, list[float]]:
         """Per stage the milliseconds of every tick, in order."""
@@ -42,7 +53,7 @@ class LatencyRecorder:
 
     def percentiles(self) -> dict[str, dict[str, float | None]]:
         """Per stage `p50`, `p90`, `p99` in milliseconds; None where the count does not support one."""
-        return {stage: percentiles(samples) for stage, samples in self._samples_ms.items()}
+        return {stage: percentiles(list(samples)) for stage, samples in self._samples_ms.items()}
 
 
 def percentiles(samples_ms: list[float]) -> dict[str, float | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,14 @@ import yaml
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
 from tricast.perception.outputs import TickResult
+from tricast.perception.streaming.manifest import ManifestFollower, read_manifests
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.results_json import ResultsJsonWriter
 from tricast.perception.streaming.results_mcap import ResultsMcapWriter
+from tricast.perception.streaming.runtime import StreamingRuntime
+from tricast.perception.streaming.runtime_result import RuntimeResult
+from tricast.perception.streaming.streaming_config import StreamingConfig
+from tricast.perception.streaming.tick_source import ticks as ticks
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import MODALITIES, Rig
 from tricast.sensors.errors import LogError, SensorDataError
@@ -29,7 +34,6 @@ from tricast.sensors.synced_frame import SyncedFrame
 from tricast.sensors.synchronization import Synchronizer
 
 SECOND_NS = 1_000_000_000
-MAX_WAITING_ANNOTATIONS = 64
 SUMMARY_SCHEMA_VERSION = 1
 
 
@@ -50,6 +54,10 @@ class ReplayOptions:
         start_s: Seconds after the log's first message at which to begin.
         duration_s: Seconds to replay; None goes to the end.
         sensors: Modalities or channels to use; None uses all.
+        workers: Threads that prepare ticks while the network runs; 0 uses no thread. Results do not depend on it.
+        origin_ns: Ticks are multiples of the period from here; None begins at the log's first message. A live
+            vehicle's ticks begin at 0.
+        follow: Results whose ticks are repeated: each takes exactly the messages that its manifest names.
 
     """
 
@@ -57,6 +65,9 @@ class ReplayOptions:
     start_s: float = 0.0
     duration_s: float | None = None
     sensors: tuple[str, ...] | None = None
+    workers: int = 1
+    origin_ns: int | None = None
+    follow: Path | None = None
 
 
 @dataclass
@@ -67,6 +78,13 @@ class _Counts:
     last_ns: int = 0
     invalid_points: dict[str, int] = field(default_factory=dict)
 
+    def add(self, result: RuntimeResult) -> None:
+        """Count one tick."""
+        self.ticks += 1
+        self.objects += len(result.tick.tracks)
+        self.first_ns = result.tick.timestamp_ns if self.first_ns is None else self.first_ns
+        self.last_ns = result.tick.timestamp_ns
+
 
 def replay(
     log: DrivingLog,
@@ -75,10 +93,19 @@ def replay(
     *,
     options: ReplayOptions | None = None,
     observers: Iterable[Observer] = (),
+    stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Replay a log and write `config.yaml`, `results.mcap`, `results.jsonl` and `summary.json` into `out`.
 
     Each file gets its name only when it is whole. Nothing but `summary.json` depends on the clock of the machine.
+
+    Args:
+        log: Any log.
+        config: All settings.
+        out: Folder to write.
+        options: What part of the log, and how.
+        observers: Watch each tick, from one thread that need not be the caller's.
+        stopped: Asked before each message: whether to end early, with whole files.
 
     Returns:
         The summary, as written.
@@ -91,7 +118,9 @@ def replay(
     channels = select_channels(log.rig, options.sensors)
     start_ns, end_ns = _window(log, options)
     pipeline = Pipeline(config)
-    synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=log.start_ns, channels=channels)
+    origin_ns = log.start_ns if options.origin_ns is None else options.origin_ns
+    synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=origin_ns, channels=channels)
+    follower = ManifestFollower(log.rig, read_manifests(options.follow)) if options.follow is not None else None
     counts = _Counts()
     out.mkdir(parents=True, exist_ok=True)
     (out / "summary.json").unlink(missing_ok=True)
@@ -101,36 +130,28 @@ def replay(
             stack.enter_context(ResultsJsonWriter(out / "results.jsonl")),
             stack.enter_context(ResultsMcapWriter(out / "results.mcap")),
         )
-        messages = _counted(_paced(log.messages(start_ns=start_ns, end_ns=end_ns), options.rate), counts)
-        for frame, annotations in ticks(messages, synchronizer):
-            result = pipeline.step(frame)
-            counts.ticks += 1
-            counts.objects += len(result.tracks)
-            counts.first_ns = frame.timestamp_ns if counts.first_ns is None else counts.first_ns
-            counts.last_ns = frame.timestamp_ns
+
+        def write(result: RuntimeResult) -> None:
+            counts.add(result)
             for writer in writers:
-                writer.write(result)
+                writer.write(result.tick)
             for observer in observers:
-                observer.add(frame, result, annotations)
+                observer.add(result.frame, result.tick, result.annotations)
+
+        messages = _counted(_paced(log.messages(start_ns=start_ns, end_ns=end_ns), options.rate, stopped), counts)
+        source = synchronizer if follower is None else follower
+        with StreamingRuntime(pipeline, source, StreamingConfig(workers=options.workers), on_result=write) as runtime:
+            for message in messages:
+                runtime.put(message)
         if counts.ticks == 0:
             raise _nothing_delivered(log)
     summary = _summary(log, pipeline, synchronizer, counts)
+    if follower is not None:
+        summary["followed"] = {"results": str(options.follow), "missing": follower.missing}
+    if stopped():
+        summary["stopped_early"] = True
     write_whole(out / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
-
-
-def ticks(messages: Iterable[Message], synchronizer: Synchronizer) -> Iterator[tuple[SyncedFrame, Annotations | None]]:
-    """Ticks of a stream, each with the truth that is stamped at it, if any. Holds a bounded number of annotations."""
-    waiting: dict[int, Annotations] = {}
-    for message in messages:
-        if isinstance(message, Annotations):
-            waiting[message.timestamp_ns] = message
-        for frame in synchronizer.push(message):
-            yield frame, waiting.pop(frame.timestamp_ns, None)
-        while len(waiting) > MAX_WAITING_ANNOTATIONS:
-            waiting.pop(next(iter(waiting)))
-    for frame in synchronizer.flush():
-        yield frame, waiting.pop(frame.timestamp_ns, None)
 
 
 def select_channels(rig: Rig, sensors: tuple[str, ...] | None) -> frozenset[str] | None:
@@ -177,16 +198,17 @@ def _window(log: DrivingLog, options: ReplayOptions) -> tuple[int | None, int | 
     return start_ns, log.start_ns + round((options.start_s + options.duration_s) * SECOND_NS)
 
 
-def _paced(messages: Iterator[Message], rate: float | None) -> Iterator[Message]:
-    """Hold each message back until it is due; content and order stay the same."""
-    if rate is None:
-        yield from messages
-        return
+def _paced(messages: Iterator[Message], rate: float | None, stopped: Callable[[], bool]) -> Iterator[Message]:
+    """Hold each message back until it is due; content and order stay the same. Ends early once it is stopped."""
     begin_s, first_ns = time.monotonic(), None
     for message in messages:
-        first_ns = message.received_ns if first_ns is None else first_ns
-        due_s = begin_s + (message.received_ns - first_ns) / SECOND_NS / rate
-        time.sleep(max(0.0, due_s - time.monotonic()))
+        if stopped():
+            return
+        if rate is not None:
+            first_ns = message.received_ns if first_ns is None else first_ns
+            due_s = begin_s + (message.received_ns - first_ns) / SECOND_NS / rate
+            while (wait_s := due_s - time.monotonic()) > 0 and not stopped():
+                time.sleep(min(wait_s, 0.2))
         yield message
 
 
@@ -232,13 +254,20 @@ def _write_config(out: Path, config: PipelineConfig, options: ReplayOptions, log
     resolved = {
         "log": str(log.path),
         "backend": "torch" if config.detector == "network" else "numpy",
-        "threads": int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count(),
+        "threads": config.network.threads if config.detector == "network" else _numpy_threads(),
+        "workers": options.workers,
+        "follow": None if options.follow is None else str(options.follow),
+        "origin_ns": options.origin_ns,
         "sensors": list(options.sensors) if options.sensors is not None else None,
         "start_s": options.start_s,
         "duration_s": options.duration_s,
         "pipeline": config.model_dump(mode="json"),
     }
     write_whole(out / "config.yaml", yaml.safe_dump(resolved, sort_keys=False))
+
+
+def _numpy_threads() -> int:
+    return int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1
 
 
 def write_whole(path: Path, text: str) -> None:
