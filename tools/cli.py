@@ -21,6 +21,9 @@ COMMANDS = {
     "train": "train the network from synthetic drives or logs with truth",
     "compare": "set two evaluations side by side",
     "convert": "copy any readable log into a Tricast log",
+    "live": "run the pipeline as a ROS 2 node",
+    "play": "play a log onto a ROS 2 graph",
+    "record": "record a ROS 2 graph into a log",
     "demo": "replay the packaged demo log",
 }
 

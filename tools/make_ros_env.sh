@@ -4,7 +4,9 @@
 set -eu
 venv=$1 ros=$2
 rm -rf "$ros"
-"$venv/bin/python" -m venv "$ros"
+system=
+grep -q 'include-system-site-packages = true' "$venv/pyvenv.cfg" && system=--system-site-packages
+"$venv/bin/python" -m venv $system "$ros"
 "$ros/bin/pip" install --quiet --no-deps --editable .
 # What is not installed here comes from the first environment.
 "$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$ros/rest.pth"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,10 +61,7 @@ def is_readable(type_name: str) -> bool:
 
 def _installed_texts(type_name: str) -> dict[str, str]:
     """`.msg` texts of a type and of those that it uses, as far as the decoder lacks them; empty if one is missing."""
-    try:
-        share = importlib.import_module("ament_index_python.packages").get_package_share_directory
-    except ImportError:
-        return {}
+    prefixes = [Path(p) for p in (*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix) if p]
     texts: dict[str, str] = {}
     wanted = [type_name]
     while wanted:
@@ -70,11 +69,11 @@ def _installed_texts(type_name: str) -> dict[str, str]:
         if name in texts or name in typestore().types:
             continue
         package, _, short = name.partition("/msg/")
-        try:
-            path = Path(share(package)) / "msg" / f"{short}.msg"
-            texts[name] = path.read_text(encoding="utf-8")
-        except (LookupError, OSError):
+        paths = [prefix / "share" / package / "msg" / f"{short}.msg" for prefix in prefixes]
+        path = next((p for p in paths if p.is_file()), None)
+        if path is None:
             return {}
+        texts[name] = path.read_text(encoding="utf-8")
         for used in re.findall(r"^\s*((?:\w+/)?[A-Z]\w*)", texts[name], re.MULTILINE):
             inside = "std_msgs/Header" if used == "Header" else used if "/" in used else f"{package}/{used}"
             wanted.append(inside.replace("/", "/msg/"))

@@ -82,7 +82,7 @@ class LogPlayer:
         self._control = threading.Condition()
         self._rate, self._paused = options.rate, False
         self._seek_ns: int | None = None
-        self._now_ns = self._first_ns
+        self._now_ns, self._told_s = self._first_ns, 0.0
         self.played = Played()
         qos = ros_module("rclpy.qos")
         self._clock = node.create_publisher(ros_module("rosgraph_msgs.msg").Clock, "/clock", qos.QoSProfile(depth=10))
@@ -124,7 +124,7 @@ class LogPlayer:
             self._control.notify_all()
 
     def run(self, stop: threading.Event) -> Played:
-        """Play until the end or until `stop` is set; sends `/tf_static` at the start, after a seek and at each round."""
+        """Play until the end or `stop`; sends `/tf_static` at the start, after a seek and at each round."""
         self._announce()
         stop.wait(self._options.delay_s)
         begin_ns: int | None = self._first_ns
@@ -154,7 +154,7 @@ class LogPlayer:
             target_ns = self._wait(due_ns, pace, stop)
             if target_ns is not None or stop.is_set():
                 return target_ns
-            self._tell_time(due_ns)
+            self._now_ns = max(self._now_ns, due_ns)
             if isinstance(message, ForeignMessage):
                 assert message.schema is not None
                 self._publish(message.topic, message.schema[0], message.data)
@@ -177,11 +177,12 @@ class LogPlayer:
                     pace.restart(self._now_ns, self._rate)
                 wait_s = pace.wait_s(due_ns)
                 if not self._paused and wait_s <= 0:
-                    return None
+                    break
                 if not self._paused:
                     self._control.wait(min(wait_s, 1 / self._options.clock_hz))
                     self._now_ns = max(self._now_ns, min(due_ns, pace.now_ns()))
-            self._tell_time(self._now_ns)
+            if time.monotonic() - self._told_s >= 1 / self._options.clock_hz:
+                self._tell_time(self._now_ns)
         return None
 
     def _arrivals(self, begin_ns: int) -> Iterator[Message | ForeignMessage]:
@@ -228,7 +229,7 @@ class LogPlayer:
             self.played.messages[topic] = self.played.messages.get(topic, 0) + 1
 
     def _tell_time(self, now_ns: int) -> None:
-        self._now_ns = now_ns
+        self._now_ns, self._told_s = now_ns, time.monotonic()
         clock = ros.message_class("rosgraph_msgs/msg/Clock")
         self._clock.publish(serialize(clock(clock=stamp(now_ns))))
 

@@ -1,0 +1,148 @@
+"""From the runtime onto a live graph: results, published by a thread of its own so that the pipeline never waits."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from tricast.perception.outputs import TickResult
+from tricast.perception.ros import object_messages as objects
+from tricast.perception.ros.live_config import LiveConfig
+from tricast.perception.streaming.results_json import ResultsJsonWriter
+from tricast.perception.streaming.results_mcap import (
+    RESULT_TOPIC,
+    RESULT_TYPE,
+    ResultsMcapWriter,
+    detection_markers,
+    result_message,
+    track_markers,
+)
+from tricast.perception.streaming.runtime_result import RuntimeResult
+from tricast.sensors.log.schema import serialize
+from tricast.sensors.ros.installation import message_type
+from tricast.sensors.ros.qos import Qos
+
+MARKERS = "visualization_msgs/msg/MarkerArray"
+DEPTH = 10
+MAX_WAITING = 8
+
+
+class ResultOutputs:
+    """Publishes results, and keeps them in a run directory if asked to; a context manager.
+
+    Args:
+        node: A lifecycle node; nothing leaves while it is not active.
+        config: What to publish.
+        now_ns: The clock of the node.
+
+    """
+
+    def __init__(self, node: Any, config: LiveConfig, now_ns: Callable[[], int]) -> None:
+        self._node, self._config, self._now_ns = node, config, now_ns
+        self._publishers: dict[str, Any] = {}
+        self._waiting: deque[RuntimeResult] = deque()
+        self._change = threading.Condition()
+        self._closing = False
+        self._files = ExitStack()
+        self._writers: tuple[ResultsMcapWriter, ResultsJsonWriter] | None = None
+        self.not_published = 0
+        """Results lost because publishing was too slow."""
+        self.since_newest_ms: float | None = None
+        """From the stamp of the last result's newest input until it was published."""
+        for topic, type_name in self._topics().items():
+            self._make(topic, type_name)
+        self._thread = threading.Thread(target=self._work, name="tricast-publish", daemon=True)
+
+    def __enter__(self) -> ResultOutputs:
+        if self._config.out:
+            out = Path(self._config.out)
+            out.mkdir(parents=True, exist_ok=True)
+            self._writers = (
+                self._files.enter_context(ResultsMcapWriter(out / "results.mcap")),
+                self._files.enter_context(ResultsJsonWriter(out / "results.jsonl")),
+            )
+        self._thread.start()
+        return self
+
+    def add(self, result: RuntimeResult) -> None:
+        """Take a result; never waits."""
+        with self._change:
+            if len(self._waiting) >= MAX_WAITING:
+                self._waiting.popleft()
+                self.not_published += 1
+            self._waiting.append(result)
+            self._change.notify_all()
+
+    def __exit__(self, *failure: Any) -> None:
+        """Publish and write what waits, then close the files."""
+        with self._change:
+            self._closing = True
+            self._change.notify_all()
+        self._thread.join()
+        self._files.close()
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)
+
+    def _topics(self) -> dict[str, str]:
+        topics = {RESULT_TOPIC: RESULT_TYPE}
+        if self._config.markers:
+            topics |= {"/tricast/tracks/markers": MARKERS, "/tricast/detections/markers": MARKERS}
+        return topics | {
+            "/tricast/objects": objects.DETECTION_ARRAY,
+            "/tricast/tracked_objects": objects.TRACKED_OBJECTS,
+            "/tricast/predicted_objects": objects.PREDICTED_OBJECTS,
+        }
+
+    def _make(self, topic: str, type_name: str) -> None:
+        kind = message_type(type_name)
+        if kind is None:
+            self._node.get_logger().info(f"{topic} is not published: {type_name} is not installed (docs/ros2.md)")
+            return
+        self._publishers[topic] = self._node.create_lifecycle_publisher(kind, topic, Qos(depth=DEPTH).profile())
+
+    def _work(self) -> None:
+        while True:
+            with self._change:
+                while not self._waiting and not self._closing:
+                    self._change.wait()
+                if not self._waiting:
+                    return
+                result = self._waiting.popleft()
+            try:
+                self._publish(result)
+            except Exception as error:
+                self._node.get_logger().error(f"a result was not published: {error}", throttle_duration_sec=1.0)
+                self.not_published += 1
+
+    def _publish(self, result: RuntimeResult) -> None:
+        tick = result.tick
+        message = result_message(tick, result.delivery)
+        stamps_ns = [used.timestamp_ns for used in tick.inputs]
+        if stamps_ns:
+            now_ns = self._now_ns()
+            message.since_oldest_input_ns = now_ns - min(stamps_ns)
+            message.since_newest_input_ns = now_ns - max(stamps_ns)
+            self.since_newest_ms = message.since_newest_input_ns / 1e6
+        self._send(RESULT_TOPIC, lambda: serialize(message))
+        self._send("/tricast/tracked_objects", lambda: objects.tracked_objects(tick, self._config.odom_frame))
+        self._send("/tricast/predicted_objects", lambda: objects.predicted_objects(tick, self._config.odom_frame))
+        self._send("/tricast/objects", lambda: objects.detection_array(tick, self._config.base_frame))
+        self._send("/tricast/tracks/markers", lambda: self._markers(track_markers, tick))
+        self._send("/tricast/detections/markers", lambda: self._markers(detection_markers, tick))
+        if self._writers is not None:
+            self._writers[0].write(tick, result.delivery)
+            self._writers[1].write(tick)
+
+    def _send(self, topic: str, make: Callable[[], Any]) -> None:
+        if topic in self._publishers:
+            self._publishers[topic].publish(make())
+
+    def _markers(self, make: Callable[[TickResult], Any], tick: TickResult) -> bytes:
+        message = make(tick)
+        for marker in message.markers:
+            marker.header.frame_id = self._config.base_frame
+        return serialize(message)

@@ -1,0 +1,171 @@
+"""The live node as a citizen of a ROS 2 graph: states, parameters, QoS, names and other stacks' messages."""
+
+import math
+import signal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.ros.installation import message_type, ros_module
+from tricast.sensors.ros.qos import Qos
+from tricast.tools.demo import demo_log_path
+
+LIDAR = "/sensors/LIDAR_TOP/points"
+ACTIVATE, CONFIGURE, DEACTIVATE = 3, 1, 4
+
+
+def test_results_come_from_the_first_sensor_on_and_without_any(graph: Any) -> None:
+    graph.live()
+    results = graph.ear.results()
+    empty = graph.wait_for(lambda: results and results[-1][1], what="a result without sensors")
+    assert list(empty.inputs) == [] and list(empty.objects) == []
+    graph.vehicle(("RADAR_FRONT",))
+    graph.wait_for(lambda: {u.channel for u in results[-1][1].inputs} == {"RADAR_FRONT"}, what="the radar used")
+
+
+def test_termination_finishes_the_files_and_exits_with_0(graph: Any) -> None:
+    graph.vehicle(("LIDAR_TOP",))
+    run = graph.folder / "run"
+    process = graph.live("--out", str(run))
+    graph.wait_for(lambda: any(m.inputs for _, m in graph.ear.results()), what="results")
+    assert graph.end(process, number=signal.SIGTERM)[0] == 0
+    assert {p.name for p in run.iterdir()} >= {"results.mcap", "results.jsonl"}
+    assert not list(run.glob("*.partial"))
+
+
+def test_it_adapts_to_best_effort_and_says_when_it_may_not(graph: Any) -> None:
+    graph.vehicle(("LIDAR_TOP",), qos=Qos(reliability="best_effort"))
+    first = graph.live()
+    graph.wait_for(lambda: graph.ear.value("LIDAR_TOP", "state") == "ok", within_s=20, what="the LiDAR heard")
+    assert "best_effort" in graph.ear.value("LIDAR_TOP", "qos")
+    assert "offered: best_effort" in graph.errors(1)
+    graph.end(first)
+    graph.live("--ros-args", "-p", "reliability:=reliable")
+    graph.wait_for(
+        lambda: "publisher offers best effort" in getattr(graph.ear.status("LIDAR_TOP"), "message", ""),
+        what="the mismatch said",
+    )
+    assert "is not heard" in graph.errors(2)
+
+
+def test_topics_are_remapped_the_ros_way_and_a_rig_file_calibrates(graph: Any) -> None:
+    from tricast.sensors.log.rig_file import load_rig
+
+    mount = open_log(demo_log_path()).rig["LIDAR_TOP"].ego_from_sensor
+    rig = graph.folder / "rig.yaml"
+    rig.write_text(
+        "sensors:\n  LIDAR_TOP:\n    modality: lidar\n"
+        f"    translation_m: [{', '.join(map(str, mount.translation_m))}]\n"
+        f"    quaternion_wxyz: [{', '.join(map(str, mount.quaternion_wxyz))}]\n"
+    )
+    assert load_rig(rig)["LIDAR_TOP"].ego_from_sensor == mount
+    graph.vehicle(("LIDAR_TOP",), topics={LIDAR: "/os_cloud_node/points", "/tf_static": "/unused_static"})
+    graph.live(
+        "--calibration", str(rig), "--ros-args", "-p", "lidars:=[LIDAR_TOP]", "-r", f"{LIDAR}:=/os_cloud_node/points"
+    )
+    graph.wait_for(lambda: any(m.objects for _, m in graph.ear.results()), within_s=20, what="objects")
+
+
+def test_a_sensor_without_transform_is_said_not_to_be_calibrated(graph: Any) -> None:
+    graph.vehicle(("LIDAR_TOP",), topics={"/tf_static": "/unused_static"})
+    graph.live()
+    graph.wait_for(
+        lambda: "no transform base_link > LIDAR_TOP" in getattr(graph.ear.status("LIDAR_TOP"), "message", ""),
+        what="what the LiDAR lacks",
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameter", "words"),
+    [
+        ("lidrs:=[LIDAR_TOP]", ("lidrs", "did you mean lidars")),
+        ("deadline_ms:=-1.0", ("deadline_ms", "greater than 0")),
+        ("config:=nowhere", ("nowhere",)),
+        ("queue_depth:=many", ("queue_depth",)),
+    ],
+)
+def test_wrong_parameters_are_one_clear_line(graph: Any, parameter: str, words: tuple[str, ...]) -> None:
+    process = graph.start("live", "--detector", "cluster", "--ros-args", "-p", parameter)
+    assert graph.end(process, number=0, within_s=60)[0] == 2
+    line = graph.errors(1).strip().splitlines()[-1]
+    assert line.startswith("tricast: error: ")
+    assert all(word in line for word in words), line
+
+
+def test_a_lifecycle_manager_configures_activates_and_deactivates(graph: Any) -> None:
+    graph.vehicle(("LIDAR_TOP",))
+    graph.ear.results()
+    graph.start("live", "--detector", "cluster", "--ros-args", "-p", "autostart:=false")
+    services = ros_module("lifecycle_msgs.srv")
+    change = graph.ear.node.create_client(services.ChangeState, "/tricast_live/change_state")
+    graph.wait_for(change.service_is_ready, within_s=60, what="the lifecycle's service")
+    for transition, given in ((CONFIGURE, False), (ACTIVATE, True), (DEACTIVATE, False), (ACTIVATE, True)):
+        request = services.ChangeState.Request()
+        request.transition.id = transition
+        future = change.call_async(request)
+        graph.wait_for(future.done, within_s=30, what=f"transition {transition}")
+        assert future.result().success
+        graph.ear.results().clear()
+        if given:
+            graph.wait_for(
+                lambda: any(m.inputs for _, m in graph.ear.results()), within_s=20, what="results while active"
+            )
+        else:
+            with pytest.raises(pytest.fail.Exception):
+                graph.wait_for(lambda: graph.ear.results(), within_s=1.0, what="results while inactive")
+
+
+def test_other_stacks_messages_say_the_same_as_the_result(graph: Any) -> None:
+    if message_type("autoware_perception_msgs/msg/TrackedObjects") is None:
+        pytest.skip("autoware_perception_msgs is not installed")
+    kinds = {
+        "/tricast/objects": "vision_msgs/msg/Detection3DArray",
+        "/tricast/tracked_objects": "autoware_perception_msgs/msg/TrackedObjects",
+        "/tricast/predicted_objects": "autoware_perception_msgs/msg/PredictedObjects",
+        "/tricast/tracks/markers": "visualization_msgs/msg/MarkerArray",
+    }
+    heard = {topic: hear(graph, topic, kind) for topic, kind in kinds.items()}
+    graph.vehicle(("LIDAR_TOP",))
+    graph.live()
+
+    def same_tick() -> Any:
+        for _, result in reversed(graph.ear.results()):
+            stamp = (result.header.stamp.sec, result.header.stamp.nanosec)
+            found = {t: next((m for m in h if stamp_of(m) == stamp), None) for t, h in heard.items()}
+            if result.objects and all(m is not None for m in found.values()):
+                return result, found
+        return None
+
+    result, found = graph.wait_for(same_tick, within_s=20, what="all messages of one tick")
+    boxes, tracked = found["/tricast/objects"], found["/tricast/tracked_objects"]
+    predicted = found["/tricast/predicted_objects"]
+    assert len(boxes.detections) == len(tracked.objects) == len(predicted.objects) == len(result.objects)
+    assert (boxes.header.frame_id, tracked.header.frame_id) == ("base_link", "odom")
+    for own, box, track, future in zip(
+        result.objects, boxes.detections, tracked.objects, predicted.objects, strict=True
+    ):
+        assert box.id == str(own.track_id)
+        assert [box.bbox.center.position.x, box.bbox.size.y] == [own.box.center_m[0], own.box.size_m[1]]
+        along = track.kinematics.twist_with_covariance.twist.linear
+        c, s = math.cos(own.box.yaw_rad), math.sin(own.box.yaw_rad)
+        vx, vy = own.box.velocity_mps
+        np.testing.assert_allclose([along.x, along.y], [c * vx + s * vy, c * vy - s * vx], atol=1e-9)
+        assert bytes(track.object_id.uuid) == bytes(future.object_id.uuid)
+        paths = future.kinematics.predicted_paths
+        assert [len(path.path) for path in paths] == [13] * len(own.trajectories)
+        np.testing.assert_allclose([p.confidence for p in paths], [t.probability for t in own.trajectories], rtol=1e-6)
+        assert (paths[0].time_step.sec, paths[0].time_step.nanosec) == (0, 500_000_000)
+
+
+def hear(graph: Any, topic: str, type_name: str) -> list[Any]:
+    """Messages as rclpy's own classes."""
+    found: list[Any] = []
+    graph.ear.node.create_subscription(message_type(type_name), topic, found.append, 100)
+    return found
+
+
+def stamp_of(message: Any) -> tuple[int, int]:
+    header = message.markers[0].header if hasattr(message, "markers") else message.header
+    return header.stamp.sec, header.stamp.nanosec

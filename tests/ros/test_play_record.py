@@ -1,0 +1,107 @@
+"""A log onto the graph and from the graph into a log."""
+
+import signal
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mcap.reader import make_reader
+
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.reader import McapLog
+from tricast.sensors.log.schema import stamp_ns
+from tricast.sensors.ros.installation import ros_module
+from tricast.sensors.ros.qos import Qos
+from tricast.tools.demo import demo_log_path
+
+CLOUDS = "sensor_msgs/msg/PointCloud2"
+LIDAR = "/sensors/LIDAR_TOP/points"
+
+
+def held(path: Path) -> dict[str, list[bytes]]:
+    found: dict[str, list[bytes]] = {}
+    with path.open("rb") as file:
+        for _, channel, message in make_reader(file).iter_messages():
+            found.setdefault(channel.topic, []).append(message.data)
+    return found
+
+
+def set_parameter(graph: Any, node: str, name: str, value: Any) -> bool:
+    """Set a parameter of another node by its service, as `ros2 param set` does."""
+    parameter = ros_module("rclpy.parameter").Parameter(name, value=value).to_parameter_msg()
+    services = ros_module("rcl_interfaces.srv")
+    client = graph.ear.node.create_client(services.SetParameters, f"/{node}/set_parameters")
+    graph.wait_for(client.service_is_ready, what=f"parameters of {node}")
+    future = client.call_async(services.SetParameters.Request(parameters=[parameter]))
+    graph.wait_for(future.done, what=f"{name} set")
+    return bool(future.result().results[0].successful)
+
+
+def test_a_played_log_is_recorded_to_the_byte_with_its_qos(graph: Any) -> None:
+    out = graph.folder / "heard" / "drive.mcap"
+    recorder = graph.start("record", "--out", str(out), "--use-sim-time", "--json")
+    graph.wait_for(lambda: "recording" in graph.errors(1), within_s=60, what="the recorder")
+    player = graph.start("play", str(demo_log_path()), "--duration", "2", "--delay", "3", "--json")
+    code, played = graph.end(player, number=0, within_s=90)
+    assert code == 0
+    code, recorded = graph.end(recorder)
+    assert code == 0
+    assert recorded["messages"] == played["messages"]
+    source, copy = held(demo_log_path()), held(out)
+    for topic in copy.keys() - {"/tf_static"}:
+        for sent, heard in zip(source[topic], copy[topic], strict=False):
+            assert heard.startswith(sent), topic
+            padding = heard[len(sent) :]
+            assert len(padding) < 4 and not padding.strip(b"\x00"), "DDS fills up to whole words"
+    log = open_log(out)
+    assert log.rig == open_log(demo_log_path()).rig
+    assert isinstance(log, McapLog)
+    static = yaml.safe_load(log.offered_qos()["/tf_static"])[0]
+    assert (static["durability"], static["reliability"]) == (1, 1)
+    assert Counter(type(m).__name__ for m in log.messages())["LidarSweep"] == len(copy[LIDAR])
+
+
+def test_a_recorder_that_is_told_to_terminate_leaves_a_whole_log(graph: Any) -> None:
+    vehicle = graph.vehicle(("LIDAR_TOP",), qos=Qos(reliability="best_effort"), topics={LIDAR: "/lidar/points"})
+    out = graph.folder / "drive.mcap"
+    recorder = graph.start("record", "--out", str(out), "--map", "/lidar/points=LIDAR_TOP", "--json")
+    graph.wait_for(
+        lambda: "subscribed" in graph.errors(1) and "/lidar/points" in graph.errors(1), within_s=60, what="it"
+    )
+    graph.wait_for(lambda: out.with_name(out.name + ".partial").exists(), what="a file being written")
+    graph.wait_for(vehicle.sent_for(2.0), what="two seconds of sensors")
+    code, recorded = graph.end(recorder, number=signal.SIGTERM)
+    assert code == 0
+    assert recorded["messages"][LIDAR] >= 5
+    log = open_log(out)
+    assert isinstance(log, McapLog)
+    assert log.rig.channels() == ("LIDAR_TOP",)
+    assert yaml.safe_load(log.offered_qos()[LIDAR])[0]["reliability"] == 2
+    assert sum(1 for m in log.messages() if getattr(m, "channel", "") == "LIDAR_TOP") == recorded["messages"][LIDAR]
+
+
+def test_a_loop_and_a_seek_set_the_clock_and_send_static_transforms_again(graph: Any) -> None:
+    clock = graph.ear.listen("/clock", "rosgraph_msgs/msg/Clock")
+    static = graph.ear.listen("/tf_static", "tf2_msgs/msg/TFMessage", latched=True)
+    begin_ns = open_log(demo_log_path()).start_ns
+    player = graph.start("play", str(demo_log_path()), "--loop", "--duration", "2", "--rate", "2", "--json")
+    graph.wait_for(lambda: len(static) >= 2, within_s=60, what="a second round")
+    times_ns = [stamp_ns(m.clock) for _, m in clock]
+    backward = [b for a, b in pairwise(times_ns) if b < a]
+    assert backward
+    assert all(abs(t - begin_ns) < 100_000_000 for t in backward)
+
+    assert set_parameter(graph, "tricast_play", "paused", True)
+    graph.wait_for(lambda: len({stamp_ns(m.clock) for _, m in clock[-4:]}) == 1, what="time that stands still")
+    rounds = len(static)
+    assert set_parameter(graph, "tricast_play", "position_s", 1.5)
+    graph.wait_for(lambda: len(static) > rounds, what="static transforms after the seek")
+    assert stamp_ns(clock[-1][1].clock) - begin_ns == 1_500_000_000
+    assert not set_parameter(graph, "tricast_play", "position_s", 1e6)
+    assert set_parameter(graph, "tricast_play", "paused", False)
+    graph.wait_for(lambda: stamp_ns(clock[-1][1].clock) - begin_ns > 1_600_000_000, what="time that runs again")
+    code, played = graph.end(player, number=signal.SIGTERM)
+    assert code == 0
+    assert played["rounds"] >= 1
