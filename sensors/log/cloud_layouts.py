@@ -58,6 +58,6 @@ def time_offsets_ns(points: NDArray[Any], timestamp_ns: int) -> NDArray[np.int32
     elif largest > ABSOLUTE_NS:
         offsets = times.astype(np.int64) - timestamp_ns
     else:
-        seconds = times.astype(np.float64) - (timestamp_ns / 1e9 if largest > ABSOLUTE_S else 0.0)
-        offsets = np.round(np.nan_to_num(seconds) * 1e9)
+        whole_s, rest_ns = divmod(timestamp_ns, 1_000_000_000) if largest > ABSOLUTE_S else (0, 0)
+        offsets = np.round(np.nan_to_num(times.astype(np.float64) - whole_s) * 1e9) - rest_ns
     return offsets.astype(np.int32) if np.abs(offsets).max() <= MAX_OFFSET_NS else None

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -293,6 +294,10 @@ def session() -> Iterator[None]:
         return
     before = {name: os.environ.get(name) for name in ENVIRONMENT}
     os.environ.update(ENVIRONMENT)
+    with warnings.catch_warnings():
+        # Its parser library imports a module that Python 3.11 deprecates.
+        warnings.simplefilter("ignore")
+        ros_module("rosidl_generator_py")
     with ros_session():
         yield
     for name, value in before.items():

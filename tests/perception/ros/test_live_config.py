@@ -1,0 +1,54 @@
+"""Parameters of the live node, its parameter file and its launch file, without a graph."""
+
+import ast
+import importlib.resources
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tricast.configs.errors import ConfigError
+from tricast.perception.ros.live_config import LiveConfig, parse_parameters
+
+FOLDER = Path(str(importlib.resources.files("tricast.configs"))) / "ros"
+
+
+def test_the_parameter_file_names_every_parameter_with_its_default() -> None:
+    values = yaml.safe_load((FOLDER / "live.yaml").read_text())["tricast_live"]["ros__parameters"]
+    assert set(values) == set(LiveConfig.model_fields)
+    assert parse_parameters(values, node="tricast_live") == LiveConfig()
+
+
+def test_parameters_that_every_node_has_are_left_alone() -> None:
+    values = {"use_sim_time": True, "qos_overrides./tf.publisher.depth": 3, "lidars": ["LIDAR_TOP"]}
+    assert parse_parameters(values, node="n").lidars == ("LIDAR_TOP",)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"detektor": "cluster"}, "did you mean detector"),
+        ({"diagnostics_hz": 0.0}, "greater than 0"),
+        ({"reliability": "maybe"}, "reliable"),
+    ],
+)
+def test_wrong_parameters_are_refused_by_name(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        parse_parameters(values, node="tricast_live")
+    assert next(iter(values)) in str(caught.value)
+
+
+def test_live_ticks_never_wait_for_those_before_them() -> None:
+    streaming = LiveConfig(deadline_ms=120, workers=2).streaming()
+    assert (streaming.policy, streaming.deadline_ms, streaming.workers) == ("latest", 120, 2)
+
+
+def test_the_launch_file_starts_the_node_with_the_parameter_file() -> None:
+    # launch has no wheel: what the file says is read, not run.
+    tree = ast.parse((FOLDER / "tricast.launch.py").read_text())
+    assert [f.name for f in tree.body if isinstance(f, ast.FunctionDef)] == ["generate_launch_description"]
+    calls = [c for c in ast.walk(tree) if isinstance(c, ast.Call) and ast.unparse(c.func) == "Node"]
+    arguments = {k.arg: ast.unparse(k.value) for k in calls[0].keywords}
+    assert arguments["arguments"] == "['live']"
+    assert arguments["name"] == "'tricast_live'"
+    assert "params_file" in arguments["parameters"] and "use_sim_time" in arguments["parameters"]

@@ -1,0 +1,129 @@
+"""Clouds and images as the usual drivers publish them, with values worked out by hand."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tricast.sensors.errors import SensorDataError
+from tricast.sensors.frames import LidarSweep, RadarScan
+from tricast.sensors.log.cloud_layouts import time_offsets_ns
+from tricast.sensors.log.messages import POINT_FIELD_TYPES, camera_frame, point_cloud
+from tricast.sensors.log.radar_scan_messages import radar_scan
+from tricast.sensors.log.schema import header, message_class, stamp
+
+STAMP_NS = 1_700_000_000_250_000_000
+
+
+def cloud(dtype: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> Any:
+    points = np.array(rows, np.dtype(dtype))
+    codes = {np.dtype(text): code for code, text in POINT_FIELD_TYPES.items()}
+    places: Any = points.dtype.fields
+    field = message_class("sensor_msgs/msg/PointField")
+    return message_class("sensor_msgs/msg/PointCloud2")(
+        header=header(STAMP_NS, "lidar"),
+        height=1,
+        width=len(points),
+        fields=[field(name=n, offset=p[1], datatype=codes[p[0]], count=1) for n, p in places.items()],
+        is_bigendian=False,
+        point_step=points.dtype.itemsize,
+        row_step=points.dtype.itemsize * len(points),
+        data=points.view(np.uint8).reshape(-1),
+        is_dense=True,
+    )
+
+
+XYZ = [("x", "<f4"), ("y", "<f4"), ("z", "<f4")]
+
+
+@pytest.mark.parametrize(
+    ("extra", "values", "offsets_ns"),
+    [
+        ([("intensity", "<f4"), ("t", "<u4"), ("ring", "u1")], [(9.0, 0, 3), (8.0, 50_000_000, 4)], [0, 50_000_000]),
+        ([("intensity", "u1"), ("channel", "<u2"), ("time_stamp", "<u4")], [(9, 3, 7), (8, 4, 9)], [7, 9]),
+        ([("intensity", "<f4"), ("ring", "<u2"), ("time", "<f4")], [(9.0, 3, -0.05), (8.0, 4, 0.0)], [-50_000_000, 0]),
+        (
+            [("intensity", "<f4"), ("ring", "<u2"), ("timestamp", "<f8")],
+            [(9.0, 3, 1_700_000_000.25), (8.0, 4, 1_700_000_000.375)],
+            [0, 125_000_000],
+        ),
+        ([("reflectivity", "u1"), ("line", "u1"), ("timestamp", "<f8")], [(9, 3, STAMP_NS), (8, 4, STAMP_NS)], [0, 0]),
+    ],
+    ids=["Ouster", "Autoware", "Velodyne", "Hesai", "Livox"],
+)
+def test_lidar_drivers_layouts_are_read(extra: Any, values: Any, offsets_ns: list[int]) -> None:
+    sweep = point_cloud(cloud(XYZ + extra, [(1.0, 2.0, 3.0, *v) for v in values]), "LIDAR", STAMP_NS)
+    assert isinstance(sweep, LidarSweep)
+    np.testing.assert_array_equal(sweep.points_m, [[1, 2, 3], [1, 2, 3]])
+    np.testing.assert_array_equal(sweep.intensity, [9, 8])
+    np.testing.assert_array_equal(sweep.rings, [3, 4])
+    np.testing.assert_allclose(sweep.time_offsets_ns, offsets_ns, atol=200)
+
+
+def test_times_of_another_clock_are_not_taken_for_offsets() -> None:
+    points = np.array([(5.0,), (6.0,)], np.dtype([("time", "<f4")]))
+    assert time_offsets_ns(points, STAMP_NS) is None
+    assert time_offsets_ns(np.zeros(0, np.dtype([("time", "<f4")])), STAMP_NS) is not None
+
+
+@pytest.mark.parametrize("name", ["radial_velocity", "radial_speed", "doppler", "v_r"])
+def test_a_cloud_with_a_doppler_is_a_radars(name: str) -> None:
+    scan = point_cloud(cloud([*XYZ, (name, "<f4"), ("RCS", "<f4")], [(9.0, 0.0, 0.0, -3.5, 12.0)]), "RADAR", 0)
+    assert isinstance(scan, RadarScan)
+    assert (scan.radial_velocities_mps[0], scan.rcs_dbsm[0]) == (-3.5, 12.0)
+
+
+def test_ranges_and_angles_of_a_radar_scan_become_points_with_negative_azimuth_to_the_left() -> None:
+    def detection(azimuth: float, elevation: float) -> Any:
+        return SimpleNamespace(range=10.0, azimuth=azimuth, elevation=elevation, doppler_velocity=-2.0, amplitude=5.0)
+
+    message = SimpleNamespace(
+        header=SimpleNamespace(stamp=stamp(STAMP_NS)), returns=[detection(-np.pi / 6, 0.0), detection(0.0, np.pi / 6)]
+    )
+    scan = radar_scan(message, "RADAR", STAMP_NS)
+    expected = [[10 * np.cos(np.pi / 6), 5.0, 0.0], [10 * np.cos(np.pi / 6), 0.0, 5.0]]
+    np.testing.assert_allclose(scan.points_m, expected, atol=1e-5)
+    assert list(scan.radial_velocities_mps) == [-2.0, -2.0]
+    assert len(radar_scan(SimpleNamespace(header=message.header, returns=[]), "RADAR", 0)) == 0
+
+
+def image(encoding: str, rows: list[bytes], width: int, step: int | None = None) -> Any:
+    return message_class("sensor_msgs/msg/Image")(
+        header=header(STAMP_NS, "camera"),
+        height=len(rows),
+        width=width,
+        encoding=encoding,
+        is_bigendian=0,
+        step=step or len(rows[0]),
+        data=np.frombuffer(b"".join(rows), np.uint8),
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "row", "rgb"),
+    [
+        ("rgb8", bytes([1, 2, 3, 4, 5, 6]), [[1, 2, 3], [4, 5, 6]]),
+        ("bgr8", bytes([1, 2, 3, 4, 5, 6]), [[3, 2, 1], [6, 5, 4]]),
+        ("rgba8", bytes([1, 2, 3, 255, 4, 5, 6, 255]), [[1, 2, 3], [4, 5, 6]]),
+        ("bgra8", bytes([1, 2, 3, 255, 4, 5, 6, 255]), [[3, 2, 1], [6, 5, 4]]),
+        ("mono8", bytes([7, 9]), [[7, 7, 7], [9, 9, 9]]),
+        ("yuv422", bytes([128, 16, 128, 235]), [[0, 0, 0], [255, 255, 255]]),
+        ("yuv422_yuy2", bytes([16, 128, 235, 128]), [[0, 0, 0], [255, 255, 255]]),
+    ],
+)
+def test_raw_images_of_the_usual_encodings_become_rgb(encoding: str, row: bytes, rgb: list[list[int]]) -> None:
+    padded = row + b"\x99" * 5
+    for rows, step in (([row, row], None), ([padded, padded], len(padded))):
+        pixels = camera_frame(image(encoding, rows, 2, step), "CAM", STAMP_NS).pixels()
+        np.testing.assert_array_equal(pixels, [rgb, rgb])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [image("bayer_rggb8", [b"12"], 2), image("bgr8", [b"123"], 2), image("mono8", [b"12"], 2, step=1)],
+    ids=["unknown encoding", "too few bytes", "rows shorter than the image"],
+)
+def test_images_that_cannot_be_read_are_refused(message: Any) -> None:
+    with pytest.raises(SensorDataError, match="CAM"):
+        camera_frame(message, "CAM", STAMP_NS)
