@@ -65,14 +65,16 @@ def main() -> None:
     else:
         evaluation.tracks_gt = create_tracks(boxes[0], tables, "val", gt=True)
         evaluation.tracks_pred = create_tracks(boxes[1], tables, "val", gt=False)
-    start = time.perf_counter()
+    # Said before the clock starts: whoever limits the time counts from here.
+    print("loaded", flush=True)
+    start, processor_start = time.perf_counter(), time.process_time()
     metrics, _ = evaluation.evaluate()
-    seconds = round(time.perf_counter() - start, 2)
+    seconds, processor_s = round(time.perf_counter() - start, 2), round(time.process_time() - processor_start, 2)
     answer = metrics.serialize()
     names = {"mAP": "mean_ap", "NDS": "nd_score"} if task == "detection" else {"AMOTA": "amota"}
     figures = {ours: answer[theirs] for ours, theirs in names.items()}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({**figures, "seconds": seconds, "peak_mb": peak}))
+    print(json.dumps({**figures, "seconds": seconds, "processor_s": processor_s, "peak_mb": peak}))
 
 
 if __name__ == "__main__":
