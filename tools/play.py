@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds to skip at the beginning")
     parser.add_argument("--duration", type=float, metavar="D", help="seconds to play")
     parser.add_argument("--delay", type=float, default=1.0, metavar="S", help="pause before the first message")
+    parser.add_argument(
+        "--wait", type=float, default=0.0, metavar="S", help="wait so long for subscribers of all topics"
+    )
     parser.add_argument("--clock", type=float, default=100.0, metavar="HZ", help="how often /clock is sent")
     parser.add_argument("--results", action="store_true", help="send recorded results and diagnostics too")
     parser.add_argument("--faults", metavar="F", help="packaged faults or path to a YAML file, laid over the log")
@@ -64,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         start_s=args.start,
         duration_s=args.duration,
         delay_s=args.delay,
+        wait_s=args.wait,
         clock_hz=args.clock,
         results=args.results,
     )
@@ -85,8 +89,9 @@ def _check(args: argparse.Namespace) -> None:
     for name, value in (("--rate", args.rate), ("--clock", args.clock), ("--duration", args.duration)):
         if value is not None and not (math.isfinite(value) and value > 0):
             raise _wrong(name, f"{value:g}", "more than 0")
-    if not (math.isfinite(args.delay) and args.delay >= 0):
-        raise _wrong("--delay", f"{args.delay:g}", "0 or more")
+    for name, value in (("--delay", args.delay), ("--wait", args.wait)):
+        if not (math.isfinite(value) and value >= 0):
+            raise _wrong(name, f"{value:g}", "0 or more")
 
 
 def _wrong(name: str, got: str, expected: str) -> InputError:

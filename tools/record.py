@@ -8,8 +8,11 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 
 from tricast.configs.errors import InputError
+
+DRAIN_S = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         end_s = time.monotonic() + args.duration if args.duration is not None else None
         with GraphRecorder(node, args.out, options) as recorder:
             print(f"tricast: recording to {args.out}; end with Ctrl-C", file=sys.stderr, flush=True)
-            spin([node], stop, each=lambda: stop.set() if end_s is not None and time.monotonic() > end_s else None)
+            spin([node], stop, each=lambda: _end_after(stop, end_s), drain_s=DRAIN_S)
     recorded = recorder.recorded
     if args.json:
         print(json.dumps({"out": str(args.out), **asdict(recorded)}))
@@ -51,6 +54,11 @@ def run(args: argparse.Namespace) -> int:
         count = sum(recorded.messages.values())
         print(f"{count} messages on {len(recorded.messages)} topics in {args.out}")
     return 0
+
+
+def _end_after(stop: Event, end_s: float | None) -> None:
+    if end_s is not None and time.monotonic() > end_s:
+        stop.set()
 
 
 def _pair(text: str) -> tuple[str, str]:

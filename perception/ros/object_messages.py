@@ -109,7 +109,7 @@ def _path(result: TickResult, row: int, points_m: NDArray[np.float64], probabili
     places_m = np.vstack([center_m[:2], points_m])
     for k, place_m in enumerate(places_m):
         step_m = places_m[k] - places_m[k - 1] if k else np.zeros(2)
-        if np.hypot(*step_m) > STATIONARY_MPS * FUTURE_STEP_S:
+        if math.hypot(step_m[0], step_m[1]) > STATIONARY_MPS * FUTURE_STEP_S:
             yaw_rad = math.atan2(step_m[1], step_m[0])
         ego_from_object = SE3.from_yaw(yaw_rad, (float(place_m[0]), float(place_m[1]), float(center_m[2])))
         pose = pose_type()

@@ -105,7 +105,12 @@ class SensorInputs:
     def _sensor_topics(self, types: dict[str, str]) -> list[tuple[str, str]]:
         config = self._config
         named: list[tuple[str, str]] = []
-        for modality, channels in (("camera", config.cameras), ("lidar", config.lidars), ("radar", config.radars)):
+        chosen: dict[Modality, tuple[str, ...]] = {
+            "camera": config.cameras,
+            "lidar": config.lidars,
+            "radar": config.radars,
+        }
+        for modality, channels in chosen.items():
             named += [(c, f"/sensors/{c}/{suffix}") for c in channels for suffix in BY_MODALITY[modality]]
         if named:
             return named

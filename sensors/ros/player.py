@@ -6,7 +6,7 @@ import heapq
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 from tricast.sensors.log import messages as ros
@@ -19,7 +19,10 @@ from tricast.sensors.ros.qos import LATCHED, Qos, of_recorded
 SECOND_NS = 1_000_000_000
 LOOK_AHEAD_NS = SECOND_NS
 """Topics of the first second are announced before anything is sent, so that subscribers hear the first message."""
+DEPTH = 100
+"""Messages held for slow subscribers; more than a driver holds, as a log is not to be played in vain."""
 PAUSED_S = 0.1
+DELIVERY_S = 1.0
 OWN_RESULTS = ("/tricast/", "/diagnostics")
 
 
@@ -42,6 +45,7 @@ class PlayOptions:
         start_s: Seconds after the log's first message at which to begin.
         duration_s: Seconds to play; None goes to the end.
         delay_s: Pause between announcing the topics and the first message.
+        wait_s: How long to wait beyond that for a subscriber of every topic.
         clock_hz: How often `/clock` is sent between messages.
         results: Whether recorded results and diagnostics are sent too.
 
@@ -52,6 +56,7 @@ class PlayOptions:
     start_s: float = 0.0
     duration_s: float | None = None
     delay_s: float = 1.0
+    wait_s: float = 0.0
     clock_hz: float = 100.0
     results: bool = False
 
@@ -127,12 +132,14 @@ class LogPlayer:
         """Play until the end or `stop`; sends `/tf_static` at the start, after a seek and at each round."""
         self._announce()
         stop.wait(self._options.delay_s)
+        self._wait_for_subscribers(stop)
         begin_ns: int | None = self._first_ns
         while begin_ns is not None and not stop.is_set():
             begin_ns = self._play_from(begin_ns, stop)
             if begin_ns is None and self._options.loop:
                 self.played.rounds += 1
                 begin_ns = self._first_ns
+        self._wait_for_delivery()
         return self.played
 
     @property
@@ -142,6 +149,20 @@ class LogPlayer:
     def _last_ns(self) -> int | None:
         duration_s = self._options.duration_s
         return None if duration_s is None else self._first_ns + round(duration_s * SECOND_NS)
+
+    def _wait_for_subscribers(self, stop: threading.Event) -> None:
+        end_s = time.monotonic() + self._options.wait_s
+        publishers = [p for p in self._publishers.values() if p is not None]
+        while time.monotonic() < end_s and not all(p.get_subscription_count() for p in publishers):
+            if stop.wait(PAUSED_S):
+                return
+
+    def _wait_for_delivery(self) -> None:
+        """Publishers that vanish take along what slow subscribers have not yet got."""
+        timeout = ros_module("rclpy.duration").Duration(seconds=DELIVERY_S)
+        for publisher in self._publishers.values():
+            if publisher is not None:
+                publisher.wait_for_all_acked(timeout)
 
     def _play_from(self, begin_ns: int, stop: threading.Event) -> int | None:
         """Send what arrives from a time on; gives the time to go on at after a seek, None at the end."""
@@ -155,6 +176,7 @@ class LogPlayer:
             if target_ns is not None or stop.is_set():
                 return target_ns
             self._now_ns = max(self._now_ns, due_ns)
+            self._tell_time_if_due()
             if isinstance(message, ForeignMessage):
                 assert message.schema is not None
                 self._publish(message.topic, message.schema[0], message.data)
@@ -177,12 +199,11 @@ class LogPlayer:
                     pace.restart(self._now_ns, self._rate)
                 wait_s = pace.wait_s(due_ns)
                 if not self._paused and wait_s <= 0:
-                    break
+                    return None
                 if not self._paused:
                     self._control.wait(min(wait_s, 1 / self._options.clock_hz))
                     self._now_ns = max(self._now_ns, min(due_ns, pace.now_ns()))
-            if time.monotonic() - self._told_s >= 1 / self._options.clock_hz:
-                self._tell_time(self._now_ns)
+            self._tell_time_if_due()
         return None
 
     def _arrivals(self, begin_ns: int) -> Iterator[Message | ForeignMessage]:
@@ -218,7 +239,7 @@ class LogPlayer:
                 self.played.not_installed[topic] = type_name
                 self._node.get_logger().warning(f"{topic} is not played: {type_name} is not installed (docs/ros2.md)")
             recorded = of_recorded(self._qos[topic]) if topic in self._qos else Qos()
-            qos = LATCHED if topic == "/tf_static" else recorded
+            qos = LATCHED if topic == "/tf_static" else replace(recorded, depth=max(recorded.depth, DEPTH))
             self._publishers[topic] = None if kind is None else self._node.create_publisher(kind, topic, qos.profile())
         return self._publishers[topic]
 
@@ -227,6 +248,10 @@ class LogPlayer:
         if publisher is not None:
             publisher.publish(data)
             self.played.messages[topic] = self.played.messages.get(topic, 0) + 1
+
+    def _tell_time_if_due(self) -> None:
+        if time.monotonic() - self._told_s >= 1 / self._options.clock_hz:
+            self._tell_time(self._now_ns)
 
     def _tell_time(self, now_ns: int) -> None:
         self._now_ns, self._told_s = now_ns, time.monotonic()

@@ -64,10 +64,10 @@ def of_recorded(text: str) -> Qos:
         entries: Any = yaml.safe_load(text)
     except yaml.YAMLError:
         return Qos()
-    entry = entries[0] if isinstance(entries, list) and entries else None
-    if not isinstance(entry, dict):
+    first: Any = cast("list[Any]", entries)[:1] if isinstance(entries, list) else []
+    if not first or not isinstance(first[0], dict):
         return Qos()
-    fields = cast("dict[str, Any]", entry)
+    fields = cast("dict[str, Any]", first[0])
     reliability, durability, depth = (fields.get(n) for n in ("reliability", "durability", "depth"))
     return Qos(
         reliability="best_effort" if reliability in (2, "best_effort") else "reliable",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -13,7 +14,7 @@ SPIN_S = 0.05
 
 
 @contextmanager
-def ros_session(ros_arguments: Sequence[str] = ()) -> Iterator[None]:
+def ros_session(ros_arguments: Sequence[str] = ()) -> Generator[None]:
     """`rclpy` between init and shutdown; signals stay with the command, which ends its work before this does.
 
     Args:
@@ -33,8 +34,18 @@ def ros_session(ros_arguments: Sequence[str] = ()) -> Iterator[None]:
         rclpy.try_shutdown()
 
 
-def spin(nodes: Sequence[Any], stop: threading.Event, *, each: Callable[[], None] | None = None) -> None:
-    """Serve nodes in this thread until `stop` is set; calls `each` between rounds."""
+def spin(
+    nodes: Sequence[Any], stop: threading.Event, *, each: Callable[[], None] | None = None, drain_s: float = 0.0
+) -> None:
+    """Serve nodes in this thread until `stop` is set; calls `each` between rounds.
+
+    Args:
+        nodes: The nodes.
+        stop: Ends it.
+        each: Called between rounds.
+        drain_s: How long to go on after `stop` with what has already arrived.
+
+    """
     executor = _executor()
     for node in nodes:
         executor.add_node(node)
@@ -43,13 +54,16 @@ def spin(nodes: Sequence[Any], stop: threading.Event, *, each: Callable[[], None
             executor.spin_once(timeout_sec=SPIN_S)
             if each is not None:
                 each()
+        end_s = time.monotonic() + drain_s
+        while time.monotonic() < end_s:
+            executor.spin_once(timeout_sec=SPIN_S)
     finally:
         with suppress(Exception):  # what is left to do when this fails is to exit
             executor.shutdown()
 
 
 @contextmanager
-def spinning(nodes: Sequence[Any]) -> Iterator[None]:
+def spinning(nodes: Sequence[Any]) -> Generator[None]:
     """Serve nodes in a thread of their own while the block runs."""
     stop = threading.Event()
     thread = threading.Thread(target=spin, args=(nodes, stop), name="tricast-ros", daemon=True)

@@ -22,20 +22,20 @@ def test_a_replay_along_the_recorded_manifests_gives_the_same_boxes(graph: Any) 
     graph.wait_for(lambda: "recording" in graph.errors(1), within_s=60, what="the recorder")
     results = graph.ear.results()
     live = graph.live("--out", str(run), "--use-sim-time")
-    player = graph.start("play", str(demo_log_path()), "--duration", "4", "--delay", "3", "--json")
+    player = graph.start("play", str(demo_log_path()), "--rate", "0.3", "--wait", "60", "--json")
     assert graph.end(player, number=0, within_s=120)[0] == 0
-    graph.wait_for(lambda: len(results) > 20, what="results of most ticks")
+    graph.wait_for(lambda: len(results) > 5, what="results of many ticks")
     assert graph.end(live)[0] == 0
     code, recorded = graph.end(recorder)
     assert code == 0
-    assert recorded["messages"]["/tricast/result"] > 20
+    assert recorded["messages"]["/tricast/result"] > 5
 
     follow = ["replay", str(log), "--follow", str(log), "--detector", "cluster", "--no-pictures"]
     assert main([*follow, "--out", str(graph.folder / "followed")]) == 0
     lived, followed = lines(run / "results.jsonl"), lines(graph.folder / "followed" / "results.jsonl")
     assert followed.keys() <= lived.keys()
-    assert len(followed) > 20
-    assert sum(len(tick["objects"]) for tick in followed.values()) > 50
+    assert len(followed) > 5
+    assert sum(len(tick["objects"]) for tick in followed.values()) > 20
     for time_ns, tick in followed.items():
         assert tick == lived[time_ns]
 

@@ -43,7 +43,7 @@ def test_a_played_log_is_recorded_to_the_byte_with_its_qos(graph: Any) -> None:
     out = graph.folder / "heard" / "drive.mcap"
     recorder = graph.start("record", "--out", str(out), "--use-sim-time", "--json")
     graph.wait_for(lambda: "recording" in graph.errors(1), within_s=60, what="the recorder")
-    player = graph.start("play", str(demo_log_path()), "--duration", "2", "--delay", "3", "--json")
+    player = graph.start("play", str(demo_log_path()), "--duration", "2", "--rate", "0.5", "--wait", "60", "--json")
     code, played = graph.end(player, number=0, within_s=90)
     assert code == 0
     code, recorded = graph.end(recorder)
@@ -88,10 +88,12 @@ def test_a_loop_and_a_seek_set_the_clock_and_send_static_transforms_again(graph:
     begin_ns = open_log(demo_log_path()).start_ns
     player = graph.start("play", str(demo_log_path()), "--loop", "--duration", "2", "--rate", "2", "--json")
     graph.wait_for(lambda: len(static) >= 2, within_s=60, what="a second round")
-    times_ns = [stamp_ns(m.clock) for _, m in clock]
-    backward = [b for a, b in pairwise(times_ns) if b < a]
-    assert backward
-    assert all(abs(t - begin_ns) < 100_000_000 for t in backward)
+
+    def backward() -> list[int]:
+        return [b for a, b in pairwise([stamp_ns(m.clock) for _, m in clock]) if b < a]
+
+    graph.wait_for(backward, what="the clock set back")
+    assert all(abs(t - begin_ns) < 100_000_000 for t in backward())
 
     assert set_parameter(graph, "tricast_play", "paused", True)
     graph.wait_for(lambda: len({stamp_ns(m.clock) for _, m in clock[-4:]}) == 1, what="time that stands still")
