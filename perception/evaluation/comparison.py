@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tricast.perception.evaluation.box_table import BoxTable
-from tricast.perception.evaluation.headlines import COMPARED, LOWER_IS_BETTER
+from tricast.perception.evaluation.headlines import HEADLINES, LOWER_IS_BETTER, OTHER_PROTOCOLS
 from tricast.perception.evaluation.interval import bootstrap_difference
 from tricast.perception.evaluation.resampling import headline_score
 from tricast.perception.evaluation.run_directory import StoredRun
@@ -61,7 +61,7 @@ def truths_differ(one: BoxTable, other: BoxTable) -> bool:
 def describe_comparison(comparison: Mapping[str, Any]) -> str:
     """A table for a terminal, with a verdict where the interval of the difference excludes zero."""
     rows = []
-    for path, name in COMPARED:
+    for path, name in (*HEADLINES, *OTHER_PROTOCOLS):
         figure = comparison["figures"][path]
         low, high = figure["interval"]
         values = [figure["a"], figure["b"], figure["difference"], low, high]

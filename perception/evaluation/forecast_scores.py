@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from tricast.perception.evaluation.baselines import PHYSICS_MODES, physics_modes
 from tricast.perception.evaluation.box_table import BoxTable
 from tricast.perception.evaluation.detection import rows_in_class_range
-from tricast.perception.evaluation.prediction import ForecastErrors, evaluate_prediction_accuracy, forecast_errors
+from tricast.perception.evaluation.prediction import (
+    ForecastErrors,
+    PredictionAccuracy,
+    evaluate_prediction_accuracy,
+    forecast_errors,
+)
 from tricast.perception.evaluation.run_tables import ResultTables, TruthTables
 from tricast.perception.evaluation.true_positives import matched_truth
 
@@ -28,7 +33,7 @@ BASELINES = {
 Float64 = NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Accuracy:
     """End-to-end prediction accuracy.
 
@@ -36,12 +41,16 @@ class Accuracy:
         epa: With every track counting.
         best_epa: With tracks from the best score on, as a tracker's best threshold is found for MOTA.
         best_score: That score.
+        every: What the first was made of.
+        best: What the second was made of.
 
     """
 
     epa: float
     best_epa: float
     best_score: float
+    every: PredictionAccuracy
+    best: PredictionAccuracy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,9 +110,16 @@ def _chosen(physics_m: Float64, modes: tuple[str, ...]) -> tuple[Float64, Float6
 
 
 def _accuracy(tracks: BoxTable, points_m: Float64, objects: BoxTable, futures_m: Float64) -> Accuracy:
-    values = []
+    made = []
     for score in EPA_SCORES:
         shown = tracks.scores >= score
-        values.append(evaluate_prediction_accuracy(tracks.where(shown), points_m[shown], objects, futures_m).epa)
+        made.append(evaluate_prediction_accuracy(tracks.where(shown), points_m[shown], objects, futures_m))
+    values = [accuracy.epa for accuracy in made]
     best = int(np.nanargmax(values)) if np.isfinite(values).any() else 0
-    return Accuracy(epa=values[0], best_epa=values[best], best_score=float(EPA_SCORES[best]))
+    return Accuracy(
+        epa=values[0],
+        best_epa=values[best],
+        best_score=float(EPA_SCORES[best]),
+        every=made[0],
+        best=made[best],
+    )

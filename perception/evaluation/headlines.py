@@ -34,9 +34,6 @@ OTHER_PROTOCOLS_NOTE = (
     "runs with published tables."
 )
 
-COMPARED = tuple((path, name) for path, name in HEADLINES if path != "prediction.EPA_best")
-"""Those that can be worked out for any choice of scenes."""
-
 LOWER_IS_BETTER = (
     "prediction.movers.minADE_6",
     "prediction.movers.minFDE_6",

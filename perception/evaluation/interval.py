@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from tricast.perception.evaluation.argoverse2 import Argoverse2Config, Argoverse2Matches, score_argoverse2_matches
 from tricast.perception.evaluation.detection import DetectionConfig, DetectionMatches, score_matches
+from tricast.perception.evaluation.forecast_scores import Accuracy
 from tricast.perception.evaluation.hota import HotaTotals, mean_hota, score_hota
 from tricast.perception.evaluation.kitti import KittiMatches, score_kitti_matches
+from tricast.perception.evaluation.prediction import epa_of
 from tricast.perception.evaluation.tracking import TrackMatches, scene_amota
 
 SceneCounts = NDArray[np.int64]
@@ -127,6 +129,16 @@ def tracking_score(matches: TrackMatches, totals: Mapping[str, HotaTotals]) -> S
     """Figures `AMOTA`, its thresholds kept, and `HOTA`, averaged over classes."""
     amota = scene_amota(matches)
     return lambda counts: {"AMOTA": amota(counts), "HOTA": mean_hota(score_hota(totals, counts))}
+
+
+def accuracy_score(accuracy: Accuracy) -> Score:
+    """Figures `EPA`, and `EPA_best` at the score that is best for all scenes."""
+
+    def score(counts: SceneCounts) -> dict[str, float]:
+        every, best = ((counts @ part.by_scene).tolist() for part in (accuracy.every, accuracy.best))
+        return {"EPA": epa_of(*every), "EPA_best": epa_of(*best)}
+
+    return score
 
 
 def mean_score(values: Mapping[str, NDArray[np.float64]], scene: NDArray[np.int64], num_scenes: int) -> Score:

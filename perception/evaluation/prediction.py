@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.perception.evaluation.box_table import BoxTable
+from tricast.perception.evaluation.box_table import BoxTable, scenes_of
 from tricast.perception.evaluation.matching import assign_nearest
 from tricast.sensors.annotations import DETECTION_CLASSES
 from tricast.sensors.arrays import checked_array
@@ -120,25 +120,28 @@ class PredictionAccuracy:
         hits: Objects found within 2 m whose end some mode foresees within 2 m.
         unmatched: Predicted agents without an object: false alarms.
         futures: Objects with a known end of their future.
+        by_scene: (S, 3) int64 the same three of each scene, all classes together.
 
     """
 
     hits: NDArray[np.int64]
     unmatched: NDArray[np.int64]
     futures: NDArray[np.int64]
+    by_scene: NDArray[np.int64]
 
     @property
     def epa(self) -> float:
         """EPA over all classes together; NaN without a known future."""
-        return _epa(int(self.hits.sum()), int(self.unmatched.sum()), int(self.futures.sum()))
+        return epa_of(int(self.hits.sum()), int(self.unmatched.sum()), int(self.futures.sum()))
 
     def of_class(self, name: str) -> float:
         """EPA of one class."""
         row = DETECTION_CLASSES.index(name)
-        return _epa(int(self.hits[row]), int(self.unmatched[row]), int(self.futures[row]))
+        return epa_of(int(self.hits[row]), int(self.unmatched[row]), int(self.futures[row]))
 
 
-def _epa(hits: int, unmatched: int, futures: int) -> float:
+def epa_of(hits: int, unmatched: int, futures: int) -> float:
+    """EPA from its counts, not below 0; NaN without a known future."""
     return max(0.0, (hits - EPA_PENALTY * unmatched) / futures) if futures else float("nan")
 
 
@@ -166,10 +169,13 @@ def evaluate_prediction_accuracy(
     known = np.asarray(np.isfinite(futures_m[:, -1]).all(axis=1), bool)
     ends = np.linalg.norm(points_m[ours, :, -1] - futures_m[theirs, None, -1], axis=-1)
     hit = known[theirs] & (ends.min(axis=1, initial=np.inf) <= MISS_M)
-    count = len(DETECTION_CLASSES)
-    agents = np.bincount(predictions.class_index, minlength=count)
+    count, num_scenes = len(DETECTION_CLASSES), int(truth.sample_scene.max(initial=-1)) + 1
+    alone = np.setdiff1d(np.arange(len(predictions)), ours)
+    scene, true_scene = scenes_of(predictions, truth), truth.sample_scene[truth.sample_index]
+    scenes = (true_scene[theirs[hit]], scene[alone], true_scene[known])
     return PredictionAccuracy(
         hits=np.bincount(truth.class_index[theirs[hit]], minlength=count),
-        unmatched=agents - np.bincount(predictions.class_index[ours], minlength=count),
-        futures=np.bincount(truth.class_index, known, count).astype(np.int64),
+        unmatched=np.bincount(predictions.class_index[alone], minlength=count),
+        futures=np.bincount(truth.class_index[known], minlength=count),
+        by_scene=np.stack([np.bincount(of, minlength=num_scenes) for of in scenes], axis=1),
     )

@@ -10,6 +10,7 @@ from tricast.perception.evaluation.argoverse2 import Argoverse2Config
 from tricast.perception.evaluation.interval import (
     SceneCounts,
     Score,
+    accuracy_score,
     argoverse2_score,
     bootstrap,
     bootstrap_difference,
@@ -26,25 +27,24 @@ from tricast.perception.evaluation.true_positives import MATCH_M, NUM_BINS, scor
 def headline_score(scores: Scores) -> Score:
     """Figures by their dotted names in a summary; each choice of scenes is worked out once."""
     movers = scores.forecasts.movers
-    parts = {
-        "detection": detection_score(scores.detections.matches, scores.detections.metrics.config),
-        "detection.argoverse2": argoverse2_score(scores.detections.argoverse2_matches, Argoverse2Config()),
-        "detection.kitti": kitti_score(scores.detections.kitti_matches),
-        "tracking": tracking_score(scores.tracks.matches, scores.tracks.hota_totals),
-        "prediction": mean_score(forecast_columns(scores.forecasts.errors), scores.forecasts.scene, scores.num_scenes),
-        "prediction.movers": mean_score(
-            {name: column[movers] for name, column in forecast_columns(scores.forecasts.errors).items()},
-            scores.forecasts.scene[movers],
-            scores.num_scenes,
-        ),
-        "calibration": calibration_score(scores.detections, scores.num_scenes),
-    }
+    columns, scene, num_scenes = forecast_columns(scores.forecasts.errors), scores.forecasts.scene, scores.num_scenes
+    of_movers = {name: column[movers] for name, column in columns.items()}
+    parts = (
+        ("detection", detection_score(scores.detections.matches, scores.detections.metrics.config)),
+        ("detection.argoverse2", argoverse2_score(scores.detections.argoverse2_matches, Argoverse2Config())),
+        ("detection.kitti", kitti_score(scores.detections.kitti_matches)),
+        ("tracking", tracking_score(scores.tracks.matches, scores.tracks.hota_totals)),
+        ("prediction", mean_score(columns, scene, num_scenes)),
+        ("prediction", accuracy_score(scores.forecasts.accuracy)),
+        ("prediction.movers", mean_score(of_movers, scene[movers], num_scenes)),
+        ("calibration", calibration_score(scores.detections, num_scenes)),
+    )
     known: dict[bytes, dict[str, float]] = {}
 
     def score(counts: SceneCounts) -> dict[str, float]:
         key = counts.tobytes()
         if key not in known:
-            known[key] = {f"{part}.{name}": v for part, figures in parts.items() for name, v in figures(counts).items()}
+            known[key] = {f"{part}.{name}": v for part, figures in parts for name, v in figures(counts).items()}
         return known[key]
 
     return score

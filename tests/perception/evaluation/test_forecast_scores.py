@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tricast.perception.evaluation.box_table import BoxTable
-from tricast.perception.evaluation.forecast_scores import score_forecasts
+from tricast.perception.evaluation.forecast_scores import Accuracy, score_forecasts
+from tricast.perception.evaluation.interval import accuracy_score
+from tricast.perception.evaluation.prediction import evaluate_prediction_accuracy
 from tricast.perception.evaluation.run_tables import Forecasts, ResultTables, TruthTables
 from tricast.perception.evaluation.scores import class_ranges
 from tricast.perception.outputs import FUTURE_STEP_S, NUM_FUTURE_STEPS
@@ -79,6 +81,32 @@ def test_false_tracks_lower_the_accuracy_until_a_score_leaves_them_out() -> None
     assert accuracy.epa == pytest.approx(0.5)
     assert accuracy.best_epa == pytest.approx(1.0)
     assert 0.3 < accuracy.best_score <= 0.9
+    assert accuracy_score(accuracy)(np.array([2])) == {"EPA": pytest.approx(0.5), "EPA_best": pytest.approx(1.0)}
+
+
+def test_accuracy_of_drawn_scenes_takes_their_counts_as_often() -> None:
+    # A scene with a hit beside a false track, and one where both objects are missed.
+    boxes = BoxTable.of(
+        ["a", "b"],
+        sample_index=np.array([0, 1, 1]),
+        class_index=np.zeros(3),
+        centers_m=np.array([[10.0, 0, 0], [10, 0, 0], [20, 0, 0]]),
+        sizes_m=np.ones((3, 3)),
+        yaws_rad=np.zeros(3),
+        ego_distance_m=np.zeros(3),
+        sample_scene=np.array([0, 1]),
+    )
+    found = boxes.where(np.array([0, 0])).replaced(
+        centers_m=np.array([[10.0, 0, 0], [30, 0, 0]]), scores=np.array([0.9, 0.3])
+    )
+    futures = np.tile(boxes.centers_m[:, None, :2], (1, NUM_FUTURE_STEPS, 1))
+    points = np.tile(found.centers_m[:, None, None, :2], (1, 1, NUM_FUTURE_STEPS, 1))
+    accuracy = evaluate_prediction_accuracy(found, points, boxes, futures)
+    assert accuracy.by_scene.tolist() == [[1, 1, 1], [0, 0, 2]]
+    both = Accuracy(epa=0.0, best_epa=0.0, best_score=0.0, every=accuracy, best=accuracy)
+    # Three hits of 3 + 2 objects, and three halves for false tracks.
+    assert accuracy_score(both)(np.array([3, 1]))["EPA"] == pytest.approx(1.5 / 5)
+    assert np.isnan(accuracy_score(both)(np.array([0, 0]))["EPA"])
 
 
 def test_objects_out_of_range_or_without_a_known_future_are_left_out() -> None:
