@@ -17,6 +17,7 @@ import yaml
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
 from tricast.perception.outputs import TickResult
+from tricast.perception.streaming.latency import percentiles
 from tricast.perception.streaming.manifest import ManifestFollower, read_manifests
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.results_json import ResultsJsonWriter
@@ -143,7 +144,7 @@ def replay(
         with StreamingRuntime(pipeline, source, StreamingConfig(workers=options.workers), on_result=write) as runtime:
             for message in messages:
                 runtime.put(message)
-        if counts.ticks == 0:
+        if counts.ticks == 0 and not stopped():
             raise _nothing_delivered(log)
     summary = _summary(log, pipeline, synchronizer, counts)
     if follower is not None:
@@ -240,8 +241,8 @@ def _summary(log: DrivingLog, pipeline: Pipeline, synchronizer: Synchronizer, co
         "detector": pipeline.detector.name,
         "ticks": counts.ticks,
         "duration_s": round((counts.last_ns - (counts.first_ns or 0)) / SECOND_NS, 6),
-        "objects_per_tick": round(counts.objects / counts.ticks, 3),
-        "latency_ms": {**stages["total"], "stages": stages},
+        "objects_per_tick": round(counts.objects / max(counts.ticks, 1), 3),
+        "latency_ms": {**stages.get("total", percentiles([])), "stages": stages},
         "drops": drops,
         "drops_by_channel": synchronizer.counts.as_dict(),
         "invalid_points": counts.invalid_points,

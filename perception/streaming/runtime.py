@@ -148,8 +148,6 @@ class StreamingRuntime:
             self._change.notify_all()
 
     def _make_room(self, item: _Item) -> None:
-        if self._inbox and isinstance(item, _Advance) and isinstance(self._inbox[-1], _Advance):
-            self._inbox.pop()
         if self.config.policy == "lossless":
             while len(self._inbox) >= self.config.inbox_messages and not self._closing:
                 self._change.wait()

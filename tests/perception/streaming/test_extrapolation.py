@@ -1,0 +1,66 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tricast.perception.outputs import NUM_FUTURE_STEPS, Detections, TickResult, Tracks, Trajectories
+from tricast.perception.streaming.extrapolation import extrapolated
+from tricast.sensors.geometry.boxes import Boxes
+from tricast.sensors.geometry.se3 import SE3
+
+SECOND_NS = 1_000_000_000
+TICK_NS = 50 * SECOND_NS
+
+
+def result() -> TickResult:
+    """A car at (10, 2) that will be 3 m further to the left every half second, turning at 0.1 rad/s."""
+    boxes = Boxes(
+        centers_m=np.array([[10.0, 2.0, 0.8]]),
+        sizes_m=np.array([[4.5, 1.9, 1.6]]),
+        yaws_rad=np.array([np.pi / 2]),
+        velocities_mps=np.array([[0.0, 6.0]]),
+    )
+    points = np.broadcast_to(boxes.centers_m[:, None, None, :2], (1, 2, NUM_FUTURE_STEPS, 2)).copy()
+    points[0, 0, :, 1] += 3.0 * np.arange(1, NUM_FUTURE_STEPS + 1)
+    return TickResult(
+        timestamp_ns=TICK_NS,
+        odom_from_ego=SE3(),
+        detections=Detections.empty(TICK_NS),
+        tracks=Tracks(
+            timestamp_ns=TICK_NS,
+            boxes=boxes,
+            class_names=("car",),
+            scores=np.array([0.9]),
+            track_ids=np.array([3]),
+            turn_rates_radps=np.array([0.1]),
+            detection_indices=np.array([-1]),
+        ),
+        trajectories=Trajectories(probabilities=np.array([[0.75, 0.25]]), points_m=points),
+        inputs=(),
+        health={},
+    )
+
+
+@pytest.mark.parametrize(("after_s", "left_m"), [(0.0, 2.0), (0.25, 3.5), (0.5, 5.0), (1.75, 12.5), (6.0, 38.0)])
+def test_objects_move_along_their_most_probable_future(after_s: float, left_m: float) -> None:
+    moved = extrapolated(result(), TICK_NS + round(after_s * SECOND_NS))
+    assert moved.tracks.boxes.centers_m[0] == pytest.approx([10.0, left_m, 0.8])
+    assert moved.tracks.boxes.yaws_rad[0] == pytest.approx(np.arctan2(np.cos(0.1 * after_s), -np.sin(0.1 * after_s)))
+    assert (moved.by_ns, moved.beyond) == (after_s * SECOND_NS, False)
+    assert moved.tracks.timestamp_ns == TICK_NS + moved.by_ns
+
+
+def test_nobody_is_moved_further_than_forecasts_reach_or_back_in_time() -> None:
+    far = extrapolated(result(), TICK_NS + 20 * SECOND_NS)
+    assert (far.by_ns, far.beyond) == (6 * SECOND_NS, True)
+    assert far.tracks.boxes.centers_m[0, 1] == pytest.approx(38.0)
+    before = extrapolated(result(), TICK_NS - SECOND_NS)
+    assert (before.by_ns, before.beyond) == (0, False)
+    assert before.tracks.boxes.centers_m[0, 1] == 2.0
+
+
+def test_no_tracks_extrapolate_to_none() -> None:
+    modes = Trajectories(probabilities=np.zeros((0, 2)), points_m=np.zeros((0, 2, NUM_FUTURE_STEPS, 2)))
+    empty = replace(result(), tracks=Tracks.empty(TICK_NS), trajectories=modes)
+    moved = extrapolated(empty, TICK_NS + SECOND_NS)
+    assert (len(moved.tracks), moved.by_ns) == (0, SECOND_NS)

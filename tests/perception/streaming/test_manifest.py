@@ -1,0 +1,135 @@
+"""Offline runs that follow the manifests of a live one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tricast.configs.errors import InputError
+from tricast.perception.config import PipelineConfig
+from tricast.perception.streaming.manifest import ManifestFollower, read_manifests
+from tricast.perception.streaming.pipeline import Pipeline
+from tricast.perception.streaming.replay import ReplayOptions, replay
+from tricast.perception.streaming.results_json import result_line
+from tricast.perception.streaming.results_mcap import ResultsMcapWriter
+from tricast.perception.streaming.runtime import StreamingRuntime
+from tricast.perception.streaming.runtime_result import RuntimeResult
+from tricast.perception.streaming.streaming_config import StreamingConfig
+from tricast.sensors.annotations import Annotations
+from tricast.sensors.calibration import Rig
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.stream import Message
+from tricast.sensors.log.writer import LogWriter
+from tricast.sensors.synchronization import Synchronizer, SynchronizerConfig
+
+MS = 1_000_000
+
+
+@pytest.fixture
+def log_path(tmp_path: Path, rig: Rig, drive: list[Message]) -> Path:
+    with LogWriter(tmp_path / "drive.mcap", rig) as writer:
+        for message in drive:
+            writer.write(message)
+    return tmp_path / "drive.mcap"
+
+
+def live(rig: Rig, messages: list[Message], out: Path) -> list[RuntimeResult]:
+    """A live run in which messages are late, out of order or lost, and ticks are dropped when the machine is busy."""
+    rng = np.random.default_rng(5)
+    arrivals = [
+        m if isinstance(m, Annotations) else replace(m, received_ns=m.received_ns + int(rng.integers(0, 180)) * MS)
+        for m in messages
+        if rng.uniform() > 0.1
+    ]
+    results: list[RuntimeResult] = []
+    synchronizer = Synchronizer(rig, SynchronizerConfig(), origin_ns=0, close_early=True)
+    config = StreamingConfig(policy="latest", max_moved_on_s=0.25)
+    with ResultsMcapWriter(out) as writer:
+
+        def take(result: RuntimeResult) -> None:
+            writer.write(result.tick, result.delivery)
+            results.append(result)
+
+        with StreamingRuntime(Pipeline(), synchronizer, config, on_result=take) as runtime:
+            for message in sorted(arrivals, key=lambda m: m.received_ns):
+                runtime.put(message)
+                time.sleep(0.003)
+    return results
+
+
+def test_following_a_live_run_gives_its_results_byte_for_byte(
+    log_path: Path, rig: Rig, drive: list[Message], tmp_path: Path
+) -> None:
+    results = live(rig, drive, tmp_path / "live.mcap")
+    assert len(results) >= 5
+    log = open_log(log_path)
+    for workers in (0, 2):
+        out = tmp_path / f"followed{workers}"
+        summary = replay(
+            log, PipelineConfig(), out, options=ReplayOptions(follow=tmp_path / "live.mcap", workers=workers)
+        )
+        assert (out / "results.jsonl").read_text().splitlines() == [result_line(r.tick) for r in results]
+        assert summary["followed"]["missing"] == {}
+    replay(log, PipelineConfig(), tmp_path / "plain", options=ReplayOptions(origin_ns=0))
+    plain = {
+        json.loads(text)["timestamp_ns"]: text
+        for text in (tmp_path / "plain" / "results.jsonl").read_text().splitlines()
+    }
+    assert any(plain[r.tick.timestamp_ns] != result_line(r.tick) for r in results)
+
+
+def test_manifests_read_back_as_they_were_written(rig: Rig, drive: list[Message], tmp_path: Path) -> None:
+    results = live(rig, drive, tmp_path / "live.mcap")
+    manifests = list(read_manifests(tmp_path / "live.mcap"))
+    assert [m.timestamp_ns for m in manifests] == [r.tick.timestamp_ns for r in results]
+    for manifest, result in zip(manifests, results, strict=True):
+        tick = result.tick
+        assert (manifest.inputs, manifest.pose_stamps_ns) == (tick.inputs, tick.pose_stamps_ns)
+        assert (manifest.health, manifest.discontinuity) == (tick.health, tick.discontinuity)
+    assert any(used.reused for manifest in manifests for used in manifest.inputs)
+
+
+def test_messages_that_the_log_lacks_are_counted_and_the_tick_goes_on(
+    rig: Rig, drive: list[Message], tmp_path: Path
+) -> None:
+    results = live(rig, drive, tmp_path / "live.mcap")
+    follower = ManifestFollower(rig, read_manifests(tmp_path / "live.mcap"))
+    frames = [f for m in drive if getattr(m, "channel", "") != "LIDAR" for f in follower.push(m)] + follower.flush()
+    named = {used.timestamp_ns for r in results[: len(frames)] for used in r.tick.inputs if used.channel == "LIDAR"}
+    assert named
+    assert follower.missing["LIDAR"] >= 1
+    assert set(follower.missing) == {"LIDAR"}
+    assert all("LIDAR" not in frame.lidars for frame in frames)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "No such file"),
+        (lambda path: path.write_bytes(b"no log"), "no MCAP"),
+    ],
+)
+def test_files_without_results_are_refused(tmp_path: Path, make: Callable[[Path], object], said: str) -> None:
+    make(tmp_path / "x.mcap")
+    with pytest.raises(InputError, match=said):
+        read_manifests(tmp_path / "x.mcap")
+
+
+def test_a_log_in_place_of_results_is_refused(log_path: Path) -> None:
+    with pytest.raises(InputError, match="no message on /tricast/result"):
+        list(read_manifests(log_path))
+
+
+def test_results_of_a_loop_are_refused(rig: Rig, drive: list[Message], tmp_path: Path) -> None:
+    live(rig, drive, tmp_path / "live.mcap")
+    manifests = list(read_manifests(tmp_path / "live.mcap"))
+    with pytest.raises(InputError, match="in order of time"):
+        follower = ManifestFollower(rig, iter([*manifests[:2], manifests[0]]))
+        for message in drive:
+            follower.push(message)
