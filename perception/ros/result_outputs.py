@@ -27,7 +27,8 @@ from tricast.sensors.ros.installation import message_type
 from tricast.sensors.ros.qos import Qos
 
 MARKERS = "visualization_msgs/msg/MarkerArray"
-DEPTH = 10
+DEPTH = 100
+"""Results held for slow subscribers: a recorder should miss none."""
 MAX_WAITING = 8
 
 

@@ -33,7 +33,8 @@ def test_a_replay_along_the_recorded_manifests_gives_the_same_boxes(graph: Any) 
     follow = ["replay", str(log), "--follow", str(log), "--detector", "cluster", "--no-pictures"]
     assert main([*follow, "--out", str(graph.folder / "followed")]) == 0
     lived, followed = lines(run / "results.jsonl"), lines(graph.folder / "followed" / "results.jsonl")
-    assert followed.keys() <= lived.keys()
+    assert recorded["messages"]["/tricast/result"] == len(lived), "a result missing from the recording ends likeness"
+    assert followed.keys() == lived.keys()
     assert len(followed) > 5
     assert sum(len(tick["objects"]) for tick in followed.values()) > 20
     for time_ns, tick in followed.items():
