@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from tricast.sensors.ros.session import ros_session, spin
 
     if args.print_launch_file:
-        print(importlib.resources.files("tricast.configs").joinpath("ros", "tricast.launch.py"))
+        print(importlib.resources.files("tricast.configs").joinpath("ros", "tricast.launch.xml"))
         return 0
     with stop_on_signals() as stop, ros_session(args.ros_args):
         # Only here: the node's classes need rclpy, and the message above all says what to install.

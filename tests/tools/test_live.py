@@ -26,7 +26,7 @@ def test_without_rclpy_they_say_what_to_install(
 
 def test_the_launch_file_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["live", "--print-launch-file"]) == 0
-    assert Path(capsys.readouterr().out.strip()).name == "tricast.launch.py"
+    assert Path(capsys.readouterr().out.strip()).name == "tricast.launch.xml"
 
 
 @pytest.mark.parametrize(

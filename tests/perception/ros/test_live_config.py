@@ -1,14 +1,16 @@
 """Parameters of the live node, its parameter file and its launch file, without a graph."""
 
-import ast
+import argparse
 import importlib.resources
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 
 from tricast.configs.errors import ConfigError
 from tricast.perception.ros.live_config import LiveConfig, parse_parameters
+from tricast.tools import live
 
 FOLDER = Path(str(importlib.resources.files("tricast.configs"))) / "ros"
 
@@ -43,12 +45,19 @@ def test_live_ticks_never_wait_for_those_before_them() -> None:
     assert (streaming.policy, streaming.deadline_ms, streaming.workers) == ("latest", 120, 2)
 
 
-def test_the_launch_file_starts_the_node_with_the_parameter_file() -> None:
+def test_the_launch_file_starts_the_command_with_the_parameter_file() -> None:
     # launch has no wheel: what the file says is read, not run.
-    tree = ast.parse((FOLDER / "tricast.launch.py").read_text())
-    assert [f.name for f in tree.body if isinstance(f, ast.FunctionDef)] == ["generate_launch_description"]
-    calls = [c for c in ast.walk(tree) if isinstance(c, ast.Call) and ast.unparse(c.func) == "Node"]
-    arguments = {k.arg: ast.unparse(k.value) for k in calls[0].keywords}
-    assert arguments["arguments"] == "['live']"
-    assert arguments["name"] == "'tricast_live'"
-    assert "params_file" in arguments["parameters"] and "use_sim_time" in arguments["parameters"]
+    root = ElementTree.parse(FOLDER / "tricast.launch.xml").getroot()
+    values = {arg.attrib["name"]: arg.attrib["default"] for arg in root.iter("arg")}
+    assert values["params_file"] == "$(dirname)/live.yaml"
+    command = next(root.iter("executable")).attrib["cmd"]
+    for name, value in values.items():
+        command = command.replace(f"$(var {name})", value.replace("$(dirname)", str(FOLDER)))
+    program, *arguments = command.split()
+    assert program == "tricast"
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(dest="command")
+    live.add_arguments(commands.add_parser("live"))
+    ros_args = parser.parse_args(arguments).ros_args
+    assert ros_args == ["--params-file", str(FOLDER / "live.yaml"), "-p", "use_sim_time:=false"]
+    assert Path(ros_args[1]).is_file()
