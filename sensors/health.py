@@ -285,7 +285,9 @@ def _equal_content(message: SensorMessage, other: SensorMessage) -> bool:
         return isinstance(other, CameraFrame) and message.data == other.data
     if isinstance(other, CameraFrame) or not len(message):
         return False
-    return np.array_equal(message.points_m, other.points_m, equal_nan=True)
+    # A few points tell most messages apart.
+    few = np.array_equal(message.points_m[:16], other.points_m[:16], equal_nan=True)
+    return few and np.array_equal(message.points_m, other.points_m, equal_nan=True)
 
 
 def _calibration_complaint(

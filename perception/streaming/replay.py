@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import MODALITIES, Rig
 from tricast.sensors.errors import LogError, SensorDataError
 from tricast.sensors.frames import LidarSweep, RadarScan
+from tricast.sensors.health import ChannelReport
 from tricast.sensors.log.stream import DrivingLog, Message
 from tricast.sensors.synced_frame import SyncedFrame
 from tricast.sensors.synchronization import Synchronizer
@@ -78,6 +79,7 @@ class _Counts:
     first_ns: int | None = None
     last_ns: int = 0
     invalid_points: dict[str, int] = field(default_factory=dict)
+    channels: Mapping[str, ChannelReport] = field(default_factory=dict)
 
     def add(self, result: RuntimeResult) -> None:
         """Count one tick."""
@@ -85,6 +87,7 @@ class _Counts:
         self.objects += len(result.tick.tracks)
         self.first_ns = result.tick.timestamp_ns if self.first_ns is None else self.first_ns
         self.last_ns = result.tick.timestamp_ns
+        self.channels = result.channels
 
 
 def replay(
@@ -246,8 +249,19 @@ def _summary(log: DrivingLog, pipeline: Pipeline, synchronizer: Synchronizer, co
         "drops": drops,
         "drops_by_channel": synchronizer.counts.as_dict(),
         "invalid_points": counts.invalid_points,
+        "channels": {channel: _report(report) for channel, report in sorted(counts.channels.items())},
         "lost_messages": log.losses.total,
         "losses": {"by_channel": log.losses.messages, "details": log.losses.details},
+    }
+
+
+def _report(report: ChannelReport) -> dict[str, Any]:
+    return {
+        "state": report.state,
+        "reasons": list(report.reasons),
+        "rate_hz": None if report.rate_hz is None else round(report.rate_hz, 3),
+        "gaps": report.gaps,
+        "delay_ms": None if report.delay_ns is None else round(report.delay_ns / 1e6, 3),
     }
 
 

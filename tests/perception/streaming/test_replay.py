@@ -98,7 +98,34 @@ def test_the_resolved_configuration_states_backend_and_threads(run: Path) -> Non
     resolved = yaml.safe_load((run / "config.yaml").read_text())
     assert resolved["backend"] == "numpy"
     assert resolved["threads"] >= 1
+    assert resolved["workers"] == 1
     assert PipelineConfig.model_validate(resolved["pipeline"]) == PipelineConfig()
+
+
+def test_the_configuration_of_a_run_with_the_network_names_its_threads(tmp_path: Path) -> None:
+    config = chosen_config(detector="network")
+    config = config.model_copy(update={"network": config.network.model_copy(update={"threads": 3})})
+    replay(open_log(demo_log_path()), config, tmp_path, stopped=lambda: True)
+    resolved = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert (resolved["backend"], resolved["threads"]) == ("torch", 3)
+
+
+def test_the_summary_tells_how_each_channel_did(run: Path) -> None:
+    channels = json.loads((run / "summary.json").read_text())["channels"]
+    log = open_log(demo_log_path())
+    assert sorted(channels) == sorted(log.rig.channels())
+    assert {channel["state"] for channel in channels.values()} == {"ok"}
+    assert all(channel["rate_hz"] > 1 and channel["gaps"] == 0 for channel in channels.values())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_same_log_gives_the_same_bytes_for_any_number_of_workers(run: Path, tmp_path: Path, workers: int) -> None:
+    options = ReplayOptions(workers=workers, duration_s=1.0)
+    replay(open_log(demo_log_path()), PipelineConfig(), tmp_path, options=options)
+    part = (tmp_path / "results.jsonl").read_text().splitlines()
+    assert len(part) >= 10
+    # The last tick of a part closes without what arrives after its end.
+    assert part[:-1] == (run / "results.jsonl").read_text().splitlines()[: len(part) - 1]
 
 
 def test_unknown_sensor_names_are_refused_with_the_channels_of_the_log() -> None:
