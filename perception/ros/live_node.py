@@ -18,6 +18,7 @@ from tricast.perception.ros.live_config import NOT_OURS, LiveConfig, parse_param
 from tricast.perception.ros.result_outputs import ResultOutputs
 from tricast.perception.ros.sensor_inputs import SensorInputs
 from tricast.perception.streaming.pipeline import Pipeline
+from tricast.perception.streaming.replay import check_writable
 from tricast.perception.streaming.runtime import StreamingRuntime
 from tricast.perception.streaming.runtime_result import RuntimeResult
 from tricast.sensors.calibration import Rig, SensorCalibration
@@ -125,6 +126,8 @@ class Live:
         """
         values = {name: parameter.value for name, parameter in self._node.get_parameters_by_prefix("").items()}
         self.config = parse_parameters(values, node=self._node.get_name())
+        if self.config.out:
+            check_writable(Path(self.config.out))
         self._fixed_rig = load_rig(Path(self.config.calibration)) if self.config.calibration else None
         self._pipeline = Pipeline(self.config.pipeline())
         warm_up(self._pipeline)

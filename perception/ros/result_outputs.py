@@ -122,6 +122,7 @@ class ResultOutputs:
     def _publish(self, result: RuntimeResult) -> None:
         tick = result.tick
         message = result_message(tick, result.delivery)
+        message.header.frame_id = self._config.base_frame
         stamps_ns = [used.timestamp_ns for used in tick.inputs]
         if stamps_ns:
             now_ns = self._now_ns()

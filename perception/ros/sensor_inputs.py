@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from tricast.configs.errors import InputError
 from tricast.perception.ros.live_calibration import LiveCalibration
 from tricast.perception.ros.live_config import LiveConfig
 from tricast.perception.streaming.runtime import StreamingRuntime
 from tricast.sensors.calibration import Rig
-from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, Modality, RadarScan
+from tricast.sensors.frames import EgoPose, LidarSweep, Modality, RadarScan
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.radar_scan_messages import radar_scan
 from tricast.sensors.log.reader import channel_of
 from tricast.sensors.log.schema import deserialize, stamp_ns
+from tricast.sensors.log.stream import Message
 from tricast.sensors.log.transform_buffer import TransformBuffer
 from tricast.sensors.log.writer import ODOMETRY_TOPIC
 from tricast.sensors.ros.installation import is_readable, message_type
@@ -37,7 +38,9 @@ BY_MODALITY: dict[Modality, tuple[str, ...]] = {
     "lidar": ("points",),
     "radar": ("points", "scan"),
 }
-TRANSFORM_DEPTH = 100
+POSE_DEPTH = 100
+Reader: TypeAlias = Callable[[str, Any, int], Sequence[Message]]
+"""Takes a channel, a message of the type store and its arrival."""
 JUMP_BACK_NS = 1_000_000_000
 
 
@@ -63,6 +66,7 @@ class SensorInputs:
         """Messages that came while simulated time had not begun."""
         self._not_installed: set[str] = set()
         self._newest_transform_ns = 0
+        self._told_rig = self.calibration.rig
 
     @property
     def now_ns(self) -> int:
@@ -72,14 +76,13 @@ class SensorInputs:
     def discover(self) -> None:
         """Subscribe to what is new on the graph, and follow the publishers' QoS."""
         types = {topic: found[0] for topic, found in self._node.get_topic_names_and_types()}
-        for name, callback, kind in (
-            (ODOMETRY_TOPIC, self._on_odometry, ODOMETRY),
-            ("/tf", partial(self._on_transforms, static=False), TRANSFORMS),
-            ("/tf_static", partial(self._on_transforms, static=True), TRANSFORMS),
+        for name, read, kind in (
+            (ODOMETRY_TOPIC, self._odometry, ODOMETRY),
+            ("/tf", self._moving_transforms, TRANSFORMS),
+            ("/tf_static", self._static_transforms, TRANSFORMS),
         ):
             if types.get(self._node.resolve_topic_name(name)) == kind:
-                depth = self._config.queue_depth if kind == ODOMETRY else TRANSFORM_DEPTH
-                self._subscribe(name, kind, callback, depth)
+                self._subscribe(name, kind, partial(self._take, name.strip("/"), kind, read), POSE_DEPTH)
         for channel, topic in self._sensor_topics(types):
             self._subscribe_sensor(channel, topic, types.get(self._node.resolve_topic_name(topic)))
         for subscription in self.subscriptions.values():
@@ -120,14 +123,14 @@ class SensorInputs:
         if type_name not in SUFFIXES.get(topic.rsplit("/", 1)[-1], ()):
             return
         assert type_name is not None
-        handlers: dict[str, Callable[..., None]] = {
-            CLOUD: self._on_cloud,
-            SCAN: self._on_scan,
-            IMAGE: self._on_image,
-            COMPRESSED: self._on_image,
-            INFO: self._on_camera_info,
+        readers: dict[str, Reader] = {
+            CLOUD: self._cloud,
+            SCAN: self._scan,
+            IMAGE: self._image,
+            COMPRESSED: self._image,
+            INFO: self._camera_info,
         }
-        callback = partial(self._decoded, channel, type_name, handlers[type_name])
+        callback = partial(self._take, channel, type_name, readers[type_name])
         self._subscribe(topic, type_name, callback, self._config.queue_depth)
 
     def _subscribe(self, topic: str, type_name: str, callback: Callable[[bytes], None], depth: int) -> None:
@@ -144,82 +147,85 @@ class SensorInputs:
             self._node, topic, type_name, callback, depth=depth, asked=asked
         )
 
-    def _decoded(self, channel: str, type_name: str, handler: Callable[[str, Any, int], None], data: bytes) -> None:
+    def _take(self, channel: str, type_name: str, read: Reader, data: bytes) -> None:
+        """Decode a message and hand over what is read in it; what cannot be read is counted and left out."""
         now_ns = self.now_ns
         if now_ns == 0:
             self.before_time += 1
             return
         try:
-            handler(channel, deserialize(data, type_name), now_ns)
+            messages = read(channel, deserialize(data, type_name), now_ns)
         except InputError as error:
-            self._report(channel, str(error))
+            messages = self._left_out(channel, str(error))
         except Exception as error:  # the decoder raises many kinds on bytes that are not the type's
-            self._report(channel, f"not a {type_name} ({error})")
+            messages = self._left_out(channel, f"not a {type_name} ({error})")
+        if self.calibration.rig is not self._told_rig:
+            self._told_rig = self.calibration.rig
+            self._node.get_logger().info(f"calibrated: {', '.join(self._told_rig.channels())}")
+            self._runtime.recalibrate(self._told_rig)
+        for message in messages:
+            self._runtime.put(message)
 
-    def _report(self, channel: str, reason: str) -> None:
+    def _left_out(self, channel: str, reason: str) -> Sequence[Message]:
         count = self.malformed.get(channel, (0, ""))[0] + 1
         self.malformed[channel] = (count, reason)
         self._runtime.malformed(channel)
         self._node.get_logger().warning(f"{channel}: a message was left out: {reason}", throttle_duration_sec=1.0)
+        return ()
 
-    def _put(self, message: CameraFrame | LidarSweep | RadarScan, modality: Modality, frame_id: str) -> None:
-        if self.calibration.add_sensor(message.channel, modality, frame_id):
-            self._recalibrate()
-        self._runtime.put(message)
-
-    def _on_cloud(self, channel: str, message: Any, now_ns: int) -> None:
+    def _cloud(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
         cloud = ros.point_cloud(message, channel, now_ns)
-        modality: Modality = "radar" if isinstance(cloud, RadarScan) else "lidar"
         if channel in self._config.radars and isinstance(cloud, LidarSweep):
             cloud = RadarScan.from_points(channel, cloud.timestamp_ns, cloud.points_m, received_ns=now_ns)
-            modality = "radar"
-        self._put(cloud, modality, message.header.frame_id)
+        modality: Modality = "radar" if isinstance(cloud, RadarScan) else "lidar"
+        self.calibration.add_sensor(channel, modality, message.header.frame_id)
+        return (cloud,)
 
-    def _on_scan(self, channel: str, message: Any, now_ns: int) -> None:
-        self._put(radar_scan(message, channel, now_ns), "radar", message.header.frame_id)
+    def _scan(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
+        scan = radar_scan(message, channel, now_ns)
+        self.calibration.add_sensor(channel, "radar", message.header.frame_id)
+        return (scan,)
 
-    def _on_image(self, channel: str, message: Any, now_ns: int) -> None:
-        self._put(ros.camera_frame(message, channel, now_ns), "camera", message.header.frame_id)
+    def _image(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
+        frame = ros.camera_frame(message, channel, now_ns)
+        self.calibration.add_sensor(channel, "camera", message.header.frame_id)
+        return (frame,)
 
-    def _on_camera_info(self, channel: str, message: Any, now_ns: int) -> None:
-        if self.calibration.add_camera_info(channel, message):
-            self._recalibrate()
+    def _camera_info(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
+        self.calibration.add_camera_info(channel, message)
+        return ()
 
-    def _on_odometry(self, data: bytes) -> None:
-        def handle(channel: str, message: Any, now_ns: int) -> None:
-            self._runtime.put(ros.ego_pose(message, now_ns))
+    def _odometry(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
+        return (ros.ego_pose(message, now_ns),)
 
-        self._decoded("odometry", ODOMETRY, handle, data)
+    def _static_transforms(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
+        self._learn(message, static=True)
+        return ()
 
-    def _on_transforms(self, data: bytes, *, static: bool) -> None:
-        def handle(channel: str, message: Any, now_ns: int) -> None:
-            version = self.transforms.version
-            newest_ns = max((stamp_ns(t.header.stamp) for t in message.transforms), default=0)
-            if not static and newest_ns < self._newest_transform_ns - JUMP_BACK_NS:
-                self.forget_time()
-            self._newest_transform_ns = max(self._newest_transform_ns, 0 if static else newest_ns)
-            self.transforms.add_message(message, static=static)
-            if (self.transforms.version != version or self.calibration.missing) and self.calibration.look_up():
-                self._recalibrate()
-            if not static and not self._hears_odometry():
-                self._put_pose(message, now_ns)
-
-        self._decoded("tf_static" if static else "tf", TRANSFORMS, handle, data)
-
-    def _hears_odometry(self) -> bool:
+    def _moving_transforms(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
+        newest_ns = max((stamp_ns(t.header.stamp) for t in message.transforms), default=0)
+        if newest_ns < self._newest_transform_ns - JUMP_BACK_NS:
+            self.forget_time()
+        self._newest_transform_ns = max(self._newest_transform_ns, newest_ns)
+        self._learn(message, static=False)
         odometry = self.subscriptions.get(ODOMETRY_TOPIC)
-        return odometry is not None and odometry.publishers > 0
+        return () if odometry is not None and odometry.publishers else self._poses(message, now_ns)
 
-    def _put_pose(self, message: Any, now_ns: int) -> None:
+    def _learn(self, message: Any, *, static: bool) -> None:
+        version = self.transforms.version
+        try:
+            self.transforms.add_message(message, static=static)
+        finally:
+            if self.transforms.version != version or self.calibration.missing:
+                self.calibration.look_up()
+
+    def _poses(self, message: Any, now_ns: int) -> Sequence[Message]:
         """Without odometry, the transform odom > base_link tells where the vehicle is."""
-        for entry in message.transforms:
-            if entry.child_frame_id.removeprefix("/") == self._config.base_frame:
-                time_ns = stamp_ns(entry.header.stamp)
-                pose = self.transforms.lookup(self._config.odom_frame, self._config.base_frame, time_ns)
-                if pose is not None:
-                    self._runtime.put(EgoPose(timestamp_ns=time_ns, received_ns=now_ns, odom_from_ego=pose))
-
-    def _recalibrate(self) -> None:
-        rig = self.calibration.rig
-        self._node.get_logger().info(f"calibrated: {', '.join(rig.channels())}")
-        self._runtime.recalibrate(rig)
+        odom, base = self._config.odom_frame, self._config.base_frame
+        times_ns = [stamp_ns(t.header.stamp) for t in message.transforms if t.child_frame_id.removeprefix("/") == base]
+        found = [(time_ns, self.transforms.lookup(odom, base, time_ns)) for time_ns in times_ns]
+        return [
+            EgoPose(timestamp_ns=time_ns, received_ns=now_ns, odom_from_ego=pose)
+            for time_ns, pose in found
+            if pose is not None
+        ]

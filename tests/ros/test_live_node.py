@@ -68,6 +68,15 @@ def test_topics_are_remapped_the_ros_way_and_a_rig_file_calibrates(graph: Any) -
     graph.wait_for(lambda: any(m.objects for _, m in graph.ear.results()), within_s=20, what="objects")
 
 
+def test_without_odometry_the_transform_tells_where_the_vehicle_is(graph: Any) -> None:
+    graph.vehicle(("RADAR_FRONT",), topics={"/odometry": "/unused_odometry"})
+    graph.live()
+    found = graph.wait_for(
+        lambda: next((m for _, m in graph.ear.results() if len(m.pose_stamps_ns) > 2), None), what="poses of /tf"
+    )
+    assert found.odom_from_ego.position.x != 0.0
+
+
 def test_a_sensor_without_transform_is_said_not_to_be_calibrated(graph: Any) -> None:
     graph.vehicle(("LIDAR_TOP",), topics={"/tf_static": "/unused_static"})
     graph.live()
