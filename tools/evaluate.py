@@ -133,13 +133,15 @@ def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:
 
         pictures = worst_pictures(evaluation, paths, scoring, sensors)
         _save(args.out, evaluation, config, pictures)
+    # Saved again after each part that takes long, so that nothing is lost where the next one fails.
     if args.streaming is not None:
         evaluation.summary["streaming"] = _streaming(args, paths, config, scoring, sensors)
+        if args.out is not None:
+            _save(args.out, evaluation, config, pictures)
     if args.corruptions:
         evaluation.summary["robustness"] = _robustness(args, paths, scoring, sensors)
-    if args.out is not None and (args.streaming is not None or args.corruptions):
-        # Again with what took longest, so that nothing is lost where that fails.
-        _save(args.out, evaluation, config, pictures)
+        if args.out is not None:
+            _save(args.out, evaluation, config, pictures)
     return evaluation.summary
 
 
