@@ -25,7 +25,8 @@ class Listener:
     def listen(self, topic: str, type_name: str, *, latched: bool = False) -> list[tuple[float, Any]]:
         """The list that grows with what is heard on a topic."""
         if topic not in self.heard:
-            self.heard[topic] = found = []
+            found: list[tuple[float, Any]] = []
+            self.heard[topic] = found
             kind, qos = message_type(type_name), LATCHED if latched else Qos(depth=100)
             assert kind is not None
 
