@@ -186,7 +186,7 @@ def odometry_message(pose: EgoPose) -> Any:
 
 
 def ego_pose(message: Any, received_ns: int) -> EgoPose:
-    """Pose of an odometry message."""
+    """Pose of an odometry message; a twist that is not finite is unknown."""
     twist = message.twist.twist
     known = message.twist.covariance[0] != UNKNOWN_TWIST
     position, q = message.pose.pose.position, message.pose.pose.orientation
@@ -194,9 +194,15 @@ def ego_pose(message: Any, received_ns: int) -> EgoPose:
         timestamp_ns=stamp_ns(message.header.stamp),
         received_ns=received_ns,
         odom_from_ego=SE3(quaternion_wxyz=(q.w, q.x, q.y, q.z), translation_m=(position.x, position.y, position.z)),
-        linear_velocity_mps=(twist.linear.x, twist.linear.y, twist.linear.z) if known else None,
-        angular_velocity_radps=(twist.angular.x, twist.angular.y, twist.angular.z) if known else None,
+        linear_velocity_mps=_finite(twist.linear) if known else None,
+        angular_velocity_radps=_finite(twist.angular) if known else None,
     )
+
+
+def _finite(vector: Any) -> tuple[float, float, float] | None:
+    """A vector's values; None where one is not finite, as drivers mark what they do not measure."""
+    values = (float(vector.x), float(vector.y), float(vector.z))
+    return values if np.isfinite(values).all() else None
 
 
 def pose_message(pose: SE3) -> Any:
