@@ -18,7 +18,8 @@ from tricast.perception.evaluation.run_log import log_names
 from tricast.perception.evaluation.scores import class_ranges
 from tricast.perception.evaluation.worst_samples import SampleScore, worst_samples
 from tricast.perception.streaming.pipeline import Pipeline
-from tricast.perception.streaming.replay import select_channels, ticks
+from tricast.perception.streaming.replay import select_channels
+from tricast.perception.streaming.tick_source import ticks
 from tricast.perception.viewing.recorder import compose
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog

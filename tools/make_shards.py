@@ -10,7 +10,7 @@ import argparse
 import hashlib
 from pathlib import Path
 
-from tricast.perception.streaming.replay import ticks
+from tricast.perception.streaming.tick_source import ticks
 from tricast.perception.tick_sample import SampleConfig
 from tricast.perception.training.shards import SYNCHRONIZER, ShardWriter
 from tricast.sensors.log.open_log import open_log

@@ -19,7 +19,7 @@ from tricast.configs.strict import load_config
 from tricast.perception.config import PipelineConfig
 from tricast.perception.outputs import Detections
 from tricast.perception.streaming.pipeline import Pipeline
-from tricast.perception.streaming.replay import ticks
+from tricast.perception.streaming.tick_source import ticks
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
 from tricast.sensors.log.open_log import open_log

@@ -14,7 +14,8 @@ from tricast.perception.config import PipelineConfig
 from tricast.perception.evaluation.run_tables import LogTables, ResultTables
 from tricast.perception.evaluation.table_recorder import ResultRecorder, TruthRecorder
 from tricast.perception.streaming.pipeline import Pipeline
-from tricast.perception.streaming.replay import select_channels, ticks
+from tricast.perception.streaming.replay import select_channels
+from tricast.perception.streaming.tick_source import ticks
 from tricast.sensors.calibration import Rig
 from tricast.sensors.errors import LogError
 from tricast.sensors.log.open_log import open_log

@@ -32,7 +32,8 @@ from tricast.perception.evaluation.table_recorder import ResultRecorder, TruthRe
 from tricast.perception.outputs import Detections, TickResult, Tracks, Trajectories
 from tricast.perception.streaming.latency import percentiles
 from tricast.perception.streaming.pipeline import Pipeline
-from tricast.perception.streaming.replay import select_channels, ticks
+from tricast.perception.streaming.replay import select_channels
+from tricast.perception.streaming.tick_source import ticks
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synced_frame import SyncedFrame

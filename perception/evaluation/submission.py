@@ -23,7 +23,8 @@ from tricast.perception.evaluation.run_log import no_truth
 from tricast.perception.evaluation.table_recorder import MAX_BOXES
 from tricast.perception.outputs import TickResult
 from tricast.perception.streaming.pipeline import Pipeline
-from tricast.perception.streaming.replay import select_channels, ticks
+from tricast.perception.streaming.replay import select_channels
+from tricast.perception.streaming.tick_source import ticks
 from tricast.sensors.annotations import DETECTION_CLASSES, Annotations
 from tricast.sensors.calibration import MODALITIES, Rig
 from tricast.sensors.geometry.boxes import Boxes

@@ -25,7 +25,6 @@ from tricast.perception.streaming.results_mcap import ResultsMcapWriter
 from tricast.perception.streaming.runtime import StreamingRuntime
 from tricast.perception.streaming.runtime_result import RuntimeResult
 from tricast.perception.streaming.streaming_config import StreamingConfig
-from tricast.perception.streaming.tick_source import ticks as ticks
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import MODALITIES, Rig
 from tricast.sensors.errors import LogError, SensorDataError

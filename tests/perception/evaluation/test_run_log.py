@@ -17,7 +17,8 @@ from tricast.perception.evaluation.run_tables import (
     save_truth,
 )
 from tricast.perception.streaming.pipeline import Pipeline
-from tricast.perception.streaming.replay import select_channels, ticks
+from tricast.perception.streaming.replay import select_channels
+from tricast.perception.streaming.tick_source import ticks
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.errors import LogError, SensorDataError
 from tricast.sensors.log.open_log import open_log

@@ -8,7 +8,7 @@ import pytest
 from safetensors import safe_open
 
 from tricast.configs.errors import InputError
-from tricast.perception.streaming.replay import ticks
+from tricast.perception.streaming.tick_source import ticks
 from tricast.perception.tick_sample import SampleConfig, sample_of
 from tricast.perception.training.shards import SYNCHRONIZER, ShardSet, ShardWriter
 from tricast.sensors.annotations import DETECTION_CLASSES, Annotations
