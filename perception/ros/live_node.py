@@ -36,6 +36,8 @@ NODE_NAME = "tricast_live"
 ADVANCE_S = 0.03
 DISCOVERY_S = 0.5
 JUMP_BACK_S = 1.0
+KEPT_LATENCIES = 1000
+"""Ticks of which times are kept: a node may run for weeks."""
 
 
 def make_node(overrides: Sequence[Any] = ()) -> Any:
@@ -129,7 +131,7 @@ class Live:
         if self.config.out:
             check_writable(Path(self.config.out))
         self._fixed_rig = load_rig(Path(self.config.calibration)) if self.config.calibration else None
-        self._pipeline = Pipeline(self.config.pipeline())
+        self._pipeline = Pipeline(self.config.pipeline(), keep_latencies=KEPT_LATENCIES)
         warm_up(self._pipeline)
         self.state = "inactive"
         self._node.get_logger().info(f"configured: detector {self._pipeline.detector.name}")

@@ -18,3 +18,10 @@ def test_a_percentile_that_the_count_does_not_support_is_none() -> None:
     assert stage["p50"] is not None
     assert stage["p90"] is None
     assert stage["p99"] is None
+
+
+def test_only_the_newest_ticks_are_kept_where_that_is_asked_for() -> None:
+    recorder = LatencyRecorder(keep=3)
+    for took_ms in (1.0, 2.0, 3.0, 4.0, 5.0):
+        recorder.record("total", took_ms)
+    assert recorder.samples_ms() == {"total": [3.0, 4.0, 5.0]}
