@@ -11,6 +11,7 @@ import importlib.resources
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -79,15 +80,22 @@ def build(package: Path) -> None:
         environment["PATH"] = f"{sysconfig.get_path('scripts')}{os.pathsep}{environment.get('PATH', '')}"
         configure = ["-S", str(source), "-B", str(tree), f"-DPython3_EXECUTABLE={sys.executable}"]
         configure += [f"-DCMAKE_INSTALL_PREFIX={sys.prefix}", "-DBUILD_TESTING=OFF"]
-        for arguments in (configure, ["--build", str(tree), "--target", "install"]):
-            done = subprocess.run(["cmake", *arguments], env=environment, capture_output=True, text=True, check=False)
+        cmake = shutil.which("cmake", path=environment["PATH"])
+        if cmake is None:
+            raise _not_built(package, "no program cmake")
+        for arguments in (configure, ["--build", str(tree), "--target", "install", "--parallel", "2"]):
+            done = subprocess.run([cmake, *arguments], env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
-                raise InputError(
-                    where=package.name,
-                    got=(done.stderr or done.stdout)[-2000:].strip(),
-                    expected="CMake, gcc and Python's headers, and the rosidl wheels that make ros-env installs",
-                    remedy="install what is missing, or build the package with colcon in a full ROS 2",
-                )
+                raise _not_built(package, (done.stderr or done.stdout)[-2000:].strip())
+
+
+def _not_built(package: Path, got: str) -> InputError:
+    return InputError(
+        where=package.name,
+        got=got,
+        expected="CMake, gcc and Python's headers, and the rosidl wheels that make ros-env installs",
+        remedy="install what is missing, or build the package with colcon in a full ROS 2",
+    )
 
 
 def mend_exported_targets(prefix: Path) -> None:

@@ -23,13 +23,14 @@ from tricast.perception.streaming.results_mcap import (
 )
 from tricast.perception.streaming.runtime_result import RuntimeResult
 from tricast.sensors.log.schema import serialize
-from tricast.sensors.ros.installation import message_type
+from tricast.sensors.ros.installation import is_readable, message_type, ros_module
 from tricast.sensors.ros.qos import Qos
 
 MARKERS = "visualization_msgs/msg/MarkerArray"
 DEPTH = 100
 """Results held for slow subscribers: a recorder should miss none."""
-MAX_WAITING = 8
+MAX_WAITING = 4
+DELIVERY_S = 0.5
 
 
 class ResultOutputs:
@@ -85,7 +86,9 @@ class ResultOutputs:
             self._change.notify_all()
         self._thread.join()
         self._files.close()
+        timeout = ros_module("rclpy.duration").Duration(seconds=DELIVERY_S)
         for publisher in self._publishers.values():
+            publisher.wait_for_all_acked(timeout)
             self._node.destroy_publisher(publisher)
 
     def _topics(self) -> dict[str, str]:
@@ -100,7 +103,7 @@ class ResultOutputs:
 
     def _make(self, topic: str, type_name: str) -> None:
         kind = message_type(type_name)
-        if kind is None:
+        if kind is None or not is_readable(type_name):
             self._node.get_logger().info(f"{topic} is not published: {type_name} is not installed (docs/ros2.md)")
             return
         self._publishers[topic] = self._node.create_lifecycle_publisher(kind, topic, Qos(depth=DEPTH).profile())
@@ -129,22 +132,31 @@ class ResultOutputs:
             message.since_oldest_input_ns = now_ns - min(stamps_ns)
             message.since_newest_input_ns = now_ns - max(stamps_ns)
             self.since_newest_ms = message.since_newest_input_ns / 1e6
-        self._send(RESULT_TOPIC, lambda: serialize(message))
-        self._send("/tricast/tracked_objects", lambda: objects.tracked_objects(tick, self._config.odom_frame))
-        self._send("/tricast/predicted_objects", lambda: objects.predicted_objects(tick, self._config.odom_frame))
-        self._send("/tricast/objects", lambda: objects.detection_array(tick, self._config.base_frame))
-        self._send("/tricast/tracks/markers", lambda: self._markers(track_markers, tick))
-        self._send("/tricast/detections/markers", lambda: self._markers(detection_markers, tick))
+        if RESULT_TOPIC in self._publishers:
+            self._publishers[RESULT_TOPIC].publish(serialize(message))
+        base, odom = self._config.base_frame, self._config.odom_frame
+        self._copy("/tricast/tracked_objects", lambda: objects.tracked_objects(tick, odom))
+        self._copy("/tricast/predicted_objects", lambda: objects.predicted_objects(tick, odom))
+        self._copy("/tricast/objects", lambda: objects.detection_array(tick, base))
+        self._copy("/tricast/tracks/markers", lambda: self._markers(track_markers, tick))
+        self._copy("/tricast/detections/markers", lambda: self._markers(detection_markers, tick))
         if self._writers is not None:
             self._writers[0].write(tick, result.delivery)
             self._writers[1].write(tick)
 
-    def _send(self, topic: str, make: Callable[[], Any]) -> None:
-        if topic in self._publishers:
-            self._publishers[topic].publish(make())
+    def _copy(self, topic: str, make: Callable[[], Any]) -> None:
+        """Publish what the result says in another form; not made while nobody listens: some cost as much as a tick."""
+        publisher = self._publishers.get(topic)
+        if publisher is None or not publisher.get_subscription_count():
+            return
+        try:
+            publisher.publish(serialize(make()))
+        except (TypeError, AttributeError) as error:
+            self._node.get_logger().error(f"{topic} is not published any more: its package has other fields ({error})")
+            self._node.destroy_publisher(self._publishers.pop(topic))
 
-    def _markers(self, make: Callable[[TickResult], Any], tick: TickResult) -> bytes:
+    def _markers(self, make: Callable[[TickResult], Any], tick: TickResult) -> Any:
         message = make(tick)
         for marker in message.markers:
             marker.header.frame_id = self._config.base_frame
-        return serialize(message)
+        return message
