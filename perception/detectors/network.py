@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from tricast.perception.backends.interface import Backend, EagerBackend
 from tricast.perception.batch import SensorBatch, collate
 from tricast.perception.decoding import decode
 from tricast.perception.detectors.network_config import NetworkConfig, weights_path
@@ -23,6 +24,7 @@ class NetworkDetector:
     Args:
         config: Weights, threads and decoding. The number of threads holds for all of torch in this process.
         network: A network in evaluation mode to use, and to change, in place of the configured weights.
+        backend: What runs that network; without one it runs as it is.
 
     Raises:
         InputError: There are no weights, or they do not fit.
@@ -32,10 +34,13 @@ class NetworkDetector:
     name = "network"
     modalities = MODALITIES
 
-    def __init__(self, config: NetworkConfig, *, network: Network | None = None) -> None:
+    def __init__(
+        self, config: NetworkConfig, *, network: Network | None = None, backend: Backend | None = None
+    ) -> None:
         self.config = config
         self.network = network or load_network(weights_path(config.weights))
         fold_norms(self.network)
+        self.backend = backend or EagerBackend(self.network)
         torch.set_num_threads(config.threads)
         self._memory = QueryMemory()
 
@@ -49,8 +54,7 @@ class NetworkDetector:
         batch = self.prepare(frame) if prepared is None else prepared
         if not batch.present.any():
             return Detections.empty(frame.timestamp_ns)
-        with torch.inference_mode():
-            outputs, self._memory = self.network(batch, self._memory)
+        outputs, self._memory = self.backend(batch, self._memory)
         return decode(outputs, frame.timestamp_ns, self.config.decoding)
 
     def reset(self) -> None:

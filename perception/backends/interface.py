@@ -1,0 +1,81 @@
+"""The one interface of all backends, and the two that need no other: the network itself, and a graph in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from tricast.configs.errors import InputError
+from tricast.perception.backends.fixed_network import outputs_of
+from tricast.perception.backends.fixed_shapes import FixedInputs, FixedShapes
+from tricast.perception.batch import SensorBatch
+from tricast.perception.model import Network
+from tricast.perception.query_outputs import QueryMemory, QueryOutputs
+
+BACKENDS = ("eager", "compile", "onnxruntime", "openvino", "cuda_graphs", "tensorrt")
+
+Graph: TypeAlias = Callable[[FixedInputs], Sequence[Tensor]]
+"""Runs one tick at fixed shapes; gives tensors in the order of `OUTPUT_NAMES`, on the CPU."""
+
+
+class Backend(Protocol):
+    """Runs the network's forward pass at inference."""
+
+    @property
+    def name(self) -> str:
+        """One of `BACKENDS`."""
+        ...
+
+    def __call__(self, batch: SensorBatch, memory: QueryMemory) -> tuple[QueryOutputs, QueryMemory]:
+        """See `Network.forward`; only what decoding needs is promised."""
+        ...
+
+
+class EagerBackend:
+    """The network as it is."""
+
+    name = "eager"
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def __call__(self, batch: SensorBatch, memory: QueryMemory) -> tuple[QueryOutputs, QueryMemory]:
+        """See `Backend`."""
+        with torch.inference_mode():
+            return self._network(batch, memory)
+
+
+class GraphBackend:
+    """A graph of fixed shapes; what does not fit into it is run by the network itself, and counted.
+
+    Args:
+        name: One of `BACKENDS`.
+        network: Runs what does not fit.
+        shapes: Of the graph.
+        graph: Runs what fits.
+
+    """
+
+    def __init__(self, name: str, network: Network, shapes: FixedShapes, graph: Graph) -> None:
+        self.name, self.shapes = name, shapes
+        self._network, self._graph = network, graph
+        self.not_fitting = 0
+
+    def __call__(self, batch: SensorBatch, memory: QueryMemory) -> tuple[QueryOutputs, QueryMemory]:
+        """See `Backend`."""
+        with torch.inference_mode():
+            if not self.shapes.hold(batch):
+                self.not_fitting += 1
+                return self._network(batch, memory)
+            inputs = FixedInputs.of(batch, self.shapes, self._network.config.batch)
+            return outputs_of(self._graph(inputs)), memory
+
+
+def not_installed(backend: str, lacking: str, remedy: str) -> InputError:
+    """What to tell somebody whose machine lacks what a backend needs."""
+    return InputError(
+        where=f"backend '{backend}'", got=f"a machine without {lacking}", expected=f"{lacking}", remedy=remedy
+    )

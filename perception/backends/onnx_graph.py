@@ -1,0 +1,185 @@
+"""The network as an ONNX graph, and that graph in ONNX Runtime, OpenVINO and TensorRT."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tricast.perception.backends.fixed_network import OUTPUT_NAMES, FixedNetwork
+from tricast.perception.backends.fixed_shapes import INPUT_NAMES, FixedInputs, FixedShapes
+from tricast.perception.backends.interface import Graph, not_installed
+from tricast.perception.model import Network
+
+OPSET = 18
+REMEDY = 'pip install "tricast[onnx]"'
+
+
+def write_onnx(network: Network, shapes: FixedShapes, path: Path) -> None:
+    """Write the graph with its weights inside; it takes a minute or more.
+
+    Args:
+        network: In evaluation mode.
+        shapes: Of the graph.
+        path: The file, which is not checked against the network: see `check_parity`.
+
+    Raises:
+        InputError: The exporter's packages are not installed.
+
+    """
+    for package in ("onnx", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise not_installed("onnx", f"the package {package}", REMEDY)
+    example = FixedInputs.blank(shapes, network.config.batch).tensors()
+    with _quiet():
+        program = torch.onnx.export(
+            FixedNetwork(network).eval(),
+            example,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(INPUT_NAMES),
+            output_names=list(OUTPUT_NAMES),
+            verbose=False,
+        )
+        assert program is not None
+        program.save(str(path), external_data=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks about itself from the user."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def onnxruntime_graph(path: Path, threads: int, *, profile: Path | None = None) -> Graph:
+    """An ONNX file in ONNX Runtime on the CPU.
+
+    Args:
+        path: The file.
+        threads: Of the runtime.
+        profile: Beginning of the name of a file that gets the time of every operation; see `OnnxRuntimeGraph.end`.
+
+    Raises:
+        InputError: It is not installed.
+
+    """
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise not_installed("onnxruntime", "ONNX Runtime", REMEDY)
+    return OnnxRuntimeGraph(path, threads, profile)
+
+
+class OnnxRuntimeGraph:
+    """See `onnxruntime_graph`."""
+
+    def __init__(self, path: Path, threads: int, profile: Path | None) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3
+        if profile is not None:
+            options.enable_profiling, options.profile_file_prefix = True, str(profile)
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, inputs: FixedInputs) -> Sequence[Tensor]:
+        """See `Graph`."""
+        arrays = {name: getattr(inputs, name).contiguous().numpy() for name in INPUT_NAMES}
+        return [torch.from_numpy(np.asarray(output)) for output in self._session.run(list(OUTPUT_NAMES), arrays)]
+
+    def end(self) -> Path:
+        """Finish the profile and say where it lies."""
+        return Path(self._session.end_profiling())
+
+
+def openvino_graph(path: Path, threads: int, *, profile: bool = False) -> Graph:
+    """An ONNX file in OpenVINO on the CPU, in single precision.
+
+    Args:
+        path: The file; OpenVINO reads its own format too.
+        threads: Of the runtime.
+        profile: Keep the time of every operation; see `OpenVinoGraph.operation_ms`.
+
+    Raises:
+        InputError: It is not installed.
+
+    """
+    if importlib.util.find_spec("openvino") is None:
+        raise not_installed("openvino", "OpenVINO", 'pip install "tricast[openvino]"')
+    return OpenVinoGraph(path, threads, profile)
+
+
+class OpenVinoGraph:
+    """See `openvino_graph`."""
+
+    def __init__(self, path: Path, threads: int, profile: bool) -> None:
+        import openvino
+
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERF_COUNT": profile,
+        }
+        core = openvino.Core()
+        self._request = core.compile_model(core.read_model(str(path)), "CPU", settings).create_infer_request()
+
+    def __call__(self, inputs: FixedInputs) -> Sequence[Tensor]:
+        """See `Graph`."""
+        arrays = {name: getattr(inputs, name).contiguous().numpy() for name in INPUT_NAMES}
+        results = self._request.infer(arrays)
+        # Copied: the next tick writes over what the request holds.
+        return [torch.from_numpy(np.array(results[name])) for name in OUTPUT_NAMES]
+
+    def operation_ms(self) -> list[tuple[str, float]]:
+        """Kind and milliseconds of every operation of the last tick."""
+        return [(node.node_type, node.real_time.total_seconds() * 1e3) for node in self._request.profiling_info]
+
+
+def write_openvino(onnx_path: Path, path: Path) -> None:
+    """Write an ONNX file in OpenVINO's own format: an .xml, and a .bin beside it.
+
+    Raises:
+        InputError: It is not installed.
+
+    """
+    if importlib.util.find_spec("openvino") is None:
+        raise not_installed("openvino", "OpenVINO", 'pip install "tricast[openvino]"')
+    import openvino
+
+    openvino.serialize(openvino.Core().read_model(str(onnx_path)), str(path), str(path.with_suffix(".bin")))
+
+
+def check_tensorrt() -> None:
+    """Make sure that TensorRT can be used here.
+
+    Raises:
+        InputError: There is no TensorRT or no GPU.
+
+    """
+    if importlib.util.find_spec("tensorrt") is None:
+        raise not_installed("tensorrt", "TensorRT", "install tensorrt beside an NVIDIA GPU, or use another backend")
+    if not torch.cuda.is_available():
+        raise not_installed("tensorrt", "a CUDA device", "use a backend for the CPU")
+
+
+def cache_folder() -> Path:
+    """Where graphs and choices are kept between runs: `TRICAST_CACHE`, or a folder of the user's caches."""
+    own = os.environ.get("TRICAST_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tricast"

@@ -1,0 +1,119 @@
+"""A backend by its name; graphs that take long to make are kept between runs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from tricast.configs.errors import InputError
+from tricast.perception.backends.fixed_shapes import FixedShapes
+from tricast.perception.backends.interface import BACKENDS, Backend, EagerBackend, GraphBackend
+from tricast.perception.backends.onnx_graph import (
+    cache_folder,
+    check_tensorrt,
+    onnxruntime_graph,
+    openvino_graph,
+    write_onnx,
+)
+from tricast.perception.backends.parity import check_parity
+from tricast.perception.backends.torch_graphs import compiled_graph, cuda_graph
+from tricast.perception.batch import SensorBatch
+from tricast.perception.model import Network
+
+
+def open_backend(name: str, network: Network, batches: Sequence[SensorBatch], *, threads: int) -> Backend:
+    """Make a backend and prove that it gives what the network gives.
+
+    Args:
+        name: One of `BACKENDS`.
+        network: In evaluation mode, on the CPU.
+        batches: Real ticks, one each: they say how much must fit, and the proof is on them.
+        threads: Of backends with threads of their own; PyTorch's are set for the whole process.
+
+    Raises:
+        InputError: There is no such backend, the machine lacks what it needs, or its outputs differ.
+
+    """
+    if name == "eager":
+        return EagerBackend(network)
+    shapes = FixedShapes.around(batches)
+    if name == "compile":
+        graph = compiled_graph(network, shapes)
+    elif name == "cuda_graphs":
+        graph = cuda_graph(network, shapes)
+    elif name == "onnxruntime":
+        graph = onnxruntime_graph(onnx_file(network, shapes), threads)
+    elif name == "openvino":
+        graph = openvino_graph(onnx_file(network, shapes), threads)
+    elif name == "tensorrt":
+        check_tensorrt()
+        from tricast.perception.backends.tensorrt_graph import build_engine, engine_graph
+
+        graph = engine_graph(build_engine(onnx_file(network, shapes)))
+    else:
+        raise InputError(
+            where="--backend", got=repr(name), expected=", ".join((*BACKENDS, "auto")), remedy="correct the name"
+        )
+    backend = GraphBackend(name, network, shapes, graph)
+    check_parity(backend, network, batches)
+    return backend
+
+
+def installed_backends() -> tuple[str, ...]:
+    """Names of the backends that may run here, as far as packages and devices tell."""
+    found = {
+        "eager": True,
+        "compile": True,
+        "onnxruntime": _has("onnxruntime") and _has("onnx") and _has("onnxscript"),
+        "openvino": _has("openvino") and _has("onnx") and _has("onnxscript"),
+        "cuda_graphs": torch.cuda.is_available(),
+        "tensorrt": _has("tensorrt") and torch.cuda.is_available(),
+    }
+    return tuple(name for name in BACKENDS if found[name])
+
+
+def onnx_file(network: Network, shapes: FixedShapes) -> Path:
+    """The network's graph as an ONNX file, made once for the same weights, shapes and versions.
+
+    Raises:
+        InputError: The exporter's packages are not installed.
+
+    """
+    versions = f"{torch.__version__} {_version('onnx')} {_version('onnxscript')} {_version('tricast')}"
+    key = hashlib.sha256(f"{fingerprint(network)} {shapes} {versions}".encode()).hexdigest()[:24]
+    path = cache_folder() / "graphs" / f"{key}.onnx"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        try:
+            write_onnx(network, shapes, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    return path
+
+
+def fingerprint(network: Network) -> str:
+    """A hash of a network's configuration and values."""
+    digest = hashlib.sha256(network.config.model_dump_json().encode())
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _has(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"

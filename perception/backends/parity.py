@@ -1,0 +1,84 @@
+"""Proof that a backend gives what the network gives: output by output, on real ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import torch
+from torch import Tensor
+
+from tricast.configs.errors import InputError
+from tricast.perception.backends.interface import Backend
+from tricast.perception.batch import SensorBatch
+from tricast.perception.model import Network
+from tricast.perception.query_outputs import LayerOutputs, QueryMemory, QueryOutputs
+
+ABSOLUTE, RELATIVE = 5e-3, 1e-3
+"""Metres, logits, logarithms of metres. Sums in another order differ by less; a wrong graph by far more."""
+SAME_QUERIES = 0.98
+"""Share of queries that must start from the same cell and class: equal peaks at the end of the list may swap."""
+FUTURES = ("mode_points_m", "mode_log_scales", "mode_logits")
+
+
+def check_parity(backend: Backend, network: Network, batches: Sequence[SensorBatch]) -> float:
+    """Compare a backend with the network in eager mode on single ticks that have some sensor.
+
+    Returns:
+        The largest difference of any output that was compared.
+
+    Raises:
+        InputError: An output differs by more than rounding does, or there is nothing to compare.
+
+    """
+    compared = [batch for batch in batches if bool(batch.present.any())]
+    if not compared:
+        raise _unproven(backend.name, "no tick with a sensor to compare on")
+    worst = 0.0
+    for number, batch in enumerate(compared):
+        with torch.inference_mode():
+            expected, _ = network(batch, QueryMemory())
+            got, _ = backend(batch, QueryMemory())
+        worst = max(worst, _difference(f"{backend.name}, tick {number}", expected, got))
+    return worst
+
+
+def _difference(where: str, expected: QueryOutputs, got: QueryOutputs) -> float:
+    worst = _checked(where, "heatmap", expected.heatmap, got.heatmap)
+    ours, theirs = _same_queries(expected, got)
+    if len(ours) < SAME_QUERIES * expected.query_cells.shape[1]:
+        raise _unproven(where, f"{len(ours)} of {expected.query_cells.shape[1]} queries")
+    pairs = [(name, getattr(expected, name), getattr(got, name)) for name in FUTURES]
+    for field in fields(LayerOutputs):
+        pairs.append((field.name, getattr(expected.layers[-1], field.name), getattr(got.layers[-1], field.name)))
+    for name, mine, other in pairs:
+        worst = max(worst, _checked(where, name, mine[0, ours], other[0, theirs]))
+    return worst
+
+
+def _same_queries(expected: QueryOutputs, got: QueryOutputs) -> tuple[Tensor, Tensor]:
+    """Rows of the queries of one tick that both have."""
+    cells = expected.heatmap.shape[2] * expected.heatmap.shape[3]
+    ours, theirs = (o.query_classes[0] * cells + o.query_cells[0] for o in (expected, got))
+    same = ours[:, None] == theirs[None, :]
+    rows, columns = same.nonzero(as_tuple=True)
+    return rows, columns
+
+
+def _checked(where: str, name: str, expected: Tensor, got: Tensor) -> float:
+    if expected.shape != got.shape:
+        raise _unproven(where, f"{name} of shape {tuple(got.shape)}, not {tuple(expected.shape)}")
+    apart = (expected - got).abs()
+    within = apart <= ABSOLUTE + RELATIVE * expected.abs()
+    if not bool(within.all()):  # NaN is not within
+        raise _unproven(where, f"{name} off by {float(apart.max()):.3g}")
+    return float(apart.max()) if apart.numel() else 0.0
+
+
+def _unproven(where: str, got: str) -> InputError:
+    return InputError(
+        where=f"parity of {where}",
+        got=got,
+        expected="the same outputs as the network in eager mode",
+        remedy="use the backend 'eager'",
+    )

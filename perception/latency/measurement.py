@@ -1,0 +1,275 @@
+"""The whole benchmark: closed loop, open loop, backends against eager, work and ceilings, as one set of figures."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tricast.perception.backends.choice import auto_backend
+from tricast.perception.backends.interface import Backend, EagerBackend, GraphBackend
+from tricast.perception.backends.interleaved import run_interleaved
+from tricast.perception.backends.opening import open_backend
+from tricast.perception.batch import SensorBatch
+from tricast.perception.config import PipelineConfig
+from tricast.perception.detectors.network import NetworkDetector
+from tricast.perception.latency.ceilings import Ceilings, measure_ceilings
+from tricast.perception.latency.closed_loop import CALIBRATION_TICKS, ClosedLoop, ratios_to, run_closed_loop
+from tricast.perception.latency.jitter import StallMonitor
+from tricast.perception.latency.machine import machine, peak_memory_mb
+from tricast.perception.latency.open_loop import run_open_loop, summed_up
+from tricast.perception.latency.operation_times import operation_ms
+from tricast.perception.latency.percentiles import percentiles_of
+from tricast.perception.latency.stage_clock import (
+    StageClock,
+    TimedBackend,
+    TimedDetector,
+    network_parts,
+    network_stages,
+)
+from tricast.perception.latency.work import NETWORK, Work, count_work, summed
+from tricast.perception.model import Network
+from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.streaming.pipeline import Pipeline
+from tricast.sensors.synced_frame import SyncedFrame
+
+PROBE_TICKS = 12
+"""Ticks on which shapes are taken, backends proven and compared, work counted and operations timed."""
+INSIDE_CLOCK = (
+    "decoding of the pictures (JPEG, at a fraction of their size where that is enough)",
+    "resizing, look-up tables of the cameras, clouds moved to the tick and thinned, tensors made",
+    "the network: encoders, fusion, decoder, heads",
+    "decoding into boxes, duplicates taken out",
+    "tracking, forecasts",
+)
+OUTSIDE_CLOCK = ("reading the log and collecting messages into ticks", "writing and drawing results")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions:
+    """What is measured and for how long.
+
+    Args:
+        backend: A name, or `auto`.
+        compare: Further backends that are set against eager.
+        ticks: Ticks of the closed loop that count.
+        rate_hz: Arrivals a second of the open loop; 0 leaves it out.
+        open_loop_s: Length of the open loop.
+        rounds: Pairs for each comparison of backends.
+        ceiling_s: How long each library tries each shape.
+
+    """
+
+    backend: str = "auto"
+    compare: tuple[str, ...] = ()
+    ticks: int = 700
+    rate_hz: float = 15.0
+    open_loop_s: float = 60.0
+    rounds: int = 60
+    ceiling_s: float = 0.4
+
+
+def benchmark(
+    network: Network,
+    config: PipelineConfig,
+    frames: Callable[[], Iterator[SyncedFrame]],
+    options: BenchmarkOptions,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Measure; nothing is left out and nothing made up: what the machine or the count does not allow is None.
+
+    Args:
+        network: In evaluation mode, norms folded.
+        config: Of the pipeline.
+        frames: Gives consecutive ticks from the beginning, as many as the closed loop needs, each made when asked for.
+        options: What is measured.
+        say: Told what is measured next.
+
+    Raises:
+        InputError: A backend is not there, or gives other outputs than the network.
+
+    """
+    found = machine()
+    threads = config.network.threads
+    detector = NetworkDetector(config.network, network=network)  # sets the threads of torch
+    batches = _probe(frames, detector)
+    say("preparing backends")
+    backend = (auto_backend if options.backend == "auto" else _opened(options.backend))(
+        network, batches, threads=threads
+    )
+    names = dict.fromkeys((backend.name, *options.compare))
+    others = [backend if n == backend.name else open_backend(n, network, batches, threads=threads) for n in names]
+    say("closed loop")
+    closed = _closed(network, backend, config, frames(), options.ticks)
+    memory = peak_memory_mb()
+    say("open loop")
+    opened = _open(network, backend, config, frames, options) if options.rate_hz > 0 else None
+    say("backends in turns")
+    compared = [EagerBackend(network), *(b for b in others if b.name != "eager")]
+    samples_ms = run_interleaved(compared, batches, options.rounds)
+    ratios = ratios_to("eager", samples_ms)
+    say("ceilings of the machine")
+    ceilings = measure_ceilings(threads, seconds_each=options.ceiling_s)
+    work = _mean_work([count_work(network, batch) for batch in batches])
+    eager_ms = _eager_stages(network, batches)
+    fastest_ms = statistics.median(samples_ms[backend.name])
+    operations = operation_ms(backend, network, batches, threads)
+    return {
+        "backend": backend.name,
+        "device": "cpu",
+        "precision": "fp32",
+        "batch": 1,
+        "threads": threads,
+        "ticks": len(closed.totals_ms),
+        "first_tick_ms": round(closed.first_ms, 3),
+        "latency_ms": percentiles_of(closed.totals_ms),
+        "throughput_hz": round(1e3 * len(closed.totals_ms) / sum(closed.totals_ms), 2),
+        "objects_per_tick": round(closed.objects / len(closed.totals_ms), 2),
+        "stages_ms": {name: round(statistics.fmean(values), 3) for name, values in closed.stages_ms.items()},
+        "stages_percentiles_ms": {name: percentiles_of(values) for name, values in closed.stages_ms.items()},
+        "share_outside_network": round(_share_outside(closed, network), 4),
+        "jitter_control_ms": percentiles_of(closed.control_ms),
+        "not_fitting_ticks": backend.not_fitting if isinstance(backend, GraphBackend) else 0,
+        "peak_memory_mb": memory,
+        "open_loop": opened,
+        "network_ms": {name: percentiles_of(values) for name, values in samples_ms.items()},
+        "speedup": {f"{name}_over_eager": r["median"] for name, r in ratios.items()},
+        "speedup_quartiles": {f"{name}_over_eager": [r["quartile_1"], r["quartile_3"]] for name, r in ratios.items()},
+        "work": {name: asdict(part) for name, part in work.items()},
+        "ceilings": asdict(ceilings),
+        "eager_stages": stage_shares(eager_ms, work, ceilings),
+        "operations_ms": operations,
+        "ceiling_share": ceiling_shares(fastest_ms, operations, summed(work), ceilings),
+        "inside_clock": list(INSIDE_CLOCK),
+        "outside_clock": list(OUTSIDE_CLOCK),
+        "machine": found,
+    }
+
+
+def ceiling_shares(
+    network_ms: float, operations: Mapping[str, float] | None, work: Work, ceilings: Ceilings
+) -> dict[str, float | None]:
+    """Shares of what the machine can do: of the network as a whole, of its convolutions and of its matrix products.
+
+    The network's is the time that its operations would take at their ceilings, over the time that it took.
+    """
+    ideal_ms = {
+        "convolution": work.convolution_flops / ceilings.convolution.rate / 1e6,
+        "matmul": work.matmul_flops / ceilings.matmul.rate / 1e6,
+    }
+    shares: dict[str, float | None] = {"network": round(sum(ideal_ms.values()) / network_ms, 4)}
+    for kind, ideal in ideal_ms.items():
+        took_ms = operations[kind] if operations else 0.0
+        shares[kind] = round(ideal / took_ms, 4) if took_ms > 0 else None
+    return shares
+
+
+def stage_shares(
+    stages_ms: Mapping[str, float], work: Mapping[str, Work], ceilings: Ceilings
+) -> dict[str, dict[str, Any]]:
+    """Of each stage in eager mode: milliseconds, work, which ceiling is the nearer one, and the share of that.
+
+    A stage is bound by computing where its operations at their ceilings take longer than moving its bytes does.
+    """
+    shares: dict[str, dict[str, Any]] = {}
+    for stage, took_ms in stages_ms.items():
+        done = work.get(stage, Work())
+        computing_ms = (
+            done.convolution_flops / ceilings.convolution.rate + done.matmul_flops / ceilings.matmul.rate
+        ) / 1e6
+        moving_ms = done.moved_bytes / ceilings.memory.rate / 1e6
+        shares[stage] = {
+            "ms": round(took_ms, 3),
+            "gflop": round(done.flops / 1e9, 4),
+            "megabytes": round(done.moved_bytes / 1e6, 2),
+            "bound_by": "computing" if computing_ms >= moving_ms else "memory",
+            "share": round(max(computing_ms, moving_ms) / took_ms, 4) if took_ms > 0 else None,
+        }
+    return shares
+
+
+def _opened(name: str) -> Callable[..., Backend]:
+    def opened(network: Network, batches: Sequence[SensorBatch], *, threads: int) -> Backend:
+        return open_backend(name, network, batches, threads=threads)
+
+    return opened
+
+
+def _probe(frames: Callable[[], Iterator[SyncedFrame]], detector: NetworkDetector) -> list[SensorBatch]:
+    """Early ticks as tensors, the very first ones left out: they lack older sweeps."""
+    batches: list[SensorBatch] = []
+    for number, frame in enumerate(frames()):
+        if number >= PROBE_TICKS // 2:
+            batches.append(detector.prepare(frame))
+        if len(batches) == PROBE_TICKS:
+            break
+    return [batch for batch in batches if bool(batch.present.any())]
+
+
+def _closed(
+    network: Network, backend: Backend, config: PipelineConfig, frames: Iterator[SyncedFrame], ticks: int
+) -> ClosedLoop:
+    clock = StageClock()
+    detector = NetworkDetector(config.network, network=network, backend=TimedBackend(backend, clock))
+    pipeline = Pipeline(config, detector=TimedDetector(detector, clock), keep_latencies=1)
+    with ExitStack() as stack:
+        if backend.name == "eager":
+            stack.enter_context(network_stages(network, clock))
+        return run_closed_loop(pipeline, frames, clock, ticks)
+
+
+def _open(
+    network: Network,
+    backend: Backend,
+    config: PipelineConfig,
+    frames: Callable[[], Iterator[SyncedFrame]],
+    options: BenchmarkOptions,
+) -> dict[str, Any]:
+    """On ticks that are in memory before it begins: reading them is no part of it."""
+    count = max(1, round(options.rate_hz * options.open_loop_s))
+    source = frames()
+    held = [frame for frame, _ in zip(source, range(min(count, 300)), strict=False)]
+    detector = NetworkDetector(config.network, network=network, backend=backend)
+    pipeline = Pipeline(config, detector=detector, keep_latencies=1)
+    for frame in held[:CALIBRATION_TICKS]:
+        pipeline.step(frame)
+    pipeline.reset()
+    with StallMonitor() as monitor:
+        arrivals = run_open_loop(pipeline, held, options.rate_hz, count)
+    return summed_up(arrivals, options.rate_hz, monitor)
+
+
+def _share_outside(closed: ClosedLoop, network: Network) -> float:
+    inside = {NETWORK, *(stage for stage, _ in network_parts(network))}
+    spent = sum(sum(values) for name, values in closed.stages_ms.items() if name in inside)
+    return 1 - spent / sum(closed.totals_ms)
+
+
+def _eager_stages(network: Network, batches: Sequence[SensorBatch]) -> dict[str, float]:
+    """Median milliseconds of the network's parts in eager mode."""
+    clock = StageClock()
+    backend = TimedBackend(EagerBackend(network), clock)
+    with network_stages(network, clock):
+        rounds: dict[str, list[float]] = {}
+        backend(batches[0], QueryMemory())
+        clock.take()
+        for batch in batches:
+            backend(batch, QueryMemory())
+            for stage, took_ms in clock.take().items():
+                rounds.setdefault(stage, []).append(took_ms)
+    return {stage: statistics.median(values) for stage, values in rounds.items()}
+
+
+def _mean_work(counted: Sequence[Mapping[str, Work]]) -> dict[str, Work]:
+    stages = dict.fromkeys(stage for work in counted for stage in work)
+    mean = {
+        stage: {
+            name: round(statistics.fmean(asdict(work.get(stage, Work()))[name] for work in counted))
+            for name in asdict(Work())
+        }
+        for stage in stages
+    }
+    return {stage: Work(**values) for stage, values in mean.items()}

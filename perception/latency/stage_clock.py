@@ -1,0 +1,164 @@
+"""Which part of a tick takes how long: nested stages on the monotonic clock, each without what is nested in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from tricast.perception.backends.interface import Backend
+from tricast.perception.batch import SensorBatch
+from tricast.perception.detectors.network import NetworkDetector
+from tricast.perception.model import Network
+from tricast.perception.outputs import Detections
+from tricast.perception.query_outputs import QueryMemory, QueryOutputs
+from tricast.sensors.frames import CameraFrame
+from tricast.sensors.synced_frame import SyncedFrame
+
+
+class StageClock:
+    """Milliseconds per stage since the last `take`; a stage's time excludes that of stages inside it."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[str, int]] = []
+        self._spent_ns: dict[str, int] = {}
+
+    @property
+    def current(self) -> str | None:
+        """The innermost stage that is open."""
+        return self._open[-1][0] if self._open else None
+
+    def begin(self, name: str) -> None:
+        """Open a stage; what encloses it stands still until it ends."""
+        now_ns = time.perf_counter_ns()
+        if self._open:
+            self._charge(now_ns)
+        self._open.append((name, now_ns))
+
+    def end(self) -> None:
+        """Close the innermost stage."""
+        now_ns = time.perf_counter_ns()
+        self._charge(now_ns)
+        self._open.pop()
+        if self._open:
+            self._open[-1] = (self._open[-1][0], now_ns)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """The block as a stage."""
+        self.begin(name)
+        try:
+            yield
+        finally:
+            self.end()
+
+    def take(self) -> dict[str, float]:
+        """Milliseconds by stage since the last time, and forget them."""
+        spent, self._spent_ns = self._spent_ns, {}
+        return {name: ns / 1e6 for name, ns in spent.items()}
+
+    def _charge(self, now_ns: int) -> None:
+        name, since_ns = self._open[-1]
+        self._spent_ns[name] = self._spent_ns.get(name, 0) + now_ns - since_ns
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _TimedCameraFrame(CameraFrame):
+    """A frame that books its decoding."""
+
+    clock: StageClock
+
+    def pixels(self, *, at_least_px: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """See `CameraFrame.pixels`."""
+        with self.clock.stage("image_decoding"):
+            return super().pixels(at_least_px=at_least_px)
+
+
+def timed_frame(frame: SyncedFrame, clock: StageClock) -> SyncedFrame:
+    """The same tick, whose pictures book their decoding as `image_decoding`."""
+    cameras = {
+        channel: _TimedCameraFrame(
+            channel=image.channel,
+            timestamp_ns=image.timestamp_ns,
+            received_ns=image.received_ns,
+            encoding=image.encoding,
+            data=image.data,
+            size_px=image.size_px,
+            clock=clock,
+        )
+        for channel, image in frame.cameras.items()
+    }
+    return replace(frame, cameras=cameras)
+
+
+class TimedBackend:
+    """A backend that books its time as `network`."""
+
+    def __init__(self, backend: Backend, clock: StageClock) -> None:
+        self.name = backend.name
+        self._backend, self._clock = backend, clock
+
+    def __call__(self, batch: SensorBatch, memory: QueryMemory) -> tuple[QueryOutputs, QueryMemory]:
+        """See `Backend`."""
+        with self._clock.stage("network"):
+            return self._backend(batch, memory)
+
+
+class TimedDetector:
+    """A detector of networks that books `preprocessing` and `decoding`; see `Detector`."""
+
+    def __init__(self, detector: NetworkDetector, clock: StageClock) -> None:
+        self.name, self.modalities = detector.name, detector.modalities
+        self._detector, self._clock = detector, clock
+
+    def prepare(self, frame: SyncedFrame) -> SensorBatch:
+        """See `Detector.prepare`."""
+        with self._clock.stage("preprocessing"):
+            return self._detector.prepare(timed_frame(frame, self._clock))
+
+    def detect(self, frame: SyncedFrame, prepared: SensorBatch | None = None) -> Detections:
+        """See `Detector.detect`."""
+        with self._clock.stage("decoding"):
+            return self._detector.detect(frame, prepared)
+
+    def reset(self) -> None:
+        """See `Detector.reset`."""
+        self._detector.reset()
+
+
+def network_parts(network: Network) -> list[tuple[str, nn.Module]]:
+    """Stages inside the network, and the modules that make them up; heads lie inside the decoder and count apart."""
+    heads = [network.decoder.first_head, *(layer.head for layer in network.decoder.layers)]
+    stages: dict[str, list[Any]] = {
+        "camera_encoder": [network.camera_encoder],
+        "lidar_encoder": [network.lidar_encoder],
+        "radar_encoder": [network.radar_encoder],
+        "fusion": [network.camera_lift, network.fusion, network.trunk],
+        "decoder": [network.seeding, network.prior, network.tokenizer, network.decoder],
+        "heads": [network.heatmap_head, network.trajectory_head, *heads],
+    }
+    return [(stage, module) for stage, modules in stages.items() for module in modules]
+
+
+@contextmanager
+def network_stages(network: Network, clock: StageClock) -> Iterator[None]:
+    """Within the block the network books its parts by forward hooks; it must run in eager mode."""
+    handles = []
+    for stage, module in network_parts(network):
+        handles.append(module.register_forward_pre_hook(_begins(clock, stage)))
+        handles.append(module.register_forward_hook(lambda *_: clock.end()))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _begins(clock: StageClock, stage: str) -> Callable[..., None]:
+    return lambda *_: clock.begin(stage)

@@ -1,0 +1,196 @@
+"""Every way to run the network gives what the network gives, whatever sensors are there."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from tricast.configs.errors import InputError
+from tricast.perception.backends.choice import auto_backend
+from tricast.perception.backends.fixed_network import FixedNetwork, outputs_of
+from tricast.perception.backends.fixed_shapes import FixedInputs, FixedShapes
+from tricast.perception.backends.graph_export import export_graph, write_proven
+from tricast.perception.backends.interface import EagerBackend, GraphBackend
+from tricast.perception.backends.interleaved import run_interleaved
+from tricast.perception.backends.opening import onnx_file, open_backend
+from tricast.perception.backends.parity import check_parity
+from tricast.perception.batch import SensorBatch, collate
+from tricast.perception.layers.convolution import fold_norms
+from tricast.perception.model import ModelConfig, Network
+from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.tick_sample import TickSample
+
+SUBSETS = {
+    "all": {},
+    "cameras": {"lidar": None, "radar": None},
+    "lidar": {"cameras": (), "radar": None},
+    "radar": {"cameras": (), "lidar": None},
+    "cameras, lidar": {"radar": None},
+    "cameras, radar": {"lidar": None},
+    "lidar, radar": {"cameras": ()},
+}
+
+
+@pytest.fixture
+def network(small_model: ModelConfig) -> Network:
+    return _network(small_model, seed=0)
+
+
+def _network(config: ModelConfig, seed: int) -> Network:
+    torch.manual_seed(seed)
+    network = Network(config)
+    for name, value in network.named_parameters():
+        if value.dim() == 1 and "weight" in name:  # branches that start at zero could hide a mistake
+            torch.nn.init.uniform_(value, 0.5, 1.5)
+        elif value.dim() == 1 and "body" in name:
+            torch.nn.init.uniform_(value, 0.1, 0.3)
+    network.eval()
+    fold_norms(network)
+    return network
+
+
+def _batches(network: Network, ticks: list[TickSample]) -> list[SensorBatch]:
+    """Every subset of the sensors, and one camera of four."""
+    samples = [dataclasses.replace(ticks[0], **change) for change in SUBSETS.values()]
+    samples.append(dataclasses.replace(ticks[1], cameras=ticks[1].cameras[2:3]))
+    return [collate([sample], network.config.batch) for sample in samples]
+
+
+def _fixed(network: Network, shapes: FixedShapes) -> GraphBackend:
+    module = FixedNetwork(network)
+    return GraphBackend("compile", network, shapes, lambda inputs: module(*inputs.tensors()))
+
+
+def test_fixed_slots_and_masks_give_what_missing_rows_give(network: Network, ticks: list[TickSample]) -> None:
+    batches = _batches(network, ticks)
+    backend = _fixed(network, FixedShapes(cameras=6, lidar_rows=600, radar_rows=128))
+    assert check_parity(backend, network, batches) < 1e-3
+    assert backend.not_fitting == 0
+
+
+def test_an_absent_lidar_needs_its_mask(network: Network, ticks: list[TickSample]) -> None:
+    """What `FixedNetwork` masks is no luxury: without the mask an absent LiDAR shows."""
+    batch = collate([dataclasses.replace(ticks[0], lidar=None)], network.config.batch)
+    shapes = FixedShapes.around([batch])
+    module = FixedNetwork(network)
+    module.network.lidar_encoder = module.network.lidar_encoder.encoder  # type: ignore[assignment,union-attr]
+    backend = GraphBackend("compile", network, shapes, lambda inputs: module(*inputs.tensors()))
+    with pytest.raises(InputError, match="parity of compile, tick 0: got heatmap off by"):
+        check_parity(backend, network, [batch])
+
+
+def test_the_shapes_of_a_graph_hold_what_was_seen_with_room_to_spare(network: Network, ticks: list[TickSample]) -> None:
+    batches = _batches(network, ticks)
+    shapes = FixedShapes.around(batches)
+    assert (shapes.cameras, shapes.lidar_rows, shapes.radar_rows) == (4, 1024, 128)
+    assert all(shapes.hold(batch) for batch in batches)
+    assert not shapes.hold(collate(ticks[:2], network.config.batch))
+
+
+def test_a_tick_that_does_not_fit_is_run_by_the_network_and_counted(network: Network, ticks: list[TickSample]) -> None:
+    batch = collate(ticks[:1], network.config.batch)
+    backend = _fixed(network, FixedShapes(cameras=4, lidar_rows=100, radar_rows=128))
+    outputs, _ = backend(batch, QueryMemory())
+    with torch.no_grad():
+        expected, _ = network(batch, QueryMemory())
+    assert torch.equal(outputs.heatmap, expected.heatmap)
+    assert backend.not_fitting == 1
+
+
+def test_the_example_of_the_shapes_is_finite_and_shaped_as_ticks_are(network: Network, ticks: list[TickSample]) -> None:
+    shapes = FixedShapes(cameras=4, lidar_rows=600, radar_rows=128)
+    blank = FixedInputs.blank(shapes, network.config.batch)
+    real = FixedInputs.of(collate(ticks[:1], network.config.batch), shapes, network.config.batch)
+    for mine, other in zip(blank.tensors(), real.tensors(), strict=True):
+        assert (mine.shape, mine.dtype, mine.stride()) == (other.shape, other.dtype, other.stride())
+    with torch.no_grad():
+        assert outputs_of(FixedNetwork(network)(*blank.tensors())).heatmap.isfinite().all()
+
+
+def test_parity_refuses_other_weights_and_no_ticks(
+    network: Network, small_model: ModelConfig, ticks: list[TickSample]
+) -> None:
+    batches = _batches(network, ticks)
+    assert check_parity(EagerBackend(network), network, batches) == 0
+    with pytest.raises(InputError, match="parity of eager"):
+        check_parity(EagerBackend(_network(small_model, seed=1)), network, batches)
+    nothing = collate([dataclasses.replace(ticks[0], cameras=(), lidar=None, radar=None)], network.config.batch)
+    with pytest.raises(InputError, match="no tick with a sensor"):
+        check_parity(EagerBackend(network), network, [nothing])
+
+
+def test_a_graph_that_differs_leaves_no_file_behind(
+    network: Network, small_model: ModelConfig, ticks: list[TickSample], tmp_path: Path
+) -> None:
+    other, batches, path = _network(small_model, seed=1), _batches(network, ticks), tmp_path / "graph.onnx"
+    path.write_text("an older graph")
+    with pytest.raises(InputError, match="parity"):
+        write_proven(path, lambda p: p.touch(), lambda _: EagerBackend(other), network, batches)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("graph.onnx", "an older graph")]
+    assert write_proven(path, lambda p: p.touch(), lambda _: EagerBackend(network), network, batches) == 0
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("graph.onnx", "")]
+
+
+@pytest.mark.parametrize("name", ["cuda_graphs", "tensorrt"])
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what is lacking where it is lacking")
+def test_a_backend_that_the_machine_lacks_says_what_it_needs(
+    network: Network, ticks: list[TickSample], name: str
+) -> None:
+    with pytest.raises(InputError, match=f"backend '{name}': got a machine without"):
+        open_backend(name, network, _batches(network, ticks), threads=1)
+
+
+def test_a_backend_that_does_not_exist_is_refused(network: Network, ticks: list[TickSample]) -> None:
+    with pytest.raises(InputError, match="eager, compile, onnxruntime"):
+        open_backend("onnx", network, _batches(network, ticks), threads=1)
+
+
+def test_auto_remembers_what_it_measured(
+    network: Network, ticks: list[TickSample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
+    batches, path = _batches(network, ticks), tmp_path / "fastest_backend.json"
+    for _ in range(2):
+        assert auto_backend(network, batches, threads=1, candidates=("eager", "cuda_graphs")).name == "eager"
+        assert '"median_ms"' in path.read_text()
+    path.write_text("damaged")
+    assert auto_backend(network, batches, threads=1, candidates=("eager",)).name == "eager"
+
+
+def test_backends_take_turns_on_the_same_ticks(network: Network, ticks: list[TickSample]) -> None:
+    samples = run_interleaved([EagerBackend(network)], _batches(network, ticks), rounds=3)
+    assert {name: len(values) for name, values in samples.items()} == {"eager": 3}
+    assert min(samples["eager"]) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["compile", "onnxruntime", "openvino"])
+@pytest.mark.filterwarnings("ignore")
+def test_every_backend_gives_what_the_network_gives(
+    network: Network, ticks: list[TickSample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
+    if name != "compile":
+        pytest.importorskip(name)
+    batches = _batches(network, ticks)
+    backend = open_backend(name, network, batches, threads=1)
+    assert isinstance(backend, GraphBackend)
+    assert check_parity(backend, network, batches) < 2e-3
+    assert backend.not_fitting == 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_an_exported_graph_is_whole_and_agrees(
+    network: Network, ticks: list[TickSample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("TRICAST_CACHE", str(tmp_path / "cache"))
+    batches = _batches(network, ticks)
+    shapes = FixedShapes.around(batches)
+    assert export_graph(network, "openvino", tmp_path / "small.xml", shapes, batches) < 2e-3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["small.bin", "small.xml"]
+    first = onnx_file(network, shapes)
+    made = first.stat().st_mtime_ns
+    assert onnx_file(network, shapes).stat().st_mtime_ns == made
