@@ -78,8 +78,9 @@ def nearest_features(centers_m: Tensor, pictures: Pictures) -> tuple[Tensor, Ten
     """
     sight = functional.normalize(centers_m[:, None] - pictures.ray_origins_m[:, :, None], dim=3)  # (B, N, Q, 3)
     cosine = sight @ pictures.ray_directions.transpose(2, 3)  # (B, N, Q, R)
-    best, place = cosine.max(dim=3)
+    best = cosine.amax(dim=3)  # without a place: that is sought in one camera only, which is four times faster
     through = pictures.camera_mask[:, :, None] & (best > pictures.lowest_cosines[:, :, None])
-    highest, camera = torch.where(through, best, -2.0).max(dim=1, keepdim=True)
-    rows = camera * cosine.shape[3] + place.gather(1, camera)
+    highest, camera = torch.where(through, best, -2.0).max(dim=1, keepdim=True)  # (B, 1, Q)
+    chosen = cosine.gather(1, camera[..., None].expand(-1, -1, -1, cosine.shape[3]))
+    rows = camera * cosine.shape[3] + chosen.argmax(dim=3)
     return rows[:, 0], highest[:, 0] > -1

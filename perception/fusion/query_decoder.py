@@ -36,7 +36,7 @@ class Tokens:
     Args:
         keys: (B, T, D) with positions.
         values: (B, T, D) without.
-        valid: (B, T) bool; False: a token of an absent camera.
+        image_valid: (B, N * T'') bool; False: a token of an absent camera.
         bev_places_m: (T', 2) centres of the BEV tokens, the first T' of T.
         ray_directions: (B, N, T'', 3) of the image tokens, which follow camera by camera.
         ray_origins_m: (B, N, 3).
@@ -45,7 +45,7 @@ class Tokens:
 
     keys: Tensor
     values: Tensor
-    valid: Tensor
+    image_valid: Tensor
     bev_places_m: Tensor
     ray_directions: Tensor
     ray_origins_m: Tensor
@@ -55,13 +55,16 @@ class Tokens:
 
         Source: spatially modulated co-attention (Gao et al., ICCV 2021), here in metres and in angles between rays.
         """
-        apart = centers_m[:, :, None, :2] - self.bev_places_m
-        near = -(apart**2).sum(dim=3) / (2 * BEV_SPREAD_M**2)
+        # Squared distances multiplied out, as one matrix product with all that a token or a query adds on its own.
+        scale, places = 1 / BEV_SPREAD_M**2, centers_m[..., :2]
+        own = -0.5 * scale * (places**2).sum(dim=2, keepdim=True)  # (B, Q, 1)
+        others = (-0.5 * scale * (self.bev_places_m**2).sum(dim=1)).expand(len(places), 1, -1)
+        near = torch.baddbmm(others, places, self.bev_places_m.T.expand(len(places), -1, -1), alpha=scale) + own
         sight = nn.functional.normalize(centers_m[:, None] - self.ray_origins_m[:, :, None], dim=3)  # (B, N, Q, 3)
         cosine = sight @ self.ray_directions.transpose(2, 3)  # (B, N, Q, T'')
         aimed = (cosine.transpose(1, 2).flatten(2) - 1) / RAY_SPREAD_RAD**2
-        bias = torch.cat([near, aimed], dim=2)
-        return bias.masked_fill(~self.valid[:, None], float("-inf"))[:, None]
+        absent = torch.zeros_like(self.image_valid, dtype=aimed.dtype).masked_fill(~self.image_valid, float("-inf"))
+        return torch.cat([near, aimed + absent[:, None]], dim=2)[:, None]
 
 
 class Tokenizer(nn.Module):
@@ -94,11 +97,10 @@ class Tokenizer(nn.Module):
         on_ground = self.bev_norm(self.bev(bev.flatten(2).transpose(1, 2)))
         in_pictures = self.image_norm(self.image(_pooled(image)))
         position = self.image_position(rays.flatten(0, 1), origins_m.flatten(0, 1)).unflatten(0, camera_mask.shape)
-        always = camera_mask.new_ones(len(bev), len(places_m))
         return Tokens(
             keys=torch.cat([on_ground + self.bev_position(places_m), (in_pictures + position).flatten(1, 2)], dim=1),
             values=torch.cat([on_ground, in_pictures.flatten(1, 2)], dim=1),
-            valid=torch.cat([always, camera_mask.repeat_interleave(in_pictures.shape[2], dim=1)], dim=1),
+            image_valid=camera_mask.repeat_interleave(in_pictures.shape[2], dim=1),
             bev_places_m=places_m,
             ray_directions=rays,
             ray_origins_m=origins_m,
