@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 
 from tricast.configs.errors import InputError
-from tricast.perception.outputs import FUTURE_STEP_S, NUM_FUTURE_STEPS, Detections, TickResult
+from tricast.perception.outputs import Detections, TickResult
+from tricast.perception.streaming.extrapolation import along_futures
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.synced_frame import SyncedFrame
@@ -241,7 +242,7 @@ def predicted(answer: Answer, strategy: Strategy) -> Detections:
     if strategy == "constant_velocity":
         centers[:, :2] += age_s * boxes.velocities_mps
     elif strategy == "trajectory" and len(boxes):
-        centers[:, :2] = _along(centers[:, :2], result.trajectories.points_m[:, 0], age_s)
+        centers[:, :2] = along_futures(centers[:, :2], result.trajectories.points_m[:, 0], age_s)
     moved = Boxes(
         centers_m=centers, sizes_m=boxes.sizes_m, yaws_rad=boxes.yaws_rad, velocities_mps=boxes.velocities_mps
     )
@@ -252,11 +253,3 @@ def predicted(answer: Answer, strategy: Strategy) -> Detections:
         class_names=result.tracks.class_names,
         scores=result.tracks.scores,
     )
-
-
-def _along(starts_m: np.ndarray, paths_m: np.ndarray, age_s: float) -> np.ndarray:
-    """Positions (N, 2) after a time on paths (N, 12, 2) in steps of 0.5 s; at most at their ends."""
-    points = np.concatenate([starts_m[:, None], paths_m], axis=1)
-    place = min(max(age_s / FUTURE_STEP_S, 0.0), float(NUM_FUTURE_STEPS))
-    before = min(int(place), NUM_FUTURE_STEPS - 1)
-    return points[:, before] + (place - before) * (points[:, before + 1] - points[:, before])
