@@ -1,5 +1,6 @@
 """The results log, read back with another library."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from mcap.reader import make_reader
 from tricast.perception.outputs import NUM_FUTURE_STEPS, Detections, TickResult, Tracks, Trajectories
 from tricast.perception.palette import CLASS_COLORS
 from tricast.perception.streaming.results_mcap import ResultsMcapWriter
+from tricast.perception.streaming.runtime_result import Delivery
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.schema import deserialize
@@ -140,6 +142,28 @@ def test_the_full_result_reads_back(messages) -> None:
         ("CAM", "waiting", -1),
         ("LIDAR_TOP", "degraded", 5),
     ]
+
+
+def test_the_manifest_of_poses_and_the_delivery_read_back(tmp_path: Path) -> None:
+    tick = replace(result(), pose_stamps_ns=(NOW_NS - 40, NOW_NS - 20), discontinuity=True)
+    delivery = Delivery(
+        sequence=7,
+        dropped_ticks=2,
+        not_used={"late": {"CAM": 3, "LIDAR_TOP": 1}},
+        memory="moved_on",
+        late=True,
+        waited_ms=1.5,
+        processing_ms=80.0,
+        total_ms=81.5,
+    )
+    with ResultsMcapWriter(tmp_path / "results.mcap") as writer:
+        writer.write(tick, delivery)
+    message = read_back(tmp_path / "results.mcap")["/tricast/result"][0][1]
+    assert (list(message.pose_stamps_ns), message.discontinuity) == ([NOW_NS - 40, NOW_NS - 20], True)
+    told = message.delivery
+    assert (told.sequence, told.dropped_ticks, told.memory, told.late) == (7, 2, "moved_on", True)
+    assert told.not_used == ["late CAM 3", "late LIDAR_TOP 1"]
+    assert (told.waited_ms, told.processing_ms, told.total_ms) == (1.5, 80.0, 81.5)
 
 
 def test_a_tick_without_objects_only_clears(tmp_path: Path) -> None:
