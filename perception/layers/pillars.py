@@ -50,7 +50,8 @@ def scatter_max(features: Tensor, cell: Tensor, rows: int) -> Tensor:
 
 def _maxima(features: Tensor, cell: Tensor, rows: int) -> Tensor:
     index = cell[:, None].expand(-1, features.shape[1])
-    return features.new_zeros(rows, features.shape[1]).scatter_reduce(0, index, features, "amax", include_self=True)
+    maxima = features.new_zeros(rows, features.shape[1])
+    return maxima.scatter_reduce_(0, index, features, "amax", include_self=True)  # in place: no copy of a large grid
 
 
 class _ScatterMax(torch.autograd.Function):
