@@ -29,7 +29,7 @@ from tricast.sensors.ros.qos import Qos
 MARKERS = "visualization_msgs/msg/MarkerArray"
 DEPTH = 100
 """Results held for slow subscribers: a recorder should miss none."""
-MAX_WAITING = 4
+MAX_WAITING = 64
 DELIVERY_S = 0.5
 
 
@@ -134,15 +134,20 @@ class ResultOutputs:
             self.since_newest_ms = message.since_newest_input_ns / 1e6
         if RESULT_TOPIC in self._publishers:
             self._publishers[RESULT_TOPIC].publish(serialize(message))
+        if self._writers is not None:
+            self._writers[0].write(tick, result.delivery)
+            self._writers[1].write(tick)
+        if not self._waiting:
+            self._publish_copies(tick)
+
+    def _publish_copies(self, tick: TickResult) -> None:
+        """The result in other forms; left out where the next result already waits, so that no result is ever lost."""
         base, odom = self._config.base_frame, self._config.odom_frame
         self._copy("/tricast/tracked_objects", lambda: objects.tracked_objects(tick, odom))
         self._copy("/tricast/predicted_objects", lambda: objects.predicted_objects(tick, odom))
         self._copy("/tricast/objects", lambda: objects.detection_array(tick, base))
         self._copy("/tricast/tracks/markers", lambda: self._markers(track_markers, tick))
         self._copy("/tricast/detections/markers", lambda: self._markers(detection_markers, tick))
-        if self._writers is not None:
-            self._writers[0].write(tick, result.delivery)
-            self._writers[1].write(tick)
 
     def _copy(self, topic: str, make: Callable[[], Any]) -> None:
         """Publish what the result says in another form; not made while nobody listens: some cost as much as a tick."""
