@@ -17,6 +17,8 @@ COMMANDS = {
     "info": "say what a log holds",
     "replay": "replay a log into boxes, tracks and forecasts",
     "evaluate": "score a detector or a file of results against the truth",
+    "benchmark": "measure latency from raw sensor buffers to trajectories",
+    "export": "write the network as a graph for other runtimes",
     "submission": "write results in a benchmark's official format",
     "train": "train the network from synthetic drives or logs with truth",
     "compare": "set two evaluations side by side",

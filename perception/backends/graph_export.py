@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tricast.perception.backends.fixed_shapes import FixedShapes
-from tricast.perception.backends.interface import Backend, GraphBackend
+from tricast.perception.backends.interface import Backend, GraphBackend, not_installed
 from tricast.perception.backends.onnx_graph import (
     check_tensorrt,
     onnxruntime_graph,
@@ -22,6 +23,22 @@ from tricast.perception.model import Network
 
 TARGETS = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": ".engine"}
 """What `--to` takes, and how the files end."""
+_EXTRAS = {"onnx": "onnx", "openvino": "openvino", "tensorrt": "onnx"}
+
+
+def check_target(target: str) -> None:
+    """Make sure that a graph can be made and proven here, before work begins.
+
+    Raises:
+        InputError: What the target needs is not installed.
+
+    """
+    if target == "tensorrt":
+        check_tensorrt()
+    runtime = {"onnx": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}[target]
+    for package in ("onnx", "onnxscript", runtime):
+        if importlib.util.find_spec(package) is None:
+            raise not_installed(target, f"the package {package}", f'pip install "tricast[{_EXTRAS[target]}]"')
 
 
 def export_graph(
@@ -43,8 +60,7 @@ def export_graph(
         InputError: What the target needs is not installed, or the graph's outputs differ.
 
     """
-    if target == "tensorrt":
-        check_tensorrt()
+    check_target(target)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         onnx_path = Path(folder) / "graph.onnx"
 

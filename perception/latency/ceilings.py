@@ -15,11 +15,35 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
-MATRICES = ((512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048), (4096, 256, 256), (1024, 4096, 1024))
-"""Rows, inner size and columns."""
-CONVOLUTIONS = ((1, 64, 64, 64, 3), (1, 64, 128, 128, 3), (4, 64, 48, 80, 3), (1, 256, 64, 64, 3), (1, 256, 64, 64, 1))
-"""Images, channels in and out, height, width and kernel."""
-COPIED_BYTES = 1 << 28
+
+@dataclass(frozen=True, kw_only=True)
+class CeilingTrials:
+    """What is tried.
+
+    Args:
+        matrices: Rows, inner size and columns.
+        convolutions: Images, channels in and out, height, width and kernel.
+        copied_bytes: Far more than caches hold.
+        seconds_each: How long each library tries each shape.
+
+    """
+
+    matrices: tuple[tuple[int, int, int], ...] = (
+        (512, 512, 512),
+        (1024, 1024, 1024),
+        (2048, 2048, 2048),
+        (4096, 256, 256),
+        (1024, 4096, 1024),
+    )
+    convolutions: tuple[tuple[int, int, int, int, int], ...] = (
+        (1, 64, 64, 64, 3),
+        (1, 64, 128, 128, 3),
+        (4, 64, 48, 80, 3),
+        (1, 256, 64, 64, 3),
+        (1, 256, 64, 64, 1),
+    )
+    copied_bytes: int = 1 << 28
+    seconds_each: float = 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +64,12 @@ class Ceilings:
     memory: Ceiling
 
 
-def measure_ceilings(threads: int, *, seconds_each: float = 0.4) -> Ceilings:
+def measure_ceilings(threads: int, trials: CeilingTrials) -> Ceilings:
     """Measure all three; the fastest of repeated runs counts.
 
     Args:
         threads: Used by every library.
-        seconds_each: How long each library tries each shape.
+        trials: What is tried.
 
     """
     before = torch.get_num_threads()
@@ -53,9 +77,9 @@ def measure_ceilings(threads: int, *, seconds_each: float = 0.4) -> Ceilings:
     try:
         with threadpool_limits(threads), torch.inference_mode():
             return Ceilings(
-                matmul=_best(_matmul_trials(threads), seconds_each),
-                convolution=_best(_convolution_trials(threads), seconds_each),
-                memory=_best(_memory_trials(), seconds_each),
+                matmul=_best(_matmul_trials(trials, threads), trials.seconds_each),
+                convolution=_best(_convolution_trials(trials, threads), trials.seconds_each),
+                memory=_best(_memory_trials(trials.copied_bytes), trials.seconds_each),
             )
     finally:
         torch.set_num_threads(before)
@@ -80,8 +104,8 @@ def _best(trials: Iterator[_Trial], seconds_each: float) -> Ceiling:
     return best
 
 
-def _matmul_trials(threads: int) -> Iterator[_Trial]:
-    for rows, inner, columns in MATRICES:
+def _matmul_trials(tried: CeilingTrials, threads: int) -> Iterator[_Trial]:
+    for rows, inner, columns in tried.matrices:
         rng = np.random.default_rng(0)
         left, right = (rng.standard_normal(s, dtype=np.float32) for s in ((rows, inner), (inner, columns)))
         out = np.empty((rows, columns), np.float32)
@@ -92,8 +116,8 @@ def _matmul_trials(threads: int) -> Iterator[_Trial]:
         yield from _onnx_trial("MatMul", left, right, shape, billions, threads)
 
 
-def _convolution_trials(threads: int) -> Iterator[_Trial]:
-    for count, channels, height, width, kernel in CONVOLUTIONS:
+def _convolution_trials(tried: CeilingTrials, threads: int) -> Iterator[_Trial]:
+    for count, channels, height, width, kernel in tried.convolutions:
         rng = np.random.default_rng(0)
         images = rng.standard_normal((count, channels, height, width), dtype=np.float32)
         weights = rng.standard_normal((channels, channels, kernel, kernel), dtype=np.float32)
@@ -110,13 +134,13 @@ def _convolution_trials(threads: int) -> Iterator[_Trial]:
         yield from _onnx_trial("Conv", images, weights, shape, billions, threads, pads=[kernel // 2] * 4)
 
 
-def _memory_trials() -> Iterator[_Trial]:
-    source = np.ones(COPIED_BYTES // 4, np.float32)
+def _memory_trials(copied_bytes: int) -> Iterator[_Trial]:
+    source = np.ones(copied_bytes // 4, np.float32)
     target = np.empty_like(source)
-    billions = 2e-9 * COPIED_BYTES
-    yield "numpy", (COPIED_BYTES,), billions, lambda: np.copyto(target, source)
+    billions = 2e-9 * copied_bytes
+    yield "numpy", (copied_bytes,), billions, lambda: np.copyto(target, source)
     ours, other = torch.from_numpy(source), torch.from_numpy(target)
-    yield "torch", (COPIED_BYTES,), billions, lambda: other.copy_(ours)
+    yield "torch", (copied_bytes,), billions, lambda: other.copy_(ours)
 
 
 def _onnx_trial(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tricast.perception.backends.choice import auto_backend
@@ -15,7 +15,7 @@ from tricast.perception.backends.opening import open_backend
 from tricast.perception.batch import SensorBatch
 from tricast.perception.config import PipelineConfig
 from tricast.perception.detectors.network import NetworkDetector
-from tricast.perception.latency.ceilings import Ceilings, measure_ceilings
+from tricast.perception.latency.ceilings import Ceilings, CeilingTrials, measure_ceilings
 from tricast.perception.latency.closed_loop import CALIBRATION_TICKS, ClosedLoop, ratios_to, run_closed_loop
 from tricast.perception.latency.jitter import StallMonitor
 from tricast.perception.latency.machine import machine, peak_memory_mb
@@ -58,7 +58,7 @@ class BenchmarkOptions:
         rate_hz: Arrivals a second of the open loop; 0 leaves it out.
         open_loop_s: Length of the open loop.
         rounds: Pairs for each comparison of backends.
-        ceiling_s: How long each library tries each shape.
+        ceilings: What is tried to find what the machine can do.
 
     """
 
@@ -68,7 +68,7 @@ class BenchmarkOptions:
     rate_hz: float = 15.0
     open_loop_s: float = 60.0
     rounds: int = 60
-    ceiling_s: float = 0.4
+    ceilings: CeilingTrials = field(default_factory=CeilingTrials)
 
 
 def benchmark(
@@ -112,7 +112,7 @@ def benchmark(
     samples_ms = run_interleaved(compared, batches, options.rounds)
     ratios = ratios_to("eager", samples_ms)
     say("ceilings of the machine")
-    ceilings = measure_ceilings(threads, seconds_each=options.ceiling_s)
+    ceilings = measure_ceilings(threads, options.ceilings)
     work = _mean_work([count_work(network, batch) for batch in batches])
     eager_ms = _eager_stages(network, batches)
     fastest_ms = statistics.median(samples_ms[backend.name])

@@ -1,0 +1,91 @@
+"""`tricast benchmark`: latency from raw sensor buffers to tracked trajectories, beside what the machine could do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+
+from tricast.configs.errors import InputError
+
+QUICK_TICKS, FULL_TICKS = 700, 6700
+"""MLPerf's rule wants 662 for p99 and 6,636 for p99.9."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "log", type=Path, nargs="?", help="any log (default: a synthetic load, made once, see docs/latency.md)"
+    )
+    parser.add_argument("--config", help="packaged configuration or path to a YAML file (default: network)")
+    parser.add_argument("--weights", metavar="W", help="weights of the network in place of the configured ones")
+    parser.add_argument("--backend", default="auto", help="eager, compile, onnxruntime, openvino ... (default: auto)")
+    parser.add_argument("--compare", default="", metavar="B,B", help="further backends, set against eager in turns")
+    parser.add_argument("--threads", type=int, metavar="N", help="in place of the configured number")
+    parser.add_argument("--sensors", help="modalities or channels, separated by commas: camera,lidar,radar")
+    parser.add_argument("--ticks", type=int, metavar="N", help=f"ticks that count (default: {QUICK_TICKS})")
+    parser.add_argument("--full", action="store_true", help=f"{FULL_TICKS} ticks, which earn a p99.9")
+    parser.add_argument("--rate", type=float, default=15.0, metavar="HZ", help="of the open loop; 0 leaves it out")
+    parser.add_argument("--rate-seconds", type=float, default=60.0, metavar="S", help="length of the open loop")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print; returns the exit code."""
+    from tricast.perception.backends.onnx_graph import cache_folder
+    from tricast.perception.config import chosen_config
+    from tricast.perception.detectors.network_config import weights_path
+    from tricast.perception.latency.closed_loop import CALIBRATION_TICKS
+    from tricast.perception.latency.measurement import BenchmarkOptions, benchmark
+    from tricast.perception.latency.report import table
+    from tricast.perception.layers.convolution import fold_norms
+    from tricast.perception.model_weights import load_network
+    from tricast.tools.benchmark_load import benchmark_log, log_ticks
+
+    count = _ticks(args)
+    for name, value in (("--rate", args.rate), ("--rate-seconds", args.rate_seconds)):
+        if not (math.isfinite(value) and value >= 0):
+            raise _wrong(name, f"{value:g}", "0 or more")
+    if args.threads is not None and not 1 <= args.threads <= 256:
+        raise _wrong("--threads", str(args.threads), "1 to 256")
+    config = chosen_config(args.config, detector="network", weights=args.weights)
+    if args.threads is not None:
+        config = config.model_copy(update={"network": config.network.model_copy(update={"threads": args.threads})})
+    path = weights_path(config.network.weights)
+    network = load_network(path)
+    fold_norms(network)
+    log = args.log or benchmark_log(cache_folder() / "loads", count)
+    sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
+    wanted = count + CALIBRATION_TICKS + 1
+    options = BenchmarkOptions(
+        backend=args.backend,
+        compare=tuple(name.strip() for name in args.compare.split(",") if name.strip()),
+        ticks=count,
+        rate_hz=args.rate if args.rate_seconds > 0 else 0.0,
+        open_loop_s=args.rate_seconds,
+    )
+    figures = benchmark(network, config, lambda: log_ticks(log, config, wanted, sensors=sensors), options, say=_say)
+    figures["weights"] = path.name
+    figures["load"] = {"log": log.name, "synthetic": args.log is None, "sensors": args.sensors or "all"}
+    print(json.dumps(figures) if args.json else table(figures))
+    return 0
+
+
+def _ticks(args: argparse.Namespace) -> int:
+    if args.full and args.ticks is not None:
+        raise _wrong("--ticks", "both --ticks and --full", "one of them")
+    count = FULL_TICKS if args.full else QUICK_TICKS if args.ticks is None else args.ticks
+    if count < 1:
+        raise _wrong("--ticks", str(count), "1 or more")
+    return count
+
+
+def _wrong(where: str, got: str, expected: str) -> InputError:
+    return InputError(where=where, got=got, expected=expected, remedy="see tricast benchmark --help")
+
+
+def _say(what: str) -> None:
+    if sys.stderr.isatty():
+        print(f"tricast: {what}", file=sys.stderr, flush=True)

@@ -1,0 +1,110 @@
+"""`tricast export`: the network as a graph for other runtimes, proven to give the same before the file is there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tricast.configs.errors import InputError
+
+if TYPE_CHECKING:
+    from tricast.perception.backends.fixed_shapes import FixedShapes
+    from tricast.perception.batch import SensorBatch
+    from tricast.perception.model import ModelConfig
+    from tricast.sensors.synced_frame import SyncedFrame
+
+PROBE_TICKS, PROBE_STEP = 6, 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--to", required=True, choices=["onnx", "openvino", "tensorrt"], help="format")
+    parser.add_argument("--out", type=Path, required=True, help="file to write: .onnx, .xml (and .bin) or .engine")
+    parser.add_argument("--weights", metavar="W", help="file of weights or name of packaged ones (default: tiny)")
+    parser.add_argument("--log", type=Path, help="any log, on whose ticks the graph is proven (default: the demo log)")
+    parser.add_argument("--cameras", type=int, metavar="N", help="camera slots (default: as the log has)")
+    parser.add_argument("--lidar-rows", type=int, metavar="N", help="LiDAR returns that fit (default: by the log)")
+    parser.add_argument("--radar-rows", type=int, metavar="N", help="radar returns that fit (default: by the log)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export; returns the exit code."""
+    from tricast.perception.backends.graph_export import TARGETS, check_target, export_graph
+    from tricast.perception.config import chosen_config
+    from tricast.perception.detectors.network_config import weights_path
+    from tricast.perception.layers.convolution import fold_norms
+    from tricast.perception.model_weights import load_network
+    from tricast.perception.streaming.replay import check_writable
+    from tricast.tools.benchmark_load import log_ticks
+    from tricast.tools.demo import demo_log_path
+
+    if args.out.suffix != TARGETS[args.to]:
+        raise InputError(
+            where="--out",
+            got=args.out.name,
+            expected=f"a name that ends with {TARGETS[args.to]}",
+            remedy="give the file that ending",
+        )
+    check_target(args.to)
+    config = chosen_config(detector="network")
+    network = load_network(weights_path(args.weights or config.network.weights))
+    fold_norms(network)
+    source = log_ticks(args.log or demo_log_path(), config, PROBE_TICKS * PROBE_STEP)
+    batches = _probe(islice(source, PROBE_STEP - 1, None, PROBE_STEP), network.config)
+    shapes = _shapes(args, batches)
+    check_writable(args.out.parent)
+    worst = export_graph(network, args.to, args.out, shapes, batches)
+    summary = {
+        "out": str(args.out),
+        "bytes": args.out.stat().st_size,
+        "shapes": vars(shapes),
+        "compared_ticks": len(batches),
+        "largest_difference": worst,
+    }
+    text = f"{args.out}: agrees with the network on {len(batches)} ticks to {worst:.1e}, holds {shapes}"
+    print(json.dumps(summary) if args.json else text)
+    return 0
+
+
+def _probe(frames: Iterable[SyncedFrame], config: ModelConfig) -> list[SensorBatch]:
+    """Ticks to prove a graph on: whole ones, and ones without each modality in turn."""
+    from tricast.perception.batch import collate
+    from tricast.perception.tick_sample import sample_of
+    from tricast.sensors.calibration import MODALITIES
+
+    batches: list[SensorBatch] = []
+    for number, frame in enumerate(frames):
+        lacking = (None, *MODALITIES)[number % (len(MODALITIES) + 1)]
+        kept = [channel for channel in frame.rig.channels() if frame.rig[channel].modality != lacking]
+        batches.append(collate([sample_of(frame.restricted_to(kept), config.sample)], config.batch))
+    return batches
+
+
+def _shapes(args: argparse.Namespace, batches: list[SensorBatch]) -> FixedShapes:
+    """What was asked for, and what these ticks need with room to spare.
+
+    Raises:
+        InputError: These ticks do not fit into what was asked for.
+
+    """
+    from tricast.perception.backends.fixed_shapes import FixedShapes
+
+    around = FixedShapes.around(batches)
+    shapes = FixedShapes(
+        cameras=around.cameras if args.cameras is None else args.cameras,
+        lidar_rows=around.lidar_rows if args.lidar_rows is None else args.lidar_rows,
+        radar_rows=around.radar_rows if args.radar_rows is None else args.radar_rows,
+    )
+    if not all(shapes.hold(batch) for batch in batches) or min(vars(shapes).values()) < 1:
+        raise InputError(
+            where="--cameras, --lidar-rows, --radar-rows",
+            got=f"{shapes.cameras}, {shapes.lidar_rows}, {shapes.radar_rows}",
+            expected="at least what the ticks hold that prove the graph",
+            remedy="leave them out, or give more",
+        )
+    return shapes
