@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "argoverse2-detection":
         submission.write_feather(submission.argoverse2_detections(samples, args.log.stem), partial)
     else:
-        document = _document(args.format, samples, submission.used_modalities(log.rig, sensors))
+        document = _document(args.format, samples, submission.used_modalities(log.rig, sensors, config))
         partial.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
     partial.replace(args.out)
     print(f"{len(samples)} samples in {args.out}")

@@ -95,10 +95,11 @@ def collect_samples(
     return samples
 
 
-def used_modalities(rig: Rig, sensors: tuple[str, ...] | None) -> frozenset[str]:
-    """Kinds of sensors among those chosen, which submissions state."""
+def used_modalities(rig: Rig, sensors: tuple[str, ...] | None, config: PipelineConfig) -> frozenset[str]:
+    """Kinds of sensors, of those chosen, that the detector looks at: submissions state them."""
     channels = select_channels(rig, sensors)
-    return frozenset(s.modality for c, s in rig.sensors.items() if channels is None or c in channels)
+    chosen = frozenset(s.modality for c, s in rig.sensors.items() if channels is None or c in channels)
+    return chosen & frozenset(Pipeline(config).detector.modalities)
 
 
 def nuscenes_detection(samples: Sequence[Sample], modalities: Collection[str]) -> dict[str, Any]:

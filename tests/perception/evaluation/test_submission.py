@@ -154,9 +154,9 @@ def test_what_is_submitted_is_what_is_scored(tmp_path: Path) -> None:
     config = PipelineConfig()
     samples = collect_samples(held, config, token_of=lambda at_ns: f"demo/{at_ns}")
     scored = run_log(held, config, {"all": None}, name="demo").results["all"]
-    modalities = used_modalities(held.rig, None)
-    assert modalities == {"camera", "lidar", "radar"}
-    assert used_modalities(held.rig, ("LIDAR_TOP", "camera")) == {"camera", "lidar"}
+    modalities = used_modalities(held.rig, None, config)
+    assert modalities == {"lidar", "radar"}, "the classical detector does not look at pictures"
+    assert used_modalities(held.rig, ("LIDAR_TOP", "camera"), config) == {"lidar"}
     documents = nuscenes_detection(samples, modalities), nuscenes_tracking(samples, modalities)
     detections = boxes_from_json(documents[0], where=tmp_path, task=DETECTION, scored=True)
     assert detections.sample_tokens == scored.detections.sample_tokens
