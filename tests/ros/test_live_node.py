@@ -2,14 +2,18 @@
 
 import math
 import signal
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.log.messages import transform_message
 from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.schema import serialize
 from tricast.sensors.ros.installation import message_type, ros_module
-from tricast.sensors.ros.qos import Qos
+from tricast.sensors.ros.qos import LATCHED, Qos
 from tricast.tools.demo import demo_log_path
 
 LIDAR = "/sensors/LIDAR_TOP/points"
@@ -84,6 +88,27 @@ def test_a_sensor_without_transform_is_said_not_to_be_calibrated(graph: Any) -> 
         lambda: "no transform base_link > LIDAR_TOP" in getattr(graph.ear.status("LIDAR_TOP"), "message", ""),
         what="what the LiDAR lacks",
     )
+
+
+def test_radar_scans_of_ranges_and_angles_are_heard(graph: Any) -> None:
+    kind, returned = message_type("radar_msgs/msg/RadarScan"), message_type("radar_msgs/msg/RadarReturn")
+    if kind is None or returned is None:
+        pytest.skip("radar_msgs is not installed")
+    graph.live()
+    node, results = graph.ear.node, graph.ear.results()
+    scans = node.create_publisher(kind, "/sensors/RADAR/scan", 10)
+    frames = node.create_publisher(message_type("tf2_msgs/msg/TFMessage"), "/tf_static", LATCHED.profile())
+    frames.publish(serialize(transform_message(1, [("base_link", "RADAR", SE3(translation_m=(3.0, 0.0, 0.5)))])))
+    scan = kind(returns=[returned(range=10.0, azimuth=0.1, doppler_velocity=-2.0, amplitude=5.0)])
+    scan.header.frame_id = "RADAR"
+
+    def heard() -> bool:
+        scan.header.stamp = node.get_clock().now().to_msg()
+        scans.publish(scan)
+        time.sleep(0.05)
+        return bool(results) and {used.channel for used in results[-1][1].inputs} == {"RADAR"}
+
+    graph.wait_for(heard, within_s=20, what="the radar used")
 
 
 @pytest.mark.parametrize(
