@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tricast.configs.errors import InputError
+
+if TYPE_CHECKING:
+    from tricast.perception.latency.measurement import BenchmarkOptions
 
 QUICK_TICKS, FULL_TICKS = 700, 6700
 """MLPerf's rule wants 662 for p99 and 6,636 for p99.9."""
@@ -34,43 +39,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print; returns the exit code."""
+    # Before torch is loaded: its profiler complains on stderr where there is no GPU.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
     from tricast.perception.backends.onnx_graph import cache_folder
     from tricast.perception.config import chosen_config
     from tricast.perception.detectors.network_config import weights_path
     from tricast.perception.latency.closed_loop import CALIBRATION_TICKS
-    from tricast.perception.latency.measurement import BenchmarkOptions, benchmark
+    from tricast.perception.latency.measurement import benchmark
     from tricast.perception.latency.report import table
     from tricast.perception.layers.convolution import fold_norms
     from tricast.perception.model_weights import load_network
     from tricast.tools.benchmark_load import benchmark_log, log_ticks
 
-    count = _ticks(args)
-    for name, value in (("--rate", args.rate), ("--rate-seconds", args.rate_seconds)):
-        if not (math.isfinite(value) and value >= 0):
-            raise _wrong(name, f"{value:g}", "0 or more")
-    if args.threads is not None and not 1 <= args.threads <= 256:
-        raise _wrong("--threads", str(args.threads), "1 to 256")
+    options = _options(args)
     config = chosen_config(args.config, detector="network", weights=args.weights)
     if args.threads is not None:
         config = config.model_copy(update={"network": config.network.model_copy(update={"threads": args.threads})})
     path = weights_path(config.network.weights)
     network = load_network(path)
     fold_norms(network)
-    log = args.log or benchmark_log(cache_folder() / "loads", count)
+    log = args.log or benchmark_log(cache_folder() / "loads", options.ticks)
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
-    wanted = count + CALIBRATION_TICKS + 1
-    options = BenchmarkOptions(
-        backend=args.backend,
-        compare=tuple(name.strip() for name in args.compare.split(",") if name.strip()),
-        ticks=count,
-        rate_hz=args.rate if args.rate_seconds > 0 else 0.0,
-        open_loop_s=args.rate_seconds,
-    )
+    wanted = options.ticks + CALIBRATION_TICKS + 1
     figures = benchmark(network, config, lambda: log_ticks(log, config, wanted, sensors=sensors), options, say=_say)
     figures["weights"] = path.name
     figures["load"] = {"log": log.name, "synthetic": args.log is None, "sensors": args.sensors or "all"}
     print(json.dumps(figures) if args.json else table(figures))
     return 0
+
+
+def _options(args: argparse.Namespace) -> BenchmarkOptions:
+    """What the command line asks for.
+
+    Raises:
+        InputError: It asks for what there is not.
+
+    """
+    from tricast.perception.backends.interface import BACKENDS
+    from tricast.perception.latency.measurement import BenchmarkOptions
+
+    for name, value in (("--rate", args.rate), ("--rate-seconds", args.rate_seconds)):
+        if not (math.isfinite(value) and value >= 0):
+            raise _wrong(name, f"{value:g}", "0 or more")
+    if args.threads is not None and not 1 <= args.threads <= 256:
+        raise _wrong("--threads", str(args.threads), "1 to 256")
+    compare = tuple(name.strip() for name in args.compare.split(",") if name.strip())
+    for option, names, known in (("--backend", (args.backend,), ("auto", *BACKENDS)), ("--compare", compare, BACKENDS)):
+        for name in names:
+            if name not in known:
+                raise _wrong(option, repr(name), ", ".join(known))
+    return BenchmarkOptions(
+        backend=args.backend,
+        compare=compare,
+        ticks=_ticks(args),
+        rate_hz=args.rate if args.rate_seconds > 0 else 0.0,
+        open_loop_s=args.rate_seconds,
+    )
 
 
 def _ticks(args: argparse.Namespace) -> int:

@@ -89,7 +89,8 @@ def log_ticks(
 ) -> Iterator[SyncedFrame]:
     """Consecutive ticks of any log, each read when it is asked for; passed over again where the log has too few.
 
-    A further pass begins with a discontinuity, so that memory and tracks start anew.
+    A pass begins with the first tick for which a chosen sensor has delivered; a further one is a discontinuity, so
+    that memory and tracks start anew.
 
     Raises:
         InputError: The log does not open, or sensors are named that it has not.
@@ -102,6 +103,8 @@ def log_ticks(
         synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=log.start_ns, channels=channels)
         begin = made
         for frame, _ in ticks(log.messages(), synchronizer):
+            if made == begin and not frame.inputs:
+                continue
             yield replace(frame, discontinuity=True) if made == begin and made else frame
             made += 1
             if made == count:

@@ -15,6 +15,8 @@ from tricast.sensors.synced_frame import SyncedFrame
 CALIBRATION_TICKS = 10
 """After so many ticks the jitter control is set to take as long as a tick; ticks after that count."""
 
+MOST_CONTROL_MS = 100.0
+
 
 @dataclass(kw_only=True)
 class ClosedLoop:
@@ -59,7 +61,7 @@ def run_closed_loop(pipeline: Pipeline, frames: Iterable[SyncedFrame], clock: St
             warm_ms.append(took_ms)
             continue
         if control is None:
-            control = SpinControl.lasting(statistics.median(warm_ms))
+            control = SpinControl.lasting(min(*warm_ms, MOST_CONTROL_MS))
         stages = clock.take()
         samples = pipeline.latency.samples_ms()
         stages |= {name: samples[name][-1] for name in ("tracking", "forecast")}

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tricast.configs.errors import InputError
 from tricast.perception.backends.choice import auto_backend
 from tricast.perception.backends.interface import Backend, EagerBackend, GraphBackend
 from tricast.perception.backends.interleaved import run_interleaved
@@ -89,13 +90,20 @@ def benchmark(
         say: Told what is measured next.
 
     Raises:
-        InputError: A backend is not there, or gives other outputs than the network.
+        InputError: A backend is not there, or gives other outputs than the network; or there are no ticks.
 
     """
     found = machine()
     threads = config.network.threads
     detector = NetworkDetector(config.network, network=network)  # sets the threads of torch
     batches = _probe(frames, detector)
+    if not batches:
+        raise InputError(
+            where="the log",
+            got="no tick with a chosen sensor among the first",
+            expected="some ticks to measure",
+            remedy="choose other sensors, or another log",
+        )
     say("preparing backends")
     backend = (auto_backend if options.backend == "auto" else _opened(options.backend))(
         network, batches, threads=threads

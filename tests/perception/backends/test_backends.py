@@ -1,6 +1,7 @@
 """Every way to run the network gives what the network gives, whatever sensors are there."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,33 @@ SUBSETS = {
     "cameras, radar": {"lidar": None},
     "lidar, radar": {"cameras": ()},
 }
+
+
+TENSORRT_OPERATORS = """
+    Abs Acos Add And ArgMax Atan BatchNormalization Cast Clip Concat Constant ConstantOfShape Conv Cos CumSum
+    DepthToSpace Div Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Gelu Gemm Greater GreaterOrEqual
+    Identity IsNaN LayerNormalization Less LessOrEqual MatMul Max MaxPool Min Mod Mul Neg Not Or Pad Pow Range
+    Reciprocal ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize ScatterElements ScatterND Shape
+    Sigmoid Sin Slice Softmax Split Sqrt Squeeze Sub Tile TopK Transpose Unsqueeze Where
+    """
+"""Of those that TensorRT 10.15 takes (onnx-tensorrt, docs/operators.md)."""
+
+
+def lacking_in_tensorrt(path: Path) -> list[str]:
+    """What of a graph TensorRT does not take: operators, reductions of ScatterND, and scattering more than there is."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(onnx.load(str(path))).graph
+    sizes = {v.name: math.prod(d.dim_value for d in v.type.tensor_type.shape.dim) for v in graph.value_info}
+    lacking = [f"{node.op_type}" for node in graph.node if node.op_type not in TENSORRT_OPERATORS.split()]
+    for node in graph.node:
+        reductions = [a.s for a in node.attribute if a.name == "reduction" and a.s != b"none"]
+        if node.op_type == "ScatterND" and reductions:
+            lacking.append("ScatterND with a reduction")
+        data, indices = (sizes.get(name, 0) for name in (*node.input, "", "")[:2])
+        if node.op_type == "ScatterElements" and reductions and indices > data > 0:
+            lacking.append("ScatterElements that scatters more than its target holds")
+    return lacking
 
 
 @pytest.fixture
@@ -194,3 +222,4 @@ def test_an_exported_graph_is_whole_and_agrees(
     first = onnx_file(network, shapes)
     made = first.stat().st_mtime_ns
     assert onnx_file(network, shapes).stat().st_mtime_ns == made
+    assert lacking_in_tensorrt(first) == []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig, chosen_config
 from tricast.perception.detectors.network_config import NetworkConfig
 from tricast.perception.latency.ceilings import Ceiling, Ceilings, CeilingTrials
@@ -89,6 +90,12 @@ def test_the_figures_hold_what_they_promise_and_fit_together(figures: dict) -> N
     if not torch.cuda.is_available():
         assert figures["machine"]["gpu"] is None
         assert "no GPU: measured on the CPU" in text
+
+
+def test_a_log_that_delivers_nothing_cannot_be_measured(small_model: ModelConfig) -> None:
+    nothing = [frame.restricted_to([]) for frame in _frames()]
+    with pytest.raises(InputError, match="no tick with a chosen sensor"):
+        benchmark(Network(small_model).eval(), _config(), lambda: iter(nothing), BenchmarkOptions(backend="eager"))
 
 
 def test_a_share_of_a_ceiling_is_the_ideal_time_over_the_time_taken() -> None:
