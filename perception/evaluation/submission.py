@@ -27,24 +27,14 @@ from tricast.perception.streaming.replay import select_channels
 from tricast.perception.streaming.tick_source import ticks
 from tricast.sensors.annotations import DETECTION_CLASSES, Annotations
 from tricast.sensors.calibration import MODALITIES, Rig
+from tricast.sensors.class_ladder import CLASSES_TO
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synchronization import Synchronizer
 
 MATCH_M = 2.0
 MAX_MODES = 25
-ARGOVERSE2_NAMES = {
-    "car": "REGULAR_VEHICLE",
-    "truck": "TRUCK",
-    "bus": "BUS",
-    "trailer": "VEHICULAR_TRAILER",
-    "construction_vehicle": "LARGE_VEHICLE",
-    "pedestrian": "PEDESTRIAN",
-    "motorcycle": "MOTORCYCLE",
-    "bicycle": "BICYCLE",
-    "traffic_cone": "CONSTRUCTION_CONE",
-}
-"""Category of each class; Argoverse 2 has none for barriers, which are left out."""
+ARGOVERSE2_NAMES = CLASSES_TO["argoverse2"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

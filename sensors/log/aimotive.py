@@ -20,6 +20,7 @@ from PIL import Image
 
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
+from tricast.sensors.class_ladder import CLASSES_FROM
 from tricast.sensors.errors import CalibrationError, LogError, SensorDataError
 from tricast.sensors.frames import EgoPose, LidarSweep, Modality, RadarScan
 from tricast.sensors.geometry.boxes import Boxes
@@ -37,21 +38,7 @@ from tricast.sensors.log.recorded import (
 )
 from tricast.sensors.motion_compensation import EgoMotion
 
-CLASS_NAMES = {
-    "CAR": "car",
-    "VAN": "car",
-    "Size_vehicle_m": "car",
-    "PICKUP": "truck",
-    "TRUCK": "truck",
-    "Size_vehicle_xl": "truck",
-    "BUS": "bus",
-    "TRAILER": "trailer",
-    "MOTORCYCLE": "motorcycle",
-    "BICYCLE": "bicycle",
-    "BIKE": "bicycle",
-    "PEDESTRIAN": "pedestrian",
-}
-"""Dataset class to detection class: vans are cars and pickups trucks, as in nuScenes; riders belong to their bikes."""
+CLASS_NAMES = CLASSES_FROM["aimotive"]
 
 CALIBRATION = Path("sensor/calibration/calibration.json")
 LIDAR_FOLDER = Path("dynamic/raw-revolutions")

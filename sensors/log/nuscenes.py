@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tricast.sensors.annotations import FUTURE_STEP_S, NUM_FUTURE_STEPS, Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
+from tricast.sensors.class_ladder import CLASSES_FROM
 from tricast.sensors.errors import CalibrationError, LogError
 from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.boxes import Boxes
@@ -37,23 +38,7 @@ from tricast.sensors.log.recorded import (
 )
 from tricast.sensors.log.stream import Message
 
-CLASS_NAMES = {
-    "vehicle.car": "car",
-    "vehicle.truck": "truck",
-    "vehicle.bus.bendy": "bus",
-    "vehicle.bus.rigid": "bus",
-    "vehicle.trailer": "trailer",
-    "vehicle.construction": "construction_vehicle",
-    "human.pedestrian.adult": "pedestrian",
-    "human.pedestrian.child": "pedestrian",
-    "human.pedestrian.construction_worker": "pedestrian",
-    "human.pedestrian.police_officer": "pedestrian",
-    "vehicle.motorcycle": "motorcycle",
-    "vehicle.bicycle": "bicycle",
-    "movable_object.trafficcone": "traffic_cone",
-    "movable_object.barrier": "barrier",
-}
-"""Dataset category to detection class, as the official detection task has it."""
+CLASS_NAMES = CLASSES_FROM["nuscenes"]
 
 TABLES = (
     "calibrated_sensor",

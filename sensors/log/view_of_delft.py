@@ -21,6 +21,7 @@ from PIL import Image
 
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
+from tricast.sensors.class_ladder import CLASSES_FROM
 from tricast.sensors.errors import CalibrationError, LogError
 from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.boxes import Boxes
@@ -38,16 +39,7 @@ from tricast.sensors.log.recorded import (
     read_json,
 )
 
-CLASS_NAMES = {
-    "Car": "car",
-    "truck": "truck",
-    "Pedestrian": "pedestrian",
-    "Cyclist": "bicycle",
-    "bicycle": "bicycle",
-    "moped_scooter": "motorcycle",
-    "motor": "motorcycle",
-}
-"""Dataset class to detection class. A `Cyclist` box holds bicycle and rider; the rider's own box is left out."""
+CLASS_NAMES = CLASSES_FROM["view_of_delft"]
 
 CAMERA, LIDAR, RADAR = "CAM_FRONT", "LIDAR_TOP", "RADAR_FRONT"
 LIDAR_HEIGHT_M = 1.65
