@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +91,28 @@ def test_the_figures_hold_what_they_promise_and_fit_together(figures: dict) -> N
     if not torch.cuda.is_available():
         assert figures["machine"]["gpu"] is None
         assert "no GPU: measured on the CPU" in text
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_graph_is_set_against_eager_in_the_same_run(
+    small_model: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
+    network = Network(small_model).eval()
+    fold_norms(network)
+    options = BenchmarkOptions(backend="onnxruntime", ticks=TICKS, rate_hz=0, rounds=5, ceilings=TRIALS)
+    figures = benchmark(network, _config(), _frames_again, options)
+    assert figures["speedup"].keys() == {"onnxruntime_over_eager"}
+    assert figures["network_ms"].keys() == {"eager", "onnxruntime"}
+    assert figures["open_loop"] is None
+    assert figures["not_fitting_ticks"] == 0
+    assert figures["stages_ms"]["network"] > 0
+    assert min(figures["operations_ms"].values()) > 0
+    assert min(figures["ceiling_share"].values()) > 0
+    assert "onnxruntime" in table({**figures, "load": {"log": "demo.mcap"}})
 
 
 def test_a_log_that_delivers_nothing_cannot_be_measured(small_model: ModelConfig) -> None:
