@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # One thread: NumPy's own threads cost more than they give on arrays of this size, and results stay the same.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Threads of a network that wait for each other should sleep: on a busy machine spinning made ticks ten times slower.
+    # Threads of a network that wait for each other sleep: on a busy machine spinning made ticks ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from tricast.configs.errors import InputError
 
