@@ -27,7 +27,7 @@ LARGEST_SIZE_M, LARGEST_SPEED_MPS = 40.0, 80.0
 class DecodingConfig(StrictConfig):
     """How scores come about and which boxes are kept; to be tuned on validation seeds."""
 
-    heat_share: float = Field(default=0.5, ge=0, le=1)
+    heat_share: float = Field(default=0.1, ge=0, le=1)
     """Score: heat ** share * class ** (1 - share) * quality ** quality_power."""
     quality_power: float = Field(default=0.2, ge=0, le=4)
     min_score: float = Field(default=0.03, ge=0, le=1)
