@@ -179,7 +179,10 @@ class HealthMonitor:
         usual_ns = self._usual_ns(message.channel, channel)
         if channel.newest_ns is not None:
             period_ns = message.timestamp_ns - channel.newest_ns
-            if period_ns > 0 and len(channel.first_periods_ns) < LEARNED:
+            # What departs from what is already known teaches nothing: a sensor may go wrong early.
+            factor = self.config.rate_factor
+            likely = usual_ns is None or usual_ns / factor <= period_ns <= usual_ns * factor
+            if period_ns > 0 and likely and len(channel.first_periods_ns) < LEARNED:
                 channel.first_periods_ns.append(period_ns)
             if usual_ns is not None and period_ns > self.config.degraded_periods * usual_ns:
                 channel.gaps += 1
