@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # One thread: NumPy's own threads cost more than they give on arrays of this size, and results stay the same.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Threads of a network that wait for each other soon sleep: with the usual 300,000 rounds of spinning a tick takes
-    # ten times longer on a busy machine; without any it takes half as long again on an idle one.
+    # Threads of a network that wait for each other soon sleep: libgomp's usual 300,000 rounds of spinning make ticks
+    # very slow on a busy machine, none at all makes them half as slow again on an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     from tricast.configs.errors import InputError
 
