@@ -11,8 +11,14 @@ from torch import Tensor
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.losses.boxes import BoxLossConfig, MatchedTruth, box_losses, layer_at, truth_at
-from tricast.perception.losses.focal import class_focal_loss, depth_loss, heatmap_focal_loss, picture_loss
-from tricast.perception.losses.footprints import footprint_loss, footprint_targets
+from tricast.perception.losses.focal import (
+    class_focal_loss,
+    class_or_nothing_loss,
+    depth_loss,
+    heatmap_focal_loss,
+    picture_loss,
+)
+from tricast.perception.losses.footprints import EMPTY_WEIGHT, footprint_targets
 from tricast.perception.losses.matching import (
     Matches,
     MatchingConfig,
@@ -187,7 +193,7 @@ def _heatmaps(
 def _footprints(logits: Tensor, truth: TruthBatch, of_classes: Tensor, range_m: float) -> Tensor:
     classes, cells = logits.shape[1] - 1, logits.shape[-1]
     targets = footprint_targets(truth, num_classes=classes, num_cells=cells, range_m=range_m)
-    return footprint_loss(logits, targets, of_classes)
+    return class_or_nothing_loss(logits, targets, of_classes, nothing_weight=EMPTY_WEIGHT)
 
 
 def _first_matches(outputs: QueryOutputs, truth: TruthBatch, config: LossConfig, range_m: float) -> Matches:

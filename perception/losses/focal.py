@@ -49,15 +49,27 @@ def class_focal_loss(logits: Tensor, targets: Tensor, weights: Tensor, *, alpha:
     return (balance * error**gamma * entropy * weights).sum()
 
 
-def picture_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
-    """Cross-entropy of what image features (R, C + 1) see against (R,), a weighted mean over those known (not -1).
+def class_or_nothing_loss(logits: Tensor, targets: Tensor, class_weights: Tensor, *, nothing_weight: float) -> Tensor:
+    """Cross-entropy of classes or nothing, a weighted mean over what is known; the last class is nothing.
 
-    Source: supervision in perspective (Yang et al., BEVFormer v2, CVPR 2023), here by cells instead of boxes.
+    Args:
+        logits: (R, C + 1) or (B, C + 1, Y, X).
+        targets: (R,) or (B, Y, X) int64, -1 where unknown.
+        class_weights: (C,).
+        nothing_weight: Of the last class, which is by far the most frequent.
+
     """
-    weights = torch.cat([class_weights, class_weights.new_tensor([BACKGROUND_WEIGHT])])
+    weights = torch.cat([class_weights, class_weights.new_tensor([nothing_weight])])
     total = functional.cross_entropy(logits, targets, weights, ignore_index=-1, reduction="sum")
-    known = targets >= 0
-    return total / (weights[targets.clamp(min=0)] * known).sum().clamp(min=1)
+    return total / (weights[targets.clamp(min=0)] * (targets >= 0)).sum().clamp(min=1)
+
+
+def picture_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
+    """Of what image features (R, C + 1) see against (R,).
+
+    Source: supervision in perspective (Yang et al., BEVFormer v2, CVPR 2023), here by features instead of boxes.
+    """
+    return class_or_nothing_loss(logits, targets, class_weights, nothing_weight=BACKGROUND_WEIGHT)
 
 
 def depth_loss(logits: Tensor, targets: Tensor) -> Tensor:

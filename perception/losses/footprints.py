@@ -1,18 +1,18 @@
-"""What stands in each cell of the grid: the footprints of true boxes, and the loss of telling them."""
+"""What stands in each cell of the grid: the footprints of true boxes."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from tricast.perception.losses.targets import TruthBatch
+from tricast.perception.losses.targets import TruthBatch, cells_around
 
 WINDOW = 12
 """Footprints reach so many cells to each side of their centre's; longer ones are cut."""
 MARGIN_CELLS = 0.25
 """Cells whose centre lies so little outside still count, so that the narrow ones have a footprint."""
 EMPTY_WEIGHT = 0.1
+"""Of a cell in which nothing stands: most are."""
 UNKNOWN = -1
 
 
@@ -26,31 +26,17 @@ def footprint_targets(truth: TruthBatch, *, num_classes: int, num_cells: int, ra
         range_m: Half the grid's side.
 
     """
-    cell_m = 2 * range_m / num_cells
-    offsets = torch.arange(-WINDOW, WINDOW + 1, device=truth.centers_m.device)
-    dy, dx = (part.reshape(-1) for part in torch.meshgrid(offsets, offsets, indexing="ij"))
-    place = (truth.centers_m[..., :2] + range_m) / cell_m
-    x = torch.floor(place[..., 0:1]).long() + dx  # (B, T, W)
-    y = torch.floor(place[..., 1:2]).long() + dy
-    apart_x, apart_y = x + 0.5 - place[..., 0:1], y + 0.5 - place[..., 1:2]
+    cells = cells_around(truth.centers_m, WINDOW, num_cells=num_cells, range_m=range_m)
     cos, sin = truth.yaws_rad.cos()[..., None], truth.yaws_rad.sin()[..., None]
-    half = truth.sizes_m[..., :2] / (2 * cell_m) + MARGIN_CELLS
-    within = ((cos * apart_x + sin * apart_y).abs() <= half[..., 0:1]) & (
-        (cos * apart_y - sin * apart_x).abs() <= half[..., 1:2]
-    )
-    within = within | ((dx == 0) & (dy == 0))
-    within = within & (x >= 0) & (x < num_cells) & (y >= 0) & (y < num_cells)
-    sample = torch.arange(len(place), device=place.device)[:, None, None]
-    index = (sample * num_cells + y.clamp(0, num_cells - 1)) * num_cells + x.clamp(0, num_cells - 1)
-    targets = torch.full((len(place) * num_cells**2,), num_classes, device=place.device)
+    half = truth.sizes_m[..., :2] * (num_cells / (4 * range_m)) + MARGIN_CELLS
+    along = cos * cells.apart_x + sin * cells.apart_y
+    across = cos * cells.apart_y - sin * cells.apart_x
+    within = (along.abs() <= half[..., 0:1]) & (across.abs() <= half[..., 1:2])
+    within[..., within.shape[-1] // 2] = True  # the cell of the centre, wherever in it the centre lies
+    within = within & cells.inside
+    index = torch.arange(len(within), device=within.device)[:, None, None] * num_cells**2 + cells.index
+    targets = torch.full((len(within) * num_cells**2,), num_classes, device=within.device)
     targets[index[within & truth.ignored[..., None]]] = UNKNOWN
     shown = within & truth.positive[..., None]
     targets[index[shown]] = truth.class_indices[..., None].expand_as(index)[shown]
-    return targets.reshape(len(place), num_cells, num_cells)
-
-
-def footprint_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
-    """Cross-entropy of (B, C + 1, Y, X) against (B, Y, X), a weighted mean over the cells that are known."""
-    weights = torch.cat([class_weights, class_weights.new_tensor([EMPTY_WEIGHT])])
-    total = functional.cross_entropy(logits, targets, weights, ignore_index=UNKNOWN, reduction="sum")
-    return total / (weights[targets.clamp(min=0)] * (targets >= 0)).sum().clamp(min=1)
+    return targets.reshape(len(within), num_cells, num_cells)

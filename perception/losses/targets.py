@@ -118,15 +118,41 @@ def heatmap_targets(
 
 def _window(truth: TruthBatch, num_classes: int, num_cells: int, range_m: float) -> tuple[Tensor, Tensor, Tensor]:
     """Cells around each centre: squared distance to it (B, T, W), index into the flat heatmap, and whether on it."""
-    cell_m = 2 * range_m / num_cells
-    offsets = torch.arange(-WINDOW, WINDOW + 1, device=truth.centers_m.device)
+    cells = cells_around(truth.centers_m, WINDOW, num_cells=num_cells, range_m=range_m)
+    squared_m = (cells.apart_x**2 + cells.apart_y**2) * (2 * range_m / num_cells) ** 2
+    sample = torch.arange(len(squared_m), device=squared_m.device)[:, None, None]
+    channel = sample * num_classes + truth.class_indices[..., None]
+    return squared_m, channel * num_cells**2 + cells.index, cells.inside
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CellsAround:
+    """The square of W cells around each of (B, T) centres, row by row from the negative end.
+
+    Args:
+        index: (B, T, W) int64, `y * X + x`; of a cell off the grid, that of the nearest one on it.
+        inside: (B, T, W) bool, whether the cell is on the grid.
+        apart_x: (B, T, W) from the centre to the middle of the cell, in cells.
+        apart_y: (B, T, W) likewise.
+
+    """
+
+    index: Tensor
+    inside: Tensor
+    apart_x: Tensor
+    apart_y: Tensor
+
+
+def cells_around(centers_m: Tensor, reach: int, *, num_cells: int, range_m: float) -> CellsAround:
+    """Cells up to so many away from those of centres (B, T, 2 or 3), on a square grid of +-range_m."""
+    offsets = torch.arange(-reach, reach + 1, device=centers_m.device)
     dy, dx = (part.reshape(-1) for part in torch.meshgrid(offsets, offsets, indexing="ij"))
-    place = (truth.centers_m[..., :2] + range_m) / cell_m
+    place = (centers_m[..., :2] + range_m) / (2 * range_m / num_cells)
     x = torch.floor(place[..., 0:1]).long() + dx
     y = torch.floor(place[..., 1:2]).long() + dy
-    inside = (x >= 0) & (x < num_cells) & (y >= 0) & (y < num_cells)
-    squared_m = ((x + 0.5 - place[..., 0:1]) ** 2 + (y + 0.5 - place[..., 1:2]) ** 2) * cell_m**2
-    sample = torch.arange(len(place), device=place.device)[:, None, None]
-    channel = sample * num_classes + truth.class_indices[..., None]
-    index = (channel * num_cells + y.clamp(0, num_cells - 1)) * num_cells + x.clamp(0, num_cells - 1)
-    return squared_m, index, inside
+    return CellsAround(
+        index=y.clamp(0, num_cells - 1) * num_cells + x.clamp(0, num_cells - 1),
+        inside=(x >= 0) & (x < num_cells) & (y >= 0) & (y < num_cells),
+        apart_x=x + 0.5 - place[..., 0:1],
+        apart_y=y + 0.5 - place[..., 1:2],
+    )

@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from tricast.perception.losses.footprints import EMPTY_WEIGHT, footprint_loss, footprint_targets
+from tricast.perception.losses.focal import class_or_nothing_loss
+from tricast.perception.losses.footprints import EMPTY_WEIGHT, footprint_targets
 
 GRID = {"num_classes": 10, "num_cells": 16, "range_m": 8.0}
 
@@ -38,7 +39,8 @@ def test_empty_cells_weigh_little_and_open_ones_nothing() -> None:
     logits = torch.zeros(1, 11, 1, 3)
     logits[0, 4, 0, 0] = 5.0
     weights = torch.full((10,), 2.0)
-    loss = footprint_loss(logits, torch.tensor([[[4, 10, -1]]]), weights)
+    loss = class_or_nothing_loss(logits, torch.tensor([[[4, 10, -1]]]), weights, nothing_weight=EMPTY_WEIGHT)
     hit, empty = math.log(math.exp(5) + 10) - 5, math.log(11)
     assert math.isclose(float(loss), (2 * hit + EMPTY_WEIGHT * empty) / (2 + EMPTY_WEIGHT), rel_tol=1e-5)
-    assert float(footprint_loss(logits, torch.full((1, 1, 3), -1), weights)) == 0
+    unknown = torch.full((1, 1, 3), -1)
+    assert float(class_or_nothing_loss(logits, unknown, weights, nothing_weight=EMPTY_WEIGHT)) == 0
