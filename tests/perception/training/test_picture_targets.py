@@ -16,7 +16,8 @@ AHEAD, LEFT, UP = np.eye(3)
 def boxes(*rows: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Boxes 4 m long, 2 m wide and high at (x, y) with a heading, centred at the height of the camera."""
     centers = np.array([[x, y, 0.0] for x, y, _ in rows], np.float32)
-    return centers, np.tile(np.array([4, 2, 2], np.float32), (len(rows), 1)), np.array([yaw for *_, yaw in rows], np.float32)
+    sizes = np.tile(np.array([4, 2, 2], np.float32), (len(rows), 1))
+    return centers, sizes, np.array([yaw for *_, yaw in rows], np.float32)
 
 
 def test_a_ray_enters_the_nearest_box_along_it() -> None:
