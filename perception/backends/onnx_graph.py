@@ -87,7 +87,7 @@ class OnnxRuntimeGraph:
     """See `onnxruntime_graph`."""
 
     def __init__(self, path: Path, threads: int, profile: Path | None) -> None:
-        import onnxruntime
+        import onnxruntime  # pyright: ignore[reportMissingImports]
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -127,7 +127,7 @@ class OpenVinoGraph:
     """See `openvino_graph`."""
 
     def __init__(self, path: Path, threads: int, profile: bool) -> None:
-        import openvino
+        import openvino  # pyright: ignore[reportMissingImports]
 
         settings = {
             "INFERENCE_NUM_THREADS": threads,
@@ -159,7 +159,7 @@ def write_openvino(onnx_path: Path, path: Path) -> None:
     """
     if importlib.util.find_spec("openvino") is None:
         raise not_installed("openvino", "OpenVINO", 'pip install "tricast[openvino]"')
-    import openvino
+    import openvino  # pyright: ignore[reportMissingImports]
 
     openvino.serialize(openvino.Core().read_model(str(onnx_path)), str(path), str(path.with_suffix(".bin")))
 

@@ -155,8 +155,8 @@ def _onnx_trial(
     """The same in ONNX Runtime, the second operand fixed as weights are; nothing where it is not installed."""
     if importlib.util.find_spec("onnx") is None or importlib.util.find_spec("onnxruntime") is None:
         return
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
+    import onnxruntime  # pyright: ignore[reportMissingImports]
+    from onnx import TensorProto, helper, numpy_helper  # pyright: ignore[reportMissingImports]
 
     def described(name: str, size: tuple[int, ...] | None) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, size)

@@ -45,7 +45,7 @@ TENSORRT_OPERATORS = """
 
 def lacking_in_tensorrt(path: Path) -> list[str]:
     """What of a graph TensorRT does not take: operators, reductions of ScatterND, and scattering more than there is."""
-    import onnx
+    import onnx  # pyright: ignore[reportMissingImports]
 
     graph = onnx.shape_inference.infer_shapes(onnx.load(str(path))).graph
     sizes = {v.name: math.prod(d.dim_value for d in v.type.tensor_type.shape.dim) for v in graph.value_info}
