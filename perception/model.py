@@ -16,6 +16,7 @@ from tricast.perception.encoders.lidar_pointnet import LidarConfig, LidarEncoder
 from tricast.perception.encoders.radar_pointnet import RadarConfig, RadarEncoder
 from tricast.perception.fusion.camera_lift import CameraLift
 from tricast.perception.fusion.picture_look import pictures_of
+from tricast.perception.fusion.point_look import near_points
 from tricast.perception.fusion.query_decoder import DecoderConfig, QueryDecoder, Tokenizer
 from tricast.perception.fusion.query_seeding import QuerySeeding
 from tricast.perception.fusion.trunk import Trunk
@@ -23,7 +24,7 @@ from tricast.perception.fusion.weighted_mean import WeightedMean
 from tricast.perception.heads.detection import BoxPrior
 from tricast.perception.heads.heatmap import AuxiliaryHeatmap, HeatmapHead, peaks_of
 from tricast.perception.heads.trajectory import TrajectoryHead
-from tricast.perception.layers.convolution import on_present
+from tricast.perception.layers.convolution import Pointwise, on_present
 from tricast.perception.query_outputs import QueryMemory, QueryOutputs, TrainingSeeds
 from tricast.perception.tick_sample import SampleConfig
 from tricast.sensors.annotations import DETECTION_CLASSES
@@ -58,7 +59,7 @@ class Network(nn.Module):
         self.fusion = WeightedMean(width)
         self.trunk = Trunk(width, config.trunk_blocks)
         self.heatmap_head = HeatmapHead(width, config.lidar.fine_width, config.heatmap_width)
-        self.footprint_head = nn.Conv2d(config.heatmap_width, len(DETECTION_CLASSES) + 1, 1)
+        self.footprint_head = Pointwise(config.heatmap_width, len(DETECTION_CLASSES) + 1)
         self.camera_heatmap, self.radar_heatmap = AuxiliaryHeatmap(width), AuxiliaryHeatmap(width)
         widths = (config.heatmap_width, width, 2 * width)
         self.seeding = QuerySeeding(widths, config.decoder.width, grid.heatmap_cells, grid.range_m)
@@ -104,7 +105,8 @@ class Network(nn.Module):
         tokens = self.tokenizer(coarse, camera.tokens, batch.camera_mask, rays, origins_m)  # (B, T, D)
         num_seeded, prior = self.config.decoder.queries, self.prior(places_m, classes)
         pictures = pictures_of(camera.features, rays, origins_m, batch.camera_mask)
-        decoded = self.decoder(queries, prior, tokens, pictures, mask, num_seeded, with_attention=with_attention)
+        near = near_points(batch, cells, self.config.decoder.points, heatmap.shape[3], self.config.batch.range_m)
+        decoded = self.decoder(queries, prior, tokens, pictures, near, mask, num_seeded, with_attention=with_attention)
         # Decoded: queries (B, Q, D), boxes of every layer.
         points, log_scales, logits = self.trajectory_head(decoded.queries, decoded.layers[-1])  # (B, Q, K, 12, 2)
         outputs = QueryOutputs(

@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import BatchConfig, SensorBatch
 from tricast.perception.layers.attention import ViTBlock
-from tricast.perception.layers.convolution import Bottleneck, ConvNorm
+from tricast.perception.layers.convolution import Bottleneck, ConvNorm, Pointwise
 from tricast.perception.layers.positions import RayPosition, coarser_rays
 
-PIXEL_MEAN, PIXEL_SPREAD = 0.45, 0.25
+DARKEST = 4 / 255
+"""Pixels are told apart by the ratio of their brightness down to here: at night a picture lies below 20 of 255."""
+LEAST_SPREAD = 0.1
+"""A picture without contrast stays one."""
 
 
 class CameraConfig(StrictConfig):
@@ -56,9 +59,11 @@ class CameraEncoder(nn.Module):
         self.feature_size, self.token_size = batch.feature_size, batch.token_size
         self.width, self.token_width, self.depth_bins = config.width, config.token_width, batch.depth_bins
         self.stem = nn.Sequential(
-            ConvNorm(3, config.stem_width, kernel=4, stride=4),
+            # Even kernels at stride 2 keep each feature amid its pixels; odd ones would move it half a pixel a time.
+            ConvNorm(3, config.stem_width // 2, kernel=4, stride=2),
+            ConvNorm(config.stem_width // 2, config.stem_width, kernel=4, stride=2),
             Bottleneck(config.stem_width, config.stem_width // 2),
-            ConvNorm(config.stem_width, config.width, kernel=3, stride=2),
+            ConvNorm(config.stem_width, config.width, kernel=4, stride=2),
             Bottleneck(config.width, config.width // 2),
             Bottleneck(config.width, config.width // 2),
         )
@@ -66,7 +71,7 @@ class CameraEncoder(nn.Module):
         self.position = RayPosition(config.token_width)
         blocks = [ViTBlock(config.token_width, config.heads, 2 * config.token_width) for _ in range(config.blocks)]
         self.blocks = nn.Sequential(*blocks, nn.LayerNorm(config.token_width))
-        self.lateral = nn.Conv2d(config.token_width, config.width, 1)
+        self.lateral = Pointwise(config.token_width, config.width)
         self.merge = nn.Sequential(ConvNorm(config.width, config.width), Bottleneck(config.width, config.width // 2))
         self.depth = nn.Linear(config.width, batch.depth_bins)
         nn.init.zeros_(self.depth.weight)
@@ -94,10 +99,19 @@ class CameraEncoder(nn.Module):
         )
 
     def _encoded(self, images: Tensor, directions: Tensor, origins_m: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = (images.to(memory_format=torch.channels_last).float() / 255 - PIXEL_MEAN) / PIXEL_SPREAD
-        fine = self.stem(pixels)  # (M, C, h, w) at stride 8
+        fine = self.stem(normalized(images))  # (M, C, h, w) at stride 8
         tokens = self.patches(fine).flatten(2).transpose(1, 2) + self.position(directions, origins_m)
         tokens = self.blocks(tokens)  # (M, T, D)
         coarse = self.lateral(tokens.transpose(1, 2).unflatten(2, self.token_size))
         coarse = nn.functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
         return tokens, self.merge(fine + coarse).flatten(2).transpose(1, 2)
+
+
+def normalized(images: Tensor) -> Tensor:
+    """Pictures (M, 3, H, W) uint8 as logarithms of brightness, each picture with mean 0 and spread 1 of its own.
+
+    What a thing looks like then hangs little on how much light there is: day and night differ by their noise.
+    """
+    bright = (images.to(memory_format=torch.channels_last).float() / 255 + DARKEST).log()
+    spread, mean = torch.std_mean(bright.permute(0, 2, 3, 1).flatten(1), dim=1)  # along memory: ten times faster
+    return (bright - mean[:, None, None, None]) / spread.clamp(min=LEAST_SPREAD)[:, None, None, None]

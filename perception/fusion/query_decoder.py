@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.fusion.picture_look import PictureLook, Pictures
+from tricast.perception.fusion.point_look import NearPoints, PointLook, PointLookConfig
 from tricast.perception.heads.detection import DetectionHead
 from tricast.perception.layers.attention import Attention, FeedForward
 from tricast.perception.layers.positions import FourierPosition, RayPosition, coarser_rays
@@ -27,6 +28,7 @@ class DecoderConfig(StrictConfig):
     heads: int = Field(default=4, ge=1, le=64)
     layers: int = Field(default=2, ge=0, le=12)
     queries: int = Field(default=200, ge=1, le=2000)
+    points: PointLookConfig = PointLookConfig()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,12 +119,14 @@ def _pooled(tokens: Tensor) -> Tensor:
 class DecoderLayer(nn.Module):
     """Pre-norm self-attention, cross-attention and feed-forward, then corrections to the boxes."""
 
-    def __init__(self, width: int, heads: int, image_width: int) -> None:
+    def __init__(self, config: DecoderConfig, image_width: int) -> None:
         super().__init__()
+        width, heads = config.width, config.heads
         self.self_norm, self.cross_norm, self.feed_norm = (nn.LayerNorm(width) for _ in range(3))
         self.self_attention = Attention(width, heads)
         self.cross_attention = Attention(width, heads)
         self.look = PictureLook(image_width, width)
+        self.point_look = PointLook(config.points, width)
         self.feed_forward = FeedForward(width, 2 * width)
         self.head = DetectionHead(width)
 
@@ -133,6 +137,7 @@ class DecoderLayer(nn.Module):
         believed: LayerOutputs,
         tokens: Tokens,
         pictures: Pictures,
+        near: NearPoints,
         apart: Tensor | None,
     ) -> tuple[Tensor, LayerOutputs]:
         """One round.
@@ -143,6 +148,7 @@ class DecoderLayer(nn.Module):
             believed: Boxes so far, without gradient.
             tokens: What there is to attend to.
             pictures: Where to look what is at the believed centres.
+            near: LiDAR returns around each query.
             apart: Logits, broadcast to (B, heads, Q, Q), that keep groups of queries from each other.
 
         Returns:
@@ -153,6 +159,7 @@ class DecoderLayer(nn.Module):
         asking = self.cross_norm(queries) + position
         queries = queries + self.cross_attention(asking, tokens.keys, tokens.values, tokens.bias(believed.centers_m))
         queries = queries + self.look(believed.centers_m, pictures)
+        queries = queries + self.point_look(believed.centers_m, believed.velocities_mps, near)
         queries = queries + self.feed_forward(self.feed_norm(queries))
         return queries, self.head(queries, believed)
 
@@ -195,7 +202,7 @@ class QueryDecoder(nn.Module):
         self.first_look = PictureLook(image_width, config.width)
         self.first_head = DetectionHead(config.width)
         self.position = FourierPosition(config.width, range_m)
-        self.layers = nn.ModuleList(DecoderLayer(config.width, config.heads, image_width) for _ in range(config.layers))
+        self.layers = nn.ModuleList(DecoderLayer(config, image_width) for _ in range(config.layers))
 
     def forward(
         self,
@@ -203,6 +210,7 @@ class QueryDecoder(nn.Module):
         prior: LayerOutputs,
         tokens: Tokens,
         pictures: Pictures,
+        near: NearPoints,
         mask: Tensor,
         num_seeded: int,
         *,
@@ -215,6 +223,7 @@ class QueryDecoder(nn.Module):
             prior: What is believed of the boxes before anything was looked at.
             tokens: What there is to attend to.
             pictures: Where to look what is at a centre.
+            near: LiDAR returns around each query.
             mask: (B, Q) bool; nobody sees a query that is False.
             num_seeded: Queries from peaks; they and the rest do not see each other.
             with_attention: Also give the weights of the cross-attention.
@@ -229,7 +238,7 @@ class QueryDecoder(nn.Module):
             position = self.position(believed.centers_m[..., :2])
             if with_attention:
                 weights.append(layer.attention(queries, position, believed, tokens, apart))  # type: ignore[operator]
-            queries, better = layer(queries, position, believed, tokens, pictures, apart)
+            queries, better = layer(queries, position, believed, tokens, pictures, near, apart)
             boxes.append(better)
         return Decoded(queries=queries, layers=tuple(boxes), attention=tuple(weights))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tricast.perception.layers.convolution import Bottleneck, ConvNorm
+from tricast.perception.layers.convolution import Bottleneck, ConvNorm, Pointwise
 
 
 class Trunk(nn.Module):
@@ -16,7 +16,7 @@ class Trunk(nn.Module):
         self.before = Bottleneck(width, width // 2)
         self.down = ConvNorm(width, 2 * width, kernel=3, stride=2)
         self.coarse = nn.Sequential(*(Bottleneck(2 * width, width) for _ in range(blocks)))
-        self.up = nn.Conv2d(2 * width, width, 1)
+        self.up = Pointwise(2 * width, width)
         self.after = Bottleneck(width, width // 2)
 
     def forward(self, fused: Tensor) -> tuple[Tensor, Tensor]:

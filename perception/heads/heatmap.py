@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tricast.perception.layers.convolution import Bottleneck, ConvNorm
+from tricast.perception.layers.convolution import Bottleneck, ConvNorm, Pointwise
 from tricast.sensors.annotations import DETECTION_CLASSES
 
 HEATMAP_BIAS = -4.0
@@ -21,8 +21,8 @@ class HeatmapHead(nn.Module):
 
     def __init__(self, trunk_width: int, lidar_width: int, width: int) -> None:
         super().__init__()
-        self.up = nn.Sequential(nn.Conv2d(trunk_width, 4 * width, 1), nn.PixelShuffle(2))
-        self.lidar = nn.Conv2d(lidar_width, width, 1, bias=False)
+        self.up = nn.Sequential(Pointwise(trunk_width, 4 * width), nn.PixelShuffle(2))
+        self.lidar = Pointwise(lidar_width, width, bias=False)
         self.join = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True), Bottleneck(width, width // 2))
         self.logits = _logits(width)
 
@@ -44,8 +44,8 @@ class AuxiliaryHeatmap(nn.Module):
         return self.layers(bev)
 
 
-def _logits(width: int) -> nn.Conv2d:
-    logits = nn.Conv2d(width, len(DETECTION_CLASSES), 1)
+def _logits(width: int) -> Pointwise:
+    logits = Pointwise(width, len(DETECTION_CLASSES))
     assert logits.bias is not None
     nn.init.constant_(logits.bias, HEATMAP_BIAS)
     return logits

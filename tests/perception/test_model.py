@@ -20,6 +20,8 @@ def network(small_model: ModelConfig) -> Network:
     for name, value in network.named_parameters():
         if value.dim() == 1 and "weight" in name:
             torch.nn.init.uniform_(value, 0.5, 1.5)
+        elif value.dim() > 1 and not value.any():
+            torch.nn.init.normal_(value, std=0.1)
     return network.eval()
 
 

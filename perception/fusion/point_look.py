@@ -1,0 +1,146 @@
+"""What the LiDAR's returns show where a query is: those around it, seen from its centre."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tricast.configs.strict import StrictConfig
+from tricast.perception.batch import SensorBatch
+from tricast.perception.encoders.lidar_pointnet import NEWEST_S
+from tricast.perception.layers.pillars import cells_of
+
+FEATURES = 10
+FAR_UP_M = 1e3
+
+
+class PointLookConfig(StrictConfig):
+    """Which returns a query looks at, and the width of the network on each."""
+
+    reach_cells: int = Field(default=2, ge=0, le=32)
+    """Of the heatmap, in x and y on each side of the query's own cell."""
+    returns: int = Field(default=32, ge=1, le=4096)
+    """So many are looked at, spread evenly over those that are there; of fewer, some more than once."""
+    above_ground_m: float = Field(default=0.2, ge=0, le=5)
+    """Returns no higher than this above the lowest one around are taken for ground and left out."""
+    ground_cells: int = Field(default=2, ge=0, le=32)
+    """How far around the lowest return is sought, in cells on each side."""
+    width: int = Field(default=64, ge=4, le=1024)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NearPoints:
+    """Returns around each query.
+
+    Args:
+        points: (B, Q, K, 6) x, y, z, intensity, age, height above the ground around; metres and seconds, ego axes.
+        number: (B, Q) int64, how many there are: K spread evenly over them were taken. 0: `points` are of no meaning.
+
+    """
+
+    points: Tensor
+    number: Tensor
+
+
+@torch.no_grad()
+def near_points(batch: SensorBatch, cells: Tensor, config: PointLookConfig, side: int, range_m: float) -> NearPoints:
+    """The returns around queries, in a count of operations that does not grow with how many are there.
+
+    Returns are sorted by their cells, so that those of a row of neighbouring cells lie side by side and a row's are
+    found by where it begins and ends.
+
+    Args:
+        batch: Its LiDAR returns.
+        cells: (B, Q) int64 cells of the queries, `y * side + x`.
+        config: Which returns.
+        side: Cells along each axis of the heatmap.
+        range_m: Half the grid's side.
+
+    """
+    count = len(cells)
+    rows = count * side * side
+    # One row for nothing at the end, so that a batch without any return needs no case of its own.
+    points = functional.pad(batch.lidar_points, (0, 0, 0, 1))
+    cell, _ = cells_of(batch.lidar_points, batch.lidar_sample, count, side, range_m)
+    cell = functional.pad(cell, (0, 1), value=rows)
+    height_m = points[:, 2] - _ground_m(points[:, 2], cell, (count, side), config.ground_cells)
+    cell = torch.where(height_m > config.above_ground_m, cell, rows)
+    order = torch.argsort(cell, stable=True)
+    ends = torch.zeros(rows + 1, dtype=torch.int64, device=cell.device).index_add(0, cell, torch.ones_like(cell))
+    ends = functional.pad(ends.cumsum(0), (1, 0))  # (rows + 2,): a cell's returns lie from its own entry to the next
+    begin, lengths = _runs(ends, cells, side, config.reach_cells)  # (B, Q, rows of the window) each
+    until = lengths.cumsum(dim=2)
+    number = until[..., -1]
+    place = torch.arange(config.returns, device=cell.device) * number[..., None] // config.returns  # (B, Q, K)
+    row = (place[..., None] >= until[:, :, None]).sum(dim=3).clamp(max=lengths.shape[2] - 1)
+    index = (begin - until + lengths).gather(2, row) + place
+    described = torch.cat([points, height_m[:, None]], dim=1)
+    return NearPoints(points=functional.embedding(order[index.clamp(max=len(order) - 1)], described), number=number)
+
+
+def _ground_m(height_m: Tensor, cell: Tensor, shape: tuple[int, int], reach: int) -> Tensor:
+    """The lowest height (P,) among the returns around each return; its own for those off the grid."""
+    count, side = shape
+    rows = count * side * side
+    lowest = torch.full((rows + 1,), FAR_UP_M, dtype=height_m.dtype, device=height_m.device)
+    lowest = lowest.scatter_reduce(0, cell, height_m, "amin")
+    grid = lowest[:rows].view(count, 1, side, side)
+    around = -functional.max_pool2d(-grid, 2 * reach + 1, stride=1, padding=reach)
+    return torch.where(cell < rows, around.flatten()[cell.clamp(max=rows - 1)], height_m)
+
+
+def _runs(ends: Tensor, cells: Tensor, side: int, reach: int) -> tuple[Tensor, Tensor]:
+    """Where the sorted returns of each row of each query's window begin, and how many there are: (B, Q, 2 reach + 1)."""
+    y, x = cells // side, cells % side
+    line = y[..., None] + torch.arange(-reach, reach + 1, device=cells.device)
+    inside = (line >= 0) & (line < side)
+    sample = torch.arange(len(cells), device=cells.device)[:, None, None]
+    first = (sample * side + line.clamp(0, side - 1)) * side
+    begin = ends[first + (x - reach).clamp(min=0)[..., None]]
+    end = ends[first + (x + reach).clamp(max=side - 1)[..., None] + 1]
+    return begin, torch.where(inside, end - begin, 0)
+
+
+class PointLook(nn.Module):
+    """A PointNet on the returns around a believed centre, as a correction to its query; nothing where there are none.
+
+    Returns are told by where they lie from the centre, also with the object's motion since then taken out: an object
+    whose velocity is believed right stands still. Source: the second stages of PointRCNN (Shi et al., CVPR 2019) and
+    of LiDAR R-CNN (Li et al., CVPR 2021).
+    """
+
+    def __init__(self, config: PointLookConfig, width: int) -> None:
+        super().__init__()
+        self.point_net = nn.Sequential(
+            nn.Linear(FEATURES, config.width),
+            nn.ReLU(inplace=True),
+            nn.Linear(config.width, config.width),
+            nn.ReLU(inplace=True),
+        )
+        self.project = nn.Linear(config.width + 1, width)
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, centers_m: Tensor, velocities_mps: Tensor, near: NearPoints) -> Tensor:
+        """Centres (B, Q, 3) and velocities (B, Q, 2), believed, to corrections (B, Q, D)."""
+        batch, queries, returns, _ = near.points.shape
+        # One flat list: layers on more axes copy it when they work in place.
+        per_point = self.point_net(_described(centers_m, velocities_mps, near.points).flatten(0, 2))
+        shape = per_point.view(batch, queries, returns, -1).amax(dim=2)
+        number = near.number[..., None].to(shape.dtype)
+        return self.project(torch.cat([shape, (1 + number).log() / 4], dim=2)) * (number > 0)
+
+
+def _described(centers_m: Tensor, velocities_mps: Tensor, points: Tensor) -> Tensor:
+    """Rows (B, Q, K, 10) of returns seen from a centre."""
+    age = points[..., 4:5]
+    apart = (points[..., :3] - centers_m[:, :, None]) / 2
+    still = apart[..., :2] + velocities_mps[:, :, None] * (age / 2)
+    newest = (age < NEWEST_S).to(points.dtype)
+    strength, height = points[..., 3:4].clamp(0, 1), points[..., 5:6] / 2
+    away = still.norm(dim=3, keepdim=True)
+    return torch.cat([apart, still, away, height, strength, age * 2, newest], dim=3)

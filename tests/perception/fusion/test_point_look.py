@@ -1,0 +1,100 @@
+"""Which LiDAR returns queries look at, on a grid of 16 cells of 1 m from -8 to 8 m."""
+
+import torch
+
+from tricast.perception.batch import SensorBatch
+from tricast.perception.fusion.point_look import FEATURES, NearPoints, PointLook, PointLookConfig, near_points
+
+SIDE, RANGE_M = 16, 8.0
+CONFIG = PointLookConfig(reach_cells=1, returns=4, above_ground_m=0.2, ground_cells=1, width=8)
+
+
+def _batch(points: list[list[float]], samples: list[int], count: int = 1) -> SensorBatch:
+    none, empty = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
+    rows = torch.tensor([[*p, 0.5, 0.0] for p in points]).reshape(-1, 5)
+    return SensorBatch(
+        images=empty,
+        camera_slots=none,
+        camera_mask=empty,
+        lift_index=none,
+        lift_depth_bin=none,
+        ray_directions=empty,
+        ray_origins_m=empty,
+        with_camera=none,
+        lidar_points=rows,
+        lidar_sample=torch.tensor(samples, dtype=torch.int64),
+        with_lidar=torch.arange(count),
+        radar_points=empty,
+        radar_sample=none,
+        with_radar=none,
+        present=torch.ones(count, 3, dtype=torch.bool),
+    )
+
+
+def _cell(x_m: float, y_m: float) -> int:
+    return int(y_m + RANGE_M) * SIDE + int(x_m + RANGE_M)
+
+
+def _near(points: list[list[float]], x_m: float, y_m: float) -> NearPoints:
+    batch = _batch(points, [0] * len(points))
+    return near_points(batch, torch.tensor([[_cell(x_m, y_m)]]), CONFIG, SIDE, RANGE_M)
+
+
+def test_returns_of_the_cells_around_are_found_and_no_others() -> None:
+    ground = [2.5, 3.5, 0.0]
+    near = [[1.5, 2.5, 1.0], [3.5, 4.5, 1.1], [2.5, 3.4, 1.2]]
+    far = [[4.5, 3.5, 1.3], [2.5, 1.5, 1.4], [-2.5, 3.5, 1.5]]
+    found = _near([ground, *near, *far], 2.5, 3.5)
+    assert found.number.tolist() == [[3]]
+    assert {round(z, 1) for z in found.points[0, 0, :, 2].tolist()} == {1.0, 1.1, 1.2}
+
+
+def test_ground_is_what_lies_low_among_its_neighbours() -> None:
+    """On a slope: heights count from the lowest return around, not from the vehicle's own ground."""
+    found = _near([[5.5, 5.5, 3.0], [5.4, 5.5, 3.1], [5.5, 5.4, 4.5]], 5.5, 5.5)
+    assert found.number.tolist() == [[1]]
+    torch.testing.assert_close(found.points[0, 0, 0, [2, 5]], torch.tensor([4.5, 1.5]))
+
+
+def test_of_many_returns_some_are_taken_evenly() -> None:
+    points = [[0.5, 0.5, 0.0], *([0.5, 0.5, 1.0 + k] for k in range(12))]
+    found = _near(points, 0.5, 0.5)
+    assert found.number.tolist() == [[12]]
+    assert found.points[0, 0, :, 2].tolist() == [1.0, 4.0, 7.0, 10.0]
+
+
+def test_windows_end_at_the_border_and_samples_stay_apart() -> None:
+    points = [[-7.5, 7.5, 0.0], [-7.5, 7.5, 1.0], [7.5, 6.5, 0.0], [7.5, 6.5, 2.0], [-7.5, 7.5, 0.0], [-7.5, 7.5, 3.0]]
+    batch = _batch(points, [0, 0, 0, 0, 1, 1], count=2)
+    cells = torch.tensor([[_cell(-7.5, 7.5), _cell(7.5, 7.5)]] * 2)
+    found = near_points(batch, cells, CONFIG, SIDE, RANGE_M)
+    assert found.number.tolist() == [[1, 1], [1, 0]]
+    assert found.points[0, :, 0, 2].tolist() == [1.0, 2.0] and found.points[1, 0, 0, 2] == 3.0
+
+
+def test_padding_rows_and_no_rows_at_all_are_nothing() -> None:
+    batch = _batch([[0.5, 0.5, 0.0], [0.5, 0.5, 1.0]], [1, 1])  # sample 1 of 1: padding
+    assert not near_points(batch, torch.tensor([[_cell(0.5, 0.5)]]), CONFIG, SIDE, RANGE_M).number.any()
+    assert not _near([], 0.5, 0.5).number.any()
+
+
+def test_only_queries_with_returns_are_corrected() -> None:
+    torch.manual_seed(0)
+    look = PointLook(CONFIG, 5)
+    near = NearPoints(points=torch.randn(1, 2, 4, 6), number=torch.tensor([[4, 0]]))
+    centers_m, velocities_mps = torch.zeros(1, 2, 3), torch.zeros(1, 2, 2)
+    assert not look(centers_m, velocities_mps, near).any()  # nothing at the start
+    torch.nn.init.ones_(look.project.bias)
+    assert look(centers_m, velocities_mps, near)[0].all(dim=1).tolist() == [True, False]
+
+
+def test_an_object_whose_velocity_is_believed_right_stands_still() -> None:
+    """Returns of 0.4 s ago lie 2 m behind an object of 5 m/s; with the motion taken out they are where it is now."""
+    look = PointLook(CONFIG, 5)
+    seen: list[torch.Tensor] = []
+    look.point_net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    points = torch.tensor([[8.0, 1.0, 0.0, 0.5, 0.4, 0.5], [10.0, 1.0, 0.0, 0.5, 0.0, 0.5]])[None, None]
+    near = NearPoints(points=points, number=torch.tensor([[2]]))
+    look(torch.tensor([[[9.0, 1.0, 0.0]]]), torch.tensor([[[5.0, 0.0]]]), near)
+    assert seen[0].shape == (2, FEATURES)
+    torch.testing.assert_close(seen[0][:, 3:5], torch.tensor([[0.5, 0.0], [0.5, 0.0]]))
