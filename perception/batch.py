@@ -120,8 +120,8 @@ class SensorBatch:
             has no ray.
         ray_origins_m: (B, N, 3) places of the cameras in ego axes.
         with_camera: (S,) int64 samples of which a camera delivered.
-        lidar_points: (P, 5) float32, `LIDAR_COLUMNS`.
-        lidar_sample: (P,) int64; B marks padding rows, which change nothing.
+        lidar_points: (P, 5) float32, `LIDAR_COLUMNS`, sample by sample in the order of the heatmap's cells.
+        lidar_sample: (P,) int64; B marks padding rows at the end, which change nothing.
         with_lidar: (L,) int64 samples whose LiDAR delivered.
         radar_points: (R, 9) float32, `RADAR_COLUMNS`.
         radar_sample: (R,) int64 likewise.
@@ -317,12 +317,17 @@ def _lidar_rows(sample: TickSample, config: BatchConfig, transform: BevTransform
 
 
 def _thinned(rows: NDArray[np.float32], config: BatchConfig) -> NDArray[np.int64]:
-    """One row of each voxel and age, in the order of y and x, which makes gathering over pillars faster."""
+    """One row of each voxel and age, in the order of the heatmap's cells and in them of voxels."""
     low = np.array([-config.range_m, -config.range_m, config.lidar_z_m[0]], np.float32)
     x, y, z = np.floor((rows[:, :3] - low) / config.lidar_voxel_m).astype(np.int64).T
     age = np.round(rows[:, 4] / config.lidar_age_step_s).astype(np.int64)
     side = int(2 * config.range_m / config.lidar_voxel_m) + 2
-    return np.unique(((y * side + x) * side + z) * side + age, return_index=True)[1]
+    voxel = ((y * side + x) * side + z) * side + age
+    # Cells as the network computes them, to the bit: voxels need not lie in one cell each.
+    cells = config.heatmap_cells
+    column, row = np.floor((rows[:, :2] + config.range_m) * (cells / (2 * config.range_m))).astype(np.int64).T
+    first = np.unique(voxel, return_index=True)[1]
+    return first[np.argsort((row * cells + column)[first], kind="stable")]
 
 
 def _radar_rows(sample: TickSample, config: BatchConfig, transform: BevTransform) -> NDArray[np.float32]:

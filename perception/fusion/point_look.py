@@ -50,8 +50,8 @@ class NearPoints:
 def near_points(batch: SensorBatch, cells: Tensor, config: PointLookConfig, side: int, range_m: float) -> NearPoints:
     """The returns around queries, in a count of operations that does not grow with how many are there.
 
-    Returns are sorted by their cells, so that those of a row of neighbouring cells lie side by side and a row's are
-    found by where it begins and ends.
+    The batch has its returns in the order of cells. Those of a row of neighbouring cells then lie side by side, and are
+    found by where they begin and end.
 
     Args:
         batch: Its LiDAR returns.
@@ -68,10 +68,11 @@ def near_points(batch: SensorBatch, cells: Tensor, config: PointLookConfig, side
     cell, _ = cells_of(batch.lidar_points, batch.lidar_sample, count, side, range_m)
     cell = functional.pad(cell, (0, 1), value=rows)
     height_m = points[:, 2] - _ground_m(points[:, 2], cell, (count, side), config.ground_cells)
-    cell = torch.where(height_m > config.above_ground_m, cell, rows)
-    order = torch.argsort(cell, stable=True)
-    ends = torch.zeros(rows + 1, dtype=torch.int64, device=cell.device).index_add(0, cell, torch.ones_like(cell))
-    ends = functional.pad(ends.cumsum(0), (1, 0))  # (rows + 2,): a cell's returns lie from its own entry to the next
+    taken = ((cell < rows) & (height_m > config.above_ground_m)).long()
+    order = _places_of(taken)
+    # At least as long as what is added to it: TensorRT takes no other scattering.
+    number = torch.zeros(max(rows, len(taken)) + 1, dtype=torch.int64, device=cell.device)
+    ends = functional.pad(number.index_add(0, cell, taken).cumsum(0), (1, 0))  # a cell's: from its entry to the next
     begin, lengths = _runs(ends, cells, side, config.reach_cells)  # (B, Q, rows of the window) each
     until = lengths.cumsum(dim=2)
     number = until[..., -1]
@@ -80,6 +81,13 @@ def near_points(batch: SensorBatch, cells: Tensor, config: PointLookConfig, side
     index = (begin - until + lengths).gather(2, row) + place
     described = torch.cat([points, height_m[:, None]], dim=1)
     return NearPoints(points=functional.embedding(order[index.clamp(max=len(order) - 1)], described), number=number)
+
+
+def _places_of(taken: Tensor) -> Tensor:
+    """Where the ones of (P,) zeros and ones are: first all of these in order, then 0."""
+    place = torch.where(taken > 0, taken.cumsum(0) - 1, len(taken))
+    order = torch.zeros(len(taken) + 1, dtype=torch.int64, device=taken.device)
+    return order.scatter(0, place, torch.arange(len(taken), device=taken.device))
 
 
 def _ground_m(height_m: Tensor, cell: Tensor, shape: tuple[int, int], reach: int) -> Tensor:
@@ -94,7 +102,7 @@ def _ground_m(height_m: Tensor, cell: Tensor, shape: tuple[int, int], reach: int
 
 
 def _runs(ends: Tensor, cells: Tensor, side: int, reach: int) -> tuple[Tensor, Tensor]:
-    """Where the sorted returns of each row of each query's window begin, and how many there are: (B, Q, 2 reach + 1)."""
+    """Where the returns of each row of cells around each query begin, and how many there are: (B, Q, 2 reach + 1)."""
     y, x = cells // side, cells % side
     line = y[..., None] + torch.arange(-reach, reach + 1, device=cells.device)
     inside = (line >= 0) & (line < side)

@@ -274,7 +274,10 @@ def _reproducible(threads: int, device: torch.device) -> Iterator[None]:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(device.type == "cpu")
     # Nothing reads memory that it has not written; filling all of it first is a tenth of a step.
-    fill, torch.utils.deterministic.fill_uninitialized_memory = torch.utils.deterministic.fill_uninitialized_memory, False
+    fill, torch.utils.deterministic.fill_uninitialized_memory = (
+        torch.utils.deterministic.fill_uninitialized_memory,
+        False,
+    )
     try:
         yield
     finally:

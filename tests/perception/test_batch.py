@@ -11,6 +11,7 @@ from tricast.perception.batch import (
     collate,
     depth_bins_of,
 )
+from tricast.perception.layers.pillars import cells_of
 from tricast.perception.tick_sample import TickSample
 from tricast.sensors.frames import CameraFrame
 
@@ -162,3 +163,15 @@ def test_padding_needs_room(ticks: list[TickSample]) -> None:
 def test_depth_bins_are_spaced_by_logarithm() -> None:
     config = CONFIG.model_copy(update={"depth_bins": 4, "depth_range_m": (2.0, 32.0)})
     assert depth_bins_of(np.array([0.0, 2.1, 4.1, 15.9, 16.1, 500.0]), config).tolist() == [0, 0, 1, 2, 3, 3]
+
+
+def test_returns_come_in_the_order_of_the_cells_in_which_the_network_puts_them() -> None:
+    """Also those on the borders of cells, to the bit, in every frame."""
+    config, rng = BatchConfig(), np.random.default_rng(0)
+    place = rng.integers(-500, 500, (4000, 2)) * 0.1
+    rows = np.column_stack([place, rng.uniform(0, 2, 4000), np.ones(4000), np.zeros(4000)]).astype(np.float32)
+    sample = TickSample(timestamp_ns=0, cameras=(), lidar=rows, radar=None)
+    for transform in (BevTransform(), BevTransform(yaw_rad=0.3), BevTransform(flip_x=True, yaw_rad=-0.4)):
+        batch = collate([sample, sample], config, [transform, BevTransform()])
+        cell, _ = cells_of(batch.lidar_points, batch.lidar_sample, 2, config.heatmap_cells, config.range_m)
+        assert (cell.diff() >= 0).all()

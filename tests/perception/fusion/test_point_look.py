@@ -11,7 +11,8 @@ CONFIG = PointLookConfig(reach_cells=1, returns=4, above_ground_m=0.2, ground_ce
 
 def _batch(points: list[list[float]], samples: list[int], count: int = 1) -> SensorBatch:
     none, empty = torch.zeros(0, dtype=torch.int64), torch.zeros(0)
-    rows = torch.tensor([[*p, 0.5, 0.0] for p in points]).reshape(-1, 5)
+    order = sorted(range(len(points)), key=lambda k: (samples[k], _cell(points[k][0], points[k][1])))
+    rows = torch.tensor([[*points[k], 0.5, 0.0] for k in order]).reshape(-1, 5)
     return SensorBatch(
         images=empty,
         camera_slots=none,
@@ -22,7 +23,7 @@ def _batch(points: list[list[float]], samples: list[int], count: int = 1) -> Sen
         ray_origins_m=empty,
         with_camera=none,
         lidar_points=rows,
-        lidar_sample=torch.tensor(samples, dtype=torch.int64),
+        lidar_sample=torch.tensor([samples[k] for k in order], dtype=torch.int64),
         with_lidar=torch.arange(count),
         radar_points=empty,
         radar_sample=none,
