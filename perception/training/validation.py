@@ -32,19 +32,19 @@ def validate(model: Network, shards: ShardSet, config: TrainingRunConfig, device
     """
     settings = config.training.validation
     if config.training.objective == "pictures":
-        return picture_figures(model, shards, _spread(len(shards), settings.ticks), config, device)
+        return picture_figures(model, shards, spread(len(shards), settings.ticks), config, device)
     figures: dict[str, float] = {}
     for name, modalities in SUBSETS.items():
         whole = len(modalities) == len(next(iter(SUBSETS.values())))
         count = settings.ticks if whole else settings.subset_ticks
         if count:
-            scored = _scored(model, shards, _spread(len(shards), count), modalities, config, device)
+            scored = _scored(model, shards, spread(len(shards), count), modalities, config, device)
             figures.update(scored if whole else {f"mAP {name}": scored["mAP"]})
     return figures
 
 
-def _spread(total: int, count: int) -> list[int]:
-    """So many ticks, evenly over all."""
+def spread(total: int, count: int) -> list[int]:
+    """So many ticks, evenly over all; all if there are fewer."""
     return sorted({int(i) for i in np.linspace(0, total - 1, min(count, total))})
 
 
@@ -82,12 +82,13 @@ def _scored(
         found.append(decode(outputs, tick.sample.timestamp_ns, DecodingConfig()))
     tokens = [str(index) for index in indices]
     scenes = np.array([shards.scene_of(index) for index in indices])
-    metrics = evaluate_detection(_found_table(tokens, scenes, found), _truth_table(tokens, scenes, truths))
+    metrics = evaluate_detection(found_table(tokens, scenes, found), truth_table(tokens, scenes, truths))
     errors = {f"true positives {name}": value for name, value in metrics.mean_errors.items() if name != "AAE"}
     return {"mAP": metrics.mean_ap, **errors, **meter.figures()}
 
 
-def _found_table(tokens: list[str], scenes: np.ndarray, found: list[Detections]) -> BoxTable:
+def found_table(tokens: list[str], scenes: np.ndarray, found: list[Detections]) -> BoxTable:
+    """Detections of samples as columns; tokens and scenes one a sample."""
     boxes = concatenate_boxes([detections.boxes for detections in found])
     names = [name for detections in found for name in detections.class_names]
     return BoxTable.of(
@@ -104,7 +105,8 @@ def _found_table(tokens: list[str], scenes: np.ndarray, found: list[Detections])
     )
 
 
-def _truth_table(tokens: list[str], scenes: np.ndarray, truths: list[TickTruth]) -> BoxTable:
+def truth_table(tokens: list[str], scenes: np.ndarray, truths: list[TickTruth]) -> BoxTable:
+    """Truth of samples as columns, likewise."""
     centers = np.concatenate([truth.centers_m for truth in truths])
     return BoxTable.of(
         tokens,
