@@ -68,6 +68,7 @@ class Network(nn.Module):
             2 * width, config.camera.token_width, config.decoder.width, grid.cells // 2, grid.range_m
         )
         self.picture_head = nn.Linear(config.camera.width, len(DETECTION_CLASSES) + 1)
+        self.shape_head = nn.Linear(config.decoder.points.width + 1, len(DETECTION_CLASSES))
         self.decoder = QueryDecoder(config.decoder, grid.range_m, config.camera.width)
         self.trajectory_head = TrajectoryHead(config.decoder.width)
 
@@ -124,6 +125,7 @@ class Network(nn.Module):
             footprint_logits=self.footprint_head(fine) if self.training else None,
             picture_logits=self.picture_head(camera.features) if self.training else None,
             depth_logits=camera.depth_logits if self.training else None,
+            shape_logits=self.shape_head(decoded.shapes) if self.training else None,
             attention=decoded.attention,
         )
         return outputs, memory

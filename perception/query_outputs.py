@@ -68,6 +68,7 @@ class QueryOutputs:
         mode_log_scales: (B, Q, K, 12, 2) logarithms of Laplace scales in metres, along the same axes.
         mode_logits: (B, Q, K).
         picture_logits: (B * N * h * w, C + 1) what each image feature sees, the last one nothing; None at inference.
+        shape_logits: (B, Q, C) what the LiDAR returns around each query are of; None at inference.
         depth_logits: (B * N * h * w, bins) how far along its ray each image feature sees something; None at inference.
         attention: Per decoder layer (B, heads, Q, T), the weights on BEV tokens, then on those of each camera; only
             where they were asked for.
@@ -87,6 +88,7 @@ class QueryOutputs:
     mode_logits: Tensor
     footprint_logits: Tensor | None = None
     picture_logits: Tensor | None = None
+    shape_logits: Tensor | None = None
     depth_logits: Tensor | None = None
     attention: tuple[Tensor, ...] = ()
 

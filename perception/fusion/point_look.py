@@ -14,16 +14,16 @@ from tricast.perception.batch import SensorBatch
 from tricast.perception.encoders.lidar_pointnet import NEWEST_S
 from tricast.perception.layers.pillars import cells_of
 
-FEATURES = 10
+FEATURES = 8
 FAR_UP_M = 1e3
 
 
 class PointLookConfig(StrictConfig):
     """Which returns a query looks at, and the width of the network on each."""
 
-    reach_cells: int = Field(default=2, ge=0, le=32)
+    reach_cells: int = Field(default=4, ge=0, le=32)
     """Of the heatmap, in x and y on each side of the query's own cell."""
-    returns: int = Field(default=32, ge=1, le=4096)
+    returns: int = Field(default=96, ge=1, le=4096)
     """So many are looked at, spread evenly over those that are there; of fewer, some more than once."""
     above_ground_m: float = Field(default=0.2, ge=0, le=5)
     """Returns no higher than this above the lowest one around are taken for ground and left out."""
@@ -114,11 +114,10 @@ def _runs(ends: Tensor, cells: Tensor, side: int, reach: int) -> tuple[Tensor, T
 
 
 class PointLook(nn.Module):
-    """A PointNet on the returns around a believed centre, as a correction to its query; nothing where there are none.
+    """A PointNet on the returns around a place: their shape, and what it tells a query. Nothing where there are none.
 
-    Returns are told by where they lie from the centre, also with the object's motion since then taken out: an object
-    whose velocity is believed right stands still. Source: the second stages of PointRCNN (Shi et al., CVPR 2019) and
-    of LiDAR R-CNN (Li et al., CVPR 2021).
+    The query's correction is zero at first. Source: the second stages of PointRCNN (Shi et al., CVPR 2019) and of
+    LiDAR R-CNN (Li et al., CVPR 2021).
     """
 
     def __init__(self, config: PointLookConfig, width: int) -> None:
@@ -133,22 +132,20 @@ class PointLook(nn.Module):
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.project.bias)
 
-    def forward(self, centers_m: Tensor, velocities_mps: Tensor, near: NearPoints) -> Tensor:
-        """Centres (B, Q, 3) and velocities (B, Q, 2), believed, to corrections (B, Q, D)."""
+    def forward(self, centers_m: Tensor, near: NearPoints) -> tuple[Tensor, Tensor]:
+        """Centres (B, Q, 3) to corrections (B, Q, D) and shapes (B, Q, W + 1)."""
         batch, queries, returns, _ = near.points.shape
         # One flat list: layers on more axes copy it when they work in place.
-        per_point = self.point_net(_described(centers_m, velocities_mps, near.points).flatten(0, 2))
-        shape = per_point.view(batch, queries, returns, -1).amax(dim=2)
-        number = near.number[..., None].to(shape.dtype)
-        return self.project(torch.cat([shape, (1 + number).log() / 4], dim=2)) * (number > 0)
+        per_point = self.point_net(_described(centers_m, near.points).flatten(0, 2))
+        number = near.number[..., None].to(per_point.dtype)
+        shapes = torch.cat([per_point.view(batch, queries, returns, -1).amax(dim=2), (1 + number).log() / 4], dim=2)
+        shapes = shapes * (number > 0)
+        return self.project(shapes) * (number > 0), shapes
 
 
-def _described(centers_m: Tensor, velocities_mps: Tensor, points: Tensor) -> Tensor:
-    """Rows (B, Q, K, 10) of returns seen from a centre."""
-    age = points[..., 4:5]
-    apart = (points[..., :3] - centers_m[:, :, None]) / 2
-    still = apart[..., :2] + velocities_mps[:, :, None] * (age / 2)
-    newest = (age < NEWEST_S).to(points.dtype)
-    strength, height = points[..., 3:4].clamp(0, 1), points[..., 5:6] / 2
-    away = still.norm(dim=3, keepdim=True)
-    return torch.cat([apart, still, away, height, strength, age * 2, newest], dim=3)
+def _described(centers_m: Tensor, points: Tensor) -> Tensor:
+    """Rows (B, Q, K, 8) of returns seen from a centre."""
+    apart, age = (points[..., :3] - centers_m[:, :, None]) / 2, points[..., 4:5]
+    away = apart[..., :2].norm(dim=3, keepdim=True)
+    strength, height, newest = points[..., 3:4].clamp(0, 1), points[..., 5:6] / 2, (age < NEWEST_S).to(points.dtype)
+    return torch.cat([apart, away, height, strength, age * 2, newest], dim=3)

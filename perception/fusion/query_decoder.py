@@ -126,7 +126,6 @@ class DecoderLayer(nn.Module):
         self.self_attention = Attention(width, heads)
         self.cross_attention = Attention(width, heads)
         self.look = PictureLook(image_width, width)
-        self.point_look = PointLook(config.points, width)
         self.feed_forward = FeedForward(width, 2 * width)
         self.head = DetectionHead(width)
 
@@ -137,7 +136,6 @@ class DecoderLayer(nn.Module):
         believed: LayerOutputs,
         tokens: Tokens,
         pictures: Pictures,
-        near: NearPoints,
         apart: Tensor | None,
     ) -> tuple[Tensor, LayerOutputs]:
         """One round.
@@ -148,7 +146,6 @@ class DecoderLayer(nn.Module):
             believed: Boxes so far, without gradient.
             tokens: What there is to attend to.
             pictures: Where to look what is at the believed centres.
-            near: LiDAR returns around each query.
             apart: Logits, broadcast to (B, heads, Q, Q), that keep groups of queries from each other.
 
         Returns:
@@ -159,7 +156,6 @@ class DecoderLayer(nn.Module):
         asking = self.cross_norm(queries) + position
         queries = queries + self.cross_attention(asking, tokens.keys, tokens.values, tokens.bias(believed.centers_m))
         queries = queries + self.look(believed.centers_m, pictures)
-        queries = queries + self.point_look(believed.centers_m, believed.velocities_mps, near)
         queries = queries + self.feed_forward(self.feed_norm(queries))
         return queries, self.head(queries, believed)
 
@@ -182,12 +178,14 @@ class Decoded:
     Args:
         queries: (B, Q, D) after the last layer.
         layers: Boxes from the seeding features, then after each layer.
+        shapes: (B, Q, W), of the LiDAR returns around each query.
         attention: Weights per layer, see `QueryOutputs`; empty unless asked for.
 
     """
 
     queries: Tensor
     layers: tuple[LayerOutputs, ...]
+    shapes: Tensor
     attention: tuple[Tensor, ...]
 
 
@@ -200,6 +198,7 @@ class QueryDecoder(nn.Module):
     def __init__(self, config: DecoderConfig, range_m: float, image_width: int) -> None:
         super().__init__()
         self.first_look = PictureLook(image_width, config.width)
+        self.point_look = PointLook(config.points, config.width)
         self.first_head = DetectionHead(config.width)
         self.position = FourierPosition(config.width, range_m)
         self.layers = nn.ModuleList(DecoderLayer(config, image_width) for _ in range(config.layers))
@@ -230,7 +229,8 @@ class QueryDecoder(nn.Module):
 
         """
         apart = _apart(mask, num_seeded)
-        queries = queries + self.first_look(prior.centers_m, pictures)
+        from_points, shapes = self.point_look(prior.centers_m, near)
+        queries = queries + self.first_look(prior.centers_m, pictures) + from_points
         boxes = [self.first_head(queries, prior)]
         weights: list[Tensor] = []
         for layer in self.layers:
@@ -238,9 +238,9 @@ class QueryDecoder(nn.Module):
             position = self.position(believed.centers_m[..., :2])
             if with_attention:
                 weights.append(layer.attention(queries, position, believed, tokens, apart))  # type: ignore[operator]
-            queries, better = layer(queries, position, believed, tokens, pictures, near, apart)
+            queries, better = layer(queries, position, believed, tokens, pictures, apart)
             boxes.append(better)
-        return Decoded(queries=queries, layers=tuple(boxes), attention=tuple(weights))
+        return Decoded(queries=queries, layers=tuple(boxes), shapes=shapes, attention=tuple(weights))
 
 
 def _apart(mask: Tensor, num_seeded: int) -> Tensor | None:

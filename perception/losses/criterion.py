@@ -17,6 +17,7 @@ from tricast.perception.losses.focal import (
     depth_loss,
     heatmap_focal_loss,
     picture_loss,
+    shape_loss,
 )
 from tricast.perception.losses.footprints import EMPTY_WEIGHT, footprint_targets
 from tricast.perception.losses.matching import (
@@ -56,6 +57,7 @@ class LossWeights(StrictConfig):
     depth: float = Field(default=0.3, ge=0)
     picture: float = Field(default=1.0, ge=0)
     footprint: float = Field(default=1.0, ge=0)
+    shape: float = Field(default=0.5, ge=0)
     classification: float = Field(default=2.0, ge=0)
     center: float = Field(default=0.5, ge=0)
     height: float = Field(default=0.15, ge=0)
@@ -148,6 +150,9 @@ def training_losses(
         matches = joined(from_peaks, from_seeds)
         boxes = box_losses(layer_at(layer, matches), truth_at(truth, matches), config.boxes)
         terms.update({f"{name}_{number}": value for name, value in boxes.items()})
+    if outputs.shape_logits is not None:
+        logits, classes = outputs.shape_logits[matches.samples, matches.queries], truth_at(truth, matches).class_indices
+        terms["shape"] = shape_loss(logits, classes, weights_of_classes)
     terms.update(_trajectories(outputs, matches, truth_at(truth, matches), config))
     weights = config.weights.model_dump()
     total = torch.stack([value * weights[_kind(name)] for name, value in terms.items()]).sum()

@@ -72,6 +72,12 @@ def picture_loss(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tens
     return class_or_nothing_loss(logits, targets, class_weights, nothing_weight=BACKGROUND_WEIGHT)
 
 
+def shape_loss(logits: Tensor, classes: Tensor, class_weights: Tensor) -> Tensor:
+    """Cross-entropy of the classes of M matched objects (M, C), (M,), told from LiDAR returns; a weighted mean."""
+    total = functional.cross_entropy(logits, classes, class_weights, reduction="sum")
+    return total / class_weights[classes].sum().clamp(min=1)
+
+
 def depth_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy of depth distributions (R, bins) against bins (R,), averaged over those that are known (not -1)."""
     total = functional.cross_entropy(logits, targets, ignore_index=-1, reduction="sum")

@@ -3,7 +3,7 @@
 import torch
 
 from tricast.perception.batch import SensorBatch
-from tricast.perception.fusion.point_look import FEATURES, NearPoints, PointLook, PointLookConfig, near_points
+from tricast.perception.fusion.point_look import NearPoints, PointLook, PointLookConfig, near_points
 
 SIDE, RANGE_M = 16, 8.0
 CONFIG = PointLookConfig(reach_cells=1, returns=4, above_ground_m=0.2, ground_cells=1, width=8)
@@ -83,19 +83,17 @@ def test_only_queries_with_returns_are_corrected() -> None:
     torch.manual_seed(0)
     look = PointLook(CONFIG, 5)
     near = NearPoints(points=torch.randn(1, 2, 4, 6), number=torch.tensor([[4, 0]]))
-    centers_m, velocities_mps = torch.zeros(1, 2, 3), torch.zeros(1, 2, 2)
-    assert not look(centers_m, velocities_mps, near).any()  # nothing at the start
+    corrections, shapes = look(torch.zeros(1, 2, 3), near)
+    assert not corrections.any()  # nothing at the start
+    assert shapes.any(dim=2).tolist() == [[True, False]]
     torch.nn.init.ones_(look.project.bias)
-    assert look(centers_m, velocities_mps, near)[0].all(dim=1).tolist() == [True, False]
+    assert look(torch.zeros(1, 2, 3), near)[0][0].all(dim=1).tolist() == [True, False]
 
 
-def test_an_object_whose_velocity_is_believed_right_stands_still() -> None:
-    """Returns of 0.4 s ago lie 2 m behind an object of 5 m/s; with the motion taken out they are where it is now."""
+def test_a_shape_is_the_same_wherever_it_stands() -> None:
+    torch.manual_seed(0)
     look = PointLook(CONFIG, 5)
-    seen: list[torch.Tensor] = []
-    look.point_net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    points = torch.tensor([[8.0, 1.0, 0.0, 0.5, 0.4, 0.5], [10.0, 1.0, 0.0, 0.5, 0.0, 0.5]])[None, None]
-    near = NearPoints(points=points, number=torch.tensor([[2]]))
-    look(torch.tensor([[[9.0, 1.0, 0.0]]]), torch.tensor([[[5.0, 0.0]]]), near)
-    assert seen[0].shape == (2, FEATURES)
-    torch.testing.assert_close(seen[0][:, 3:5], torch.tensor([[0.5, 0.0], [0.5, 0.0]]))
+    points, moved = torch.randn(1, 1, 4, 6), torch.tensor([20.0, -7.0, 0.5])
+    near = NearPoints(points=points, number=torch.tensor([[4]]))
+    away = NearPoints(points=points + torch.cat([moved, torch.zeros(3)]), number=near.number)
+    torch.testing.assert_close(look(torch.zeros(1, 1, 3), near)[1], look(moved.expand(1, 1, 3), away)[1])
