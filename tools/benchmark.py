@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     path = weights_path(config.network.weights)
     network = load_network(path)
     fold_norms(network)
-    log = args.log or benchmark_log(cache_folder() / "loads", options.ticks)
+    log = args.log or benchmark_log(cache_folder() / "loads")
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
     wanted = options.ticks + CALIBRATION_TICKS + 1
     figures = benchmark(network, config, lambda: log_ticks(log, config, wanted, sensors=sensors), options, say=_say)
