@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -97,6 +99,8 @@ class BevTransform:
     def vectors(self, vectors: NDArray[np.floating]) -> NDArray[np.floating]:
         """Points, velocities or directions (..., 2 or more) whose first two columns are x and y; the rest stays."""
         moved = vectors.copy()
+        if self == BevTransform():
+            return moved
         moved[..., :2] = vectors[..., :2] @ self.matrix.T.astype(vectors.dtype)
         return moved
 
@@ -173,14 +177,25 @@ class SensorBatch:
 
 
 def collate(
-    samples: Sequence[TickSample], config: BatchConfig, transforms: Sequence[BevTransform] | None = None
+    samples: Sequence[TickSample],
+    config: BatchConfig,
+    transforms: Sequence[BevTransform] | None = None,
+    *,
+    pool: Executor | None = None,
 ) -> SensorBatch:
     """Tensors of some ticks, each under its own transform (none: as it is).
 
     A picture that does not decode counts as a camera that did not deliver.
+
+    Args:
+        samples: The ticks.
+        config: Sizes.
+        transforms: One a tick.
+        pool: Threads that decode pictures beside each other; the tensors are the same without.
+
     """
     transforms = [BevTransform()] * len(samples) if transforms is None else transforms
-    decoded = [_decoded(sample, config) for sample in samples]
+    decoded = [_decoded(sample, config, pool) for sample in samples]
     slots = max((len(cameras) for cameras in decoded), default=0)
     views = [
         _camera_views([camera for camera, _ in cameras], slots, config, transform)
@@ -229,31 +244,32 @@ class _CameraViews:
     ray_origins_m: NDArray[np.float32]
 
 
-def _decoded(sample: TickSample, config: BatchConfig) -> list[tuple[CameraInput, NDArray[np.uint8]]]:
-    size = config.image_size_px
-    decoded: list[tuple[CameraInput, NDArray[np.uint8]]] = []
-    for camera in sample.cameras:
-        try:
-            pixels = camera.image.pixels(at_least_px=size)
-        except SensorDataError:
-            continue
-        if (pixels.shape[1], pixels.shape[0]) != size:
-            pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-        decoded.append((camera, pixels))
-    return decoded
+def _decoded(
+    sample: TickSample, config: BatchConfig, pool: Executor | None
+) -> list[tuple[CameraInput, NDArray[np.uint8]]]:
+    def picture(camera: CameraInput) -> NDArray[np.uint8] | None:
+        return _picture(camera, config.image_size_px)
+
+    pictures = map(picture, sample.cameras) if pool is None else pool.map(picture, sample.cameras)
+    return [(camera, pixels) for camera, pixels in zip(sample.cameras, pictures, strict=True) if pixels is not None]
+
+
+def _picture(camera: CameraInput, size: tuple[int, int]) -> NDArray[np.uint8] | None:
+    """Pixels at the network's size (width, height); None where the picture does not decode."""
+    try:
+        pixels = camera.image.pixels(at_least_px=size)
+    except SensorDataError:
+        return None
+    if (pixels.shape[1], pixels.shape[0]) != size:
+        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+    return pixels
 
 
 def _camera_views(
     cameras: Sequence[CameraInput], slots: int, config: BatchConfig, transform: BevTransform
 ) -> _CameraViews:
     rows, columns = config.feature_size
-    cells, heights = config.cells, np.array(config.lift_heights_m)
-    axis = cell_centers_m(cells, config.range_m).astype(np.float64)
-    grid = np.stack(np.meshgrid(axis, axis, indexing="xy"), axis=-1)  # (Y, X, 2), x and y
-    # Cells lie in the transformed frame, cameras in the ego frame: an orthonormal matrix is undone by itself.
-    in_ego = np.broadcast_to((grid @ transform.matrix)[:, :, None], (cells, cells, len(heights), 2))
-    height = np.broadcast_to(heights[:, None], (cells, cells, len(heights), 1))
-    points = np.concatenate([in_ego, height], axis=-1).reshape(-1, 3)
+    points = _lift_points_m(config, transform)
     index = np.full(len(points), -1, np.int64)
     depth_bin = np.zeros(len(points), np.int64)
     off_center = np.full(len(points), np.inf)
@@ -274,7 +290,7 @@ def _camera_views(
         off_center[ahead] = off[better]
         directions[slot] = _feature_rays(camera, config, transform)
         origins[slot] = transform.vectors(camera.tick_from_camera.translation)
-    shape = (cells, cells, len(heights))
+    shape = (config.cells, config.cells, len(config.lift_heights_m))
     return _CameraViews(
         lift_index=index.reshape(shape),
         lift_depth_bin=depth_bin.reshape(shape),
@@ -283,6 +299,21 @@ def _camera_views(
     )
 
 
+@lru_cache(maxsize=2)
+def _lift_points_m(config: BatchConfig, transform: BevTransform) -> Float64:
+    """Places (Y * X * Z, 3) in ego axes at which cells look into pictures; kept, and so not to be written to."""
+    cells, heights = config.cells, np.array(config.lift_heights_m)
+    axis = cell_centers_m(cells, config.range_m).astype(np.float64)
+    grid = np.stack(np.meshgrid(axis, axis, indexing="xy"), axis=-1)  # (Y, X, 2), x and y
+    # Cells lie in the transformed frame, cameras in the ego frame: an orthonormal matrix is undone by itself.
+    in_ego = np.broadcast_to((grid @ transform.matrix)[:, :, None], (cells, cells, len(heights), 2))
+    height = np.broadcast_to(heights[:, None], (cells, cells, len(heights), 1))
+    points = np.concatenate([in_ego, height], axis=-1).reshape(-1, 3)
+    points.flags.writeable = False
+    return points
+
+
+@lru_cache(maxsize=64)
 def _lowest_cosine(lens: Lens) -> float:
     """Cosine of the widest angle from the optical axis at which a lens may see: projecting the rest is in vain."""
     x, y = np.linspace(-0.5, lens.width_px - 0.5, 9), np.linspace(-0.5, lens.height_px - 0.5, 9)
@@ -299,11 +330,24 @@ def depth_bins_of(distances_m: Float64, config: BatchConfig) -> NDArray[np.int64
 
 def _feature_rays(camera: CameraInput, config: BatchConfig, transform: BevTransform) -> NDArray[np.float32]:
     rows, columns = config.feature_size
+    rays = _optical_rays(camera.lens, config)
+    return transform.vectors(camera.tick_from_camera.rotate(rays)).reshape(rows, columns, 3).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _optical_rays(lens: Lens, config: BatchConfig) -> Float64:
+    """Rays (h * w, 3) in optical axes through the centres of image features, zeros where a lens has none.
+
+    Kept while the lens is the same: for wide lenses they take iterations. Look-up tables are not kept: they follow
+    from the ego motion between exposure and tick, which is another one at every tick of a vehicle that moves.
+    """
+    rows, columns = config.feature_size
     centers = [np.arange(n) * FEATURE_STRIDE_PX + (FEATURE_STRIDE_PX - 1) / 2 for n in (columns, rows)]
     pixels = np.stack(np.meshgrid(*centers, indexing="xy"), axis=-1).reshape(-1, 2)
-    rays = camera.lens.scaled(*config.image_size_px).rays(pixels)
+    rays = lens.scaled(*config.image_size_px).rays(pixels)
     rays = np.where(np.isfinite(rays), rays, 0.0)
-    return transform.vectors(camera.tick_from_camera.rotate(rays)).reshape(rows, columns, 3).astype(np.float32)
+    rays.flags.writeable = False
+    return rays
 
 
 def _lidar_rows(sample: TickSample, config: BatchConfig, transform: BevTransform) -> NDArray[np.float32]:
@@ -320,14 +364,22 @@ def _thinned(rows: NDArray[np.float32], config: BatchConfig) -> NDArray[np.int64
     """One row of each voxel and age, in the order of the heatmap's cells and in them of voxels."""
     low = np.array([-config.range_m, -config.range_m, config.lidar_z_m[0]], np.float32)
     x, y, z = np.floor((rows[:, :3] - low) / config.lidar_voxel_m).astype(np.int64).T
+    if not len(rows):
+        return np.zeros(0, np.int64)
     age = np.round(rows[:, 4] / config.lidar_age_step_s).astype(np.int64)
+    age -= age.min()
     side = int(2 * config.range_m / config.lidar_voxel_m) + 2
-    voxel = ((y * side + x) * side + z) * side + age
-    # Cells as the network computes them, to the bit: voxels need not lie in one cell each.
+    levels = int((config.lidar_z_m[1] - config.lidar_z_m[0]) / config.lidar_voxel_m) + 2
+    voxel = ((y * side + x) * levels + z) * (int(age.max()) + 1) + age
+    # Voxel and row in one number: sorting plain numbers is many times faster than sorting an index by them.
+    bits = len(rows).bit_length()
+    order = np.sort((voxel << bits) | np.arange(len(rows)))
+    voxel, row = order >> bits, order & ((1 << bits) - 1)
+    first = row[np.append(True, voxel[1:] != voxel[:-1])]
+    # Cells as the network computes them, to the bit: a voxel need not lie in one cell.
     cells = config.heatmap_cells
-    column, row = np.floor((rows[:, :2] + config.range_m) * (cells / (2 * config.range_m))).astype(np.int64).T
-    first = np.unique(voxel, return_index=True)[1]
-    return first[np.argsort((row * cells + column)[first], kind="stable")]
+    column, line = np.floor((rows[first, :2] + config.range_m) * (cells / (2 * config.range_m))).astype(np.int64).T
+    return first[np.argsort(line * cells + column, kind="stable")]
 
 
 def _radar_rows(sample: TickSample, config: BatchConfig, transform: BevTransform) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from tricast.configs.errors import InputError
 from tricast.configs.strict import StrictConfig, load_config
+from tricast.perception.backends.names import BackendName
 from tricast.perception.detectors.cluster import ClusterConfig
 from tricast.perception.detectors.network_config import NetworkConfig
 from tricast.perception.tracking.forecasts import ForecastConfig
@@ -25,7 +26,11 @@ class PipelineConfig(StrictConfig):
 
 
 def chosen_config(
-    name: str | None = None, *, detector: Literal["cluster", "network"] | None = None, weights: str | None = None
+    name: str | None = None,
+    *,
+    detector: Literal["cluster", "network"] | None = None,
+    weights: str | None = None,
+    backend: BackendName | Literal["auto"] | None = None,
 ) -> PipelineConfig:
     """The configuration that a command's options name.
 
@@ -33,9 +38,10 @@ def chosen_config(
         name: Packaged configuration or path; None takes the detector's own, that of the network if none is named.
         detector: Detector in place of the configured one.
         weights: Weights of the network in place of the configured ones; they make the network the detector.
+        backend: What runs the network, in place of the configured one.
 
     Raises:
-        InputError: The configuration is wrong, or weights are given to a detector that has none.
+        InputError: The configuration is wrong, or weights or a backend are given to a detector that has none.
 
     """
     if weights is not None and detector not in (None, "network"):
@@ -49,4 +55,14 @@ def chosen_config(
     config = load_config(PipelineConfig, name or detector or "network")
     if weights is not None:
         config = config.model_copy(update={"network": config.network.model_copy(update={"weights": weights})})
-    return config if detector is None else config.model_copy(update={"detector": detector})
+    config = config if detector is None else config.model_copy(update={"detector": detector})
+    if backend is None:
+        return config
+    if config.detector != "network":
+        raise InputError(
+            where="--backend",
+            got=f"a backend for the detector '{config.detector}'",
+            expected="a backend for the network only",
+            remedy="leave --backend out, or choose --detector network",
+        )
+    return config.model_copy(update={"network": config.network.model_copy(update={"backend": backend})})

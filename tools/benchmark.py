@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tricast.configs.errors import InputError
+from tricast.perception.backends.names import AUTO, BACKENDS
 
 if TYPE_CHECKING:
     from tricast.perception.latency.measurement import BenchmarkOptions
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="W", help="weights of the network in place of the configured ones")
     parser.add_argument("--backend", default="auto", help="eager, compile, onnxruntime, openvino ... (default: auto)")
     parser.add_argument("--compare", default="", metavar="B,B", help="further backends, set against eager in turns")
-    parser.add_argument("--threads", type=int, metavar="N", help="in place of the configured number")
+    parser.add_argument("--threads", type=int, metavar="N", help="of the network (default: the fastest number)")
     parser.add_argument("--sensors", help="modalities or channels, separated by commas: camera,lidar,radar")
     parser.add_argument("--ticks", type=int, metavar="N", help=f"ticks that count (default: {QUICK_TICKS})")
     parser.add_argument("--full", action="store_true", help=f"{FULL_TICKS} ticks, which earn a p99.9")
@@ -53,8 +54,6 @@ def run(args: argparse.Namespace) -> int:
 
     options = _options(args)
     config = chosen_config(args.config, detector="network", weights=args.weights)
-    if args.threads is not None:
-        config = config.model_copy(update={"network": config.network.model_copy(update={"threads": args.threads})})
     path = weights_path(config.network.weights)
     network = load_network(path)
     fold_norms(network)
@@ -75,7 +74,6 @@ def _options(args: argparse.Namespace) -> BenchmarkOptions:
         InputError: It asks for what there is not.
 
     """
-    from tricast.perception.backends.interface import BACKENDS
     from tricast.perception.latency.measurement import BenchmarkOptions
 
     for name, value in (("--rate", args.rate), ("--rate-seconds", args.rate_seconds)):
@@ -84,12 +82,13 @@ def _options(args: argparse.Namespace) -> BenchmarkOptions:
     if args.threads is not None and not 1 <= args.threads <= 256:
         raise _wrong("--threads", str(args.threads), "1 to 256")
     compare = tuple(name.strip() for name in args.compare.split(",") if name.strip())
-    for option, names, known in (("--backend", (args.backend,), ("auto", *BACKENDS)), ("--compare", compare, BACKENDS)):
+    for option, names, known in (("--backend", (args.backend,), (AUTO, *BACKENDS)), ("--compare", compare, BACKENDS)):
         for name in names:
             if name not in known:
                 raise _wrong(option, repr(name), ", ".join(known))
     return BenchmarkOptions(
         backend=args.backend,
+        threads=args.threads,
         compare=compare,
         ticks=_ticks(args),
         rate_hz=args.rate if args.rate_seconds > 0 else 0.0,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tricast.configs.errors import InputError
+from tricast.perception.backends.names import BACKENDS
 
 if TYPE_CHECKING:
     from tricast.perception.config import PipelineConfig
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detector", choices=["cluster", "network"], help="detector to use in place of the configured one"
     )
     parser.add_argument("--weights", metavar="W", help="weights of the network, which is then the detector")
+    parser.add_argument("--backend", choices=BACKENDS, help="what runs the network (default: as configured, eager)")
     parser.add_argument("--sensors", help=f"modalities or channels, separated by commas, or {ALL_SUBSETS}")
     parser.add_argument("--corruptions", action="store_true", help="also the robustness table, on the first 8 logs")
     parser.add_argument(
@@ -110,7 +112,7 @@ def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:
     from tricast.perception.evaluation.run_log import run_logs
     from tricast.perception.streaming.replay import check_writable
 
-    config = chosen_config(args.config, detector=args.detector, weights=args.weights)
+    config = chosen_config(args.config, detector=args.detector, weights=args.weights, backend=args.backend)
     # One thread whatever the number of processes: sums in another order would give other last digits.
     scoring = config.model_copy(update={"network": config.network.model_copy(update={"threads": 1})})
     if args.out is not None:
@@ -118,7 +120,9 @@ def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:
     paths = _paths(args)
     subsets = _subsets(args.sensors, paths)
     tables = run_logs(paths, scoring, subsets, workers=args.workers, on_log=_progress(len(paths), "logs"))
-    facts = {"logs": args.logs, "detector": config.detector}
+    facts: dict[str, Any] = {"logs": args.logs, "detector": config.detector}
+    if config.detector == "network":
+        facts["backend"] = config.network.backend
     evaluation = evaluate_tables(tables, facts, max_range_m=args.max_range)
     sensors = next(iter(subsets.values()))
     if evaluation.summary["late_truth"] or evaluation.summary["lost_messages"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tricast.configs.errors import InputError
+from tricast.perception.backends.names import AUTO, BACKENDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", help="packaged configuration or path to a YAML file (default: network)")
     parser.add_argument("--detector", choices=["cluster", "network"], help="detector in place of the configured one")
     parser.add_argument("--weights", metavar="W", help="weights of the network, which is then the detector")
+    parser.add_argument("--backend", choices=(AUTO, *BACKENDS), help="what runs the network (default: as configured)")
     parser.add_argument(
         "--calibration", type=Path, metavar="RIG", help="YAML rig in place of /tf_static and camera infos"
     )
@@ -61,7 +63,7 @@ def _overrides(args: argparse.Namespace) -> list[Any]:
     from tricast.sensors.ros.installation import ros_module
 
     parameter = ros_module("rclpy.parameter").Parameter
-    names = ("config", "detector", "weights", "calibration", "out")
+    names = ("config", "detector", "weights", "backend", "calibration", "out")
     given = {name: str(getattr(args, name)) for name in names if getattr(args, name) is not None}
     overrides = [parameter(name, value=value) for name, value in given.items()]
     return [*overrides, parameter("use_sim_time", value=True)] if args.use_sim_time else overrides

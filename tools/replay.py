@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tricast.configs.errors import InputError
+from tricast.perception.backends.names import BACKENDS
 from tricast.sensors.log.stream import DrivingLog
 from tricast.tools.progress import ProgressLine
 
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detector", choices=["cluster", "network"], help="detector to use in place of the configured one"
     )
     parser.add_argument("--weights", metavar="W", help="weights of the network, which is then the detector")
+    parser.add_argument("--backend", choices=BACKENDS, help="what runs the network (default: as configured, eager)")
     parser.add_argument("--rate", default="max", metavar="X|max", help="multiple of real time")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds to skip at the beginning")
     parser.add_argument("--duration", type=float, metavar="D", help="seconds to replay")
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from tricast.sensors.log.open_log import open_log
     from tricast.sensors.log.rig_file import load_rig
 
-    config = chosen_config(args.config, detector=args.detector, weights=args.weights)
+    config = chosen_config(args.config, detector=args.detector, weights=args.weights, backend=args.backend)
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
     options = ReplayOptions(
         rate=parse_rate(args.rate),

@@ -1,4 +1,4 @@
-"""`auto`: the fastest backend that is installed and proven on this machine, by measurement, remembered."""
+"""`auto`: the fastest backend that is installed and proven here, and how many threads it wants, by measurement."""
 
 from __future__ import annotations
 
@@ -17,47 +17,98 @@ from tricast.configs.errors import InputError
 from tricast.perception.backends.interface import Backend
 from tricast.perception.backends.interleaved import run_interleaved
 from tricast.perception.backends.onnx_graph import cache_folder
-from tricast.perception.backends.opening import fingerprint, installed_backends, open_backend
+from tricast.perception.backends.opening import fingerprint, installed_backends, open_backend, runtime_versions
 from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
 
 ROUNDS = 15
 
 
+def thread_counts() -> tuple[int, ...]:
+    """Numbers of threads worth trying: powers of two up to the cores that this process may use, and all of them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return tuple(sorted({*(1 << power for power in range(cores.bit_length()) if 1 << power <= cores), cores}))
+
+
 def auto_backend(
-    network: Network, batches: Sequence[SensorBatch], *, threads: int, candidates: Sequence[str] | None = None
-) -> Backend:
-    """The remembered fastest backend, or the one that a measurement finds now; eager if no other is better.
+    network: Network,
+    batches: Sequence[SensorBatch],
+    *,
+    threads: Sequence[int],
+    candidates: Sequence[str] | None = None,
+) -> tuple[Backend, int]:
+    """The remembered fastest backend and its threads, or what a measurement finds now.
+
+    Backends are compared with as many threads as may be tried, the fastest of them then with each number.
 
     Args:
         network: In evaluation mode, on the CPU.
         batches: Real ticks, one each, for proof and measurement.
-        threads: As for `open_backend`.
-        candidates: Among which to choose; all that are installed unless given.
+        threads: Numbers of threads among which to choose; PyTorch is left with the chosen one.
+        candidates: Backends among which to choose; all that are installed unless given.
+
+    Raises:
+        InputError: None of the candidates can be used.
 
     """
     candidates = installed_backends() if candidates is None else tuple(candidates)
+    if len(candidates) == len(threads) == 1:
+        return _opened(candidates[0], network, batches, threads[0]), threads[0]
     key, path = _key(network, threads, candidates), cache_folder() / "fastest_backend.json"
     remembered = _read(path).get(key)
-    if remembered is not None and remembered["backend"] in candidates:
-        return open_backend(remembered["backend"], network, batches, threads=threads)
-    opened: list[Backend] = []
-    refused: dict[str, str] = {}
+    if remembered is not None and remembered["backend"] in candidates and remembered["threads"] in threads:
+        name, count = str(remembered["backend"]), int(remembered["threads"])
+        return _opened(name, network, batches, count), count
+    found, refused = _all_opened(network, batches, candidates, max(threads))
+    samples_ms = run_interleaved(found, batches, ROUNDS)
+    times_ms = {name: round(statistics.median(values), 3) for name, values in samples_ms.items()}
+    fastest = min(found, key=lambda backend: times_ms[backend.name])
+    by_threads = {max(threads): fastest}
+    by_threads |= {n: _opened(fastest.name, network, batches, n) for n in threads if n != max(threads)}
+    threads_ms = _median_ms(by_threads, batches)
+    count = min(threads_ms, key=lambda n: threads_ms[n])
+    torch.set_num_threads(count)
+    choice = {"backend": fastest.name, "threads": count, "median_ms": times_ms, "threads_ms": threads_ms}
+    _remember(path, key, {**choice, "refused": refused})
+    return by_threads[count], count
+
+
+def _opened(name: str, network: Network, batches: Sequence[SensorBatch], threads: int) -> Backend:
+    torch.set_num_threads(threads)
+    return open_backend(name, network, batches, threads=threads)
+
+
+def _all_opened(
+    network: Network, batches: Sequence[SensorBatch], candidates: Sequence[str], threads: int
+) -> tuple[list[Backend], dict[str, str]]:
+    """Backends that can be used, and what was wrong with the others."""
+    found: list[Backend] = []
+    refused: dict[str, InputError] = {}
     for name in candidates:
         try:
-            opened.append(open_backend(name, network, batches, threads=threads))
+            found.append(_opened(name, network, batches, threads))
         except InputError as error:
-            refused[name] = str(error)
-    samples_ms = run_interleaved(opened, batches, ROUNDS)
-    times_ms = {name: round(statistics.median(values), 3) for name, values in samples_ms.items()}
-    fastest = min(opened, key=lambda backend: times_ms[backend.name])
-    _remember(path, key, {"backend": fastest.name, "median_ms": times_ms, "refused": refused})
-    return fastest
+            refused[name] = error
+    if not found:
+        raise next(iter(refused.values()))
+    return found, {name: str(error) for name, error in refused.items()}
 
 
-def _key(network: Network, threads: int, candidates: Sequence[str]) -> str:
+def _median_ms(by_threads: Mapping[int, Backend], batches: Sequence[SensorBatch]) -> dict[int, float]:
+    """Medians by number of threads, each measured twice: going up, and going down."""
+    if len(by_threads) == 1:
+        return dict.fromkeys(by_threads, 0.0)
+    samples_ms: dict[int, list[float]] = {}
+    for count in (*sorted(by_threads), *sorted(by_threads, reverse=True)):
+        torch.set_num_threads(count)
+        backend = by_threads[count]
+        samples_ms.setdefault(count, []).extend(run_interleaved([backend], batches, ROUNDS)[backend.name])
+    return {count: round(statistics.median(values), 3) for count, values in samples_ms.items()}
+
+
+def _key(network: Network, threads: Sequence[int], candidates: Sequence[str]) -> str:
     machine = f"{platform.node()} {platform.machine()} {os.cpu_count()} {torch.cuda.is_available()}"
-    text = f"{fingerprint(network)} {machine} {torch.__version__} {threads} {candidates}"
+    text = f"{fingerprint(network)} {machine} {runtime_versions()} {threads} {candidates}"
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -67,7 +118,9 @@ def _read(path: Path) -> Mapping[str, Any]:
         held = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return {k: v for k, v in held.items() if isinstance(v, dict) and "backend" in v} if isinstance(held, dict) else {}
+    if not isinstance(held, dict):
+        return {}
+    return {k: v for k, v in held.items() if isinstance(v, dict) and {"backend", "threads"} <= v.keys()}
 
 
 def _remember(path: Path, key: str, choice: Mapping[str, Any]) -> None:

@@ -15,8 +15,8 @@ from torch import Tensor
 from tricast.perception.batch import MODALITY_ORDER, BatchConfig, SensorBatch
 from tricast.perception.tick_sample import LIDAR_COLUMNS, RADAR_COLUMNS
 
-ROW_STEP = 1024
-"""LiDAR rows are rounded up to a multiple of this, radar rows to an eighth of it."""
+ROW_STEP = 4096
+"""LiDAR rows are rounded up to a multiple of this, radar rows to an eighth of it: coarse, so that logs share graphs."""
 SPARE_SHARE = 0.25
 """Room left above the largest tick that was seen."""
 
@@ -33,7 +33,7 @@ class FixedShapes:
     def around(batches: Sequence[SensorBatch]) -> FixedShapes:
         """Shapes that hold these ticks with room to spare."""
         return FixedShapes(
-            cameras=max((batch.camera_mask.shape[1] for batch in batches), default=0),
+            cameras=max((batch.camera_mask.shape[1] for batch in batches), default=0) or 1,
             lidar_rows=_rounded(max((len(b.lidar_points) for b in batches), default=0), ROW_STEP),
             radar_rows=_rounded(max((len(b.radar_points) for b in batches), default=0), ROW_STEP // 8),
         )

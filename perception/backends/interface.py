@@ -15,8 +15,6 @@ from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
 from tricast.perception.query_outputs import QueryMemory, QueryOutputs
 
-BACKENDS = ("eager", "compile", "onnxruntime", "openvino", "cuda_graphs", "tensorrt")
-
 Graph: TypeAlias = Callable[[FixedInputs], Sequence[Tensor]]
 """Runs one tick at fixed shapes; gives tensors in the order of `OUTPUT_NAMES`, on the CPU."""
 

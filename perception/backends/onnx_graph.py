@@ -92,6 +92,8 @@ class OnnxRuntimeGraph:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
+        # Its threads spin between operations, which pays; between ticks they would take the cores from other work.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         if profile is not None:
             options.enable_profiling, options.profile_file_prefix = True, str(profile)
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

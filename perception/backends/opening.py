@@ -13,7 +13,8 @@ import torch
 
 from tricast.configs.errors import InputError
 from tricast.perception.backends.fixed_shapes import FixedShapes
-from tricast.perception.backends.interface import BACKENDS, Backend, EagerBackend, GraphBackend
+from tricast.perception.backends.interface import Backend, EagerBackend, GraphBackend, not_installed
+from tricast.perception.backends.names import AUTO, BACKENDS
 from tricast.perception.backends.onnx_graph import (
     cache_folder,
     check_tensorrt,
@@ -40,6 +41,7 @@ def open_backend(name: str, network: Network, batches: Sequence[SensorBatch], *,
         InputError: There is no such backend, the machine lacks what it needs, or its outputs differ.
 
     """
+    check_installed(name)
     if name == "eager":
         return EagerBackend(network)
     shapes = FixedShapes.around(batches)
@@ -51,31 +53,40 @@ def open_backend(name: str, network: Network, batches: Sequence[SensorBatch], *,
         graph = onnxruntime_graph(onnx_file(network, shapes), threads)
     elif name == "openvino":
         graph = openvino_graph(onnx_file(network, shapes), threads)
-    elif name == "tensorrt":
-        check_tensorrt()
+    else:
         from tricast.perception.backends.tensorrt_graph import build_engine, engine_graph
 
         graph = engine_graph(build_engine(onnx_file(network, shapes)))
-    else:
-        raise InputError(
-            where="--backend", got=repr(name), expected=", ".join((*BACKENDS, "auto")), remedy="correct the name"
-        )
     backend = GraphBackend(name, network, shapes, graph)
     check_parity(backend, network, batches)
     return backend
 
 
+_PACKAGES = {"onnxruntime": ("onnxruntime", "onnx", "onnxscript"), "openvino": ("openvino", "onnx", "onnxscript")}
+_EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
+
+
+def check_installed(name: str) -> None:
+    """Make sure, before any work, that a backend may run here, as far as packages and devices tell.
+
+    Raises:
+        InputError: There is no such backend, or the machine lacks what it needs.
+
+    """
+    if name not in BACKENDS:
+        raise InputError(where="backend", got=repr(name), expected=", ".join((*BACKENDS, AUTO)), remedy="correct it")
+    for package in _PACKAGES.get(name, ()):
+        if importlib.util.find_spec(package) is None:
+            raise not_installed(name, f"the package {package}", f'pip install "tricast[{_EXTRAS[name]}]"')
+    if name == "tensorrt":
+        check_tensorrt()
+    if name == "cuda_graphs" and not torch.cuda.is_available():
+        raise not_installed(name, "a CUDA device", "use a backend for the CPU")
+
+
 def installed_backends() -> tuple[str, ...]:
-    """Names of the backends that may run here, as far as packages and devices tell."""
-    found = {
-        "eager": True,
-        "compile": True,
-        "onnxruntime": _has("onnxruntime") and _has("onnx") and _has("onnxscript"),
-        "openvino": _has("openvino") and _has("onnx") and _has("onnxscript"),
-        "cuda_graphs": torch.cuda.is_available(),
-        "tensorrt": _has("tensorrt") and torch.cuda.is_available(),
-    }
-    return tuple(name for name in BACKENDS if found[name])
+    """Names of the backends that pass `check_installed`."""
+    return tuple(name for name in BACKENDS if _passes(name))
 
 
 def onnx_file(network: Network, shapes: FixedShapes) -> Path:
@@ -108,8 +119,17 @@ def fingerprint(network: Network) -> str:
     return digest.hexdigest()
 
 
-def _has(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+def runtime_versions() -> str:
+    """Versions of whatever may run a network here."""
+    return " ".join(f"{name} {_version(name)}" for name in ("torch", "onnxruntime", "openvino", "tensorrt"))
+
+
+def _passes(name: str) -> bool:
+    try:
+        check_installed(name)
+    except InputError:
+        return False
+    return True
 
 
 def _version(package: str) -> str:

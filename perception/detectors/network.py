@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import torch
 
+from tricast.configs.errors import InputError
+from tricast.perception.backends.choice import auto_backend, thread_counts
 from tricast.perception.backends.interface import Backend, EagerBackend
+from tricast.perception.backends.late import LateBackend
+from tricast.perception.backends.names import AUTO, BACKENDS
+from tricast.perception.backends.opening import check_installed, open_backend
 from tricast.perception.batch import SensorBatch, collate
 from tricast.perception.decoding import decode
 from tricast.perception.detectors.network_config import NetworkConfig, weights_path
@@ -22,12 +31,13 @@ class NetworkDetector:
     """Detects and forecasts with a trained network, on whatever sensors a tick has.
 
     Args:
-        config: Weights, threads and decoding. The number of threads holds for all of torch in this process.
+        config: Weights, threads, backend and decoding. The number of threads holds for all of torch in this process.
         network: A network in evaluation mode to use, and to change, in place of the configured weights.
-        backend: What runs that network; without one it runs as it is.
+        backend: What runs that network, in place of the configured one.
+        live: Whether ticks come at their own pace: a backend is then opened beside them, and `auto` may choose it.
 
     Raises:
-        InputError: There are no weights, or they do not fit.
+        InputError: There are no weights, or they do not fit, or the machine lacks what the backend needs.
 
     """
 
@@ -35,19 +45,37 @@ class NetworkDetector:
     modalities = MODALITIES
 
     def __init__(
-        self, config: NetworkConfig, *, network: Network | None = None, backend: Backend | None = None
+        self,
+        config: NetworkConfig,
+        *,
+        network: Network | None = None,
+        backend: Backend | None = None,
+        live: bool = False,
     ) -> None:
         self.config = config
         self.network = network or load_network(weights_path(config.weights))
         fold_norms(self.network)
-        self.backend = backend or EagerBackend(self.network)
+        self.backend = backend or _configured(config, self.network, live)
         torch.set_num_threads(config.threads)
         self._memory = QueryMemory()
+        # Decoding lets go of the interpreter, so that pictures are decoded beside each other.
+        self._decoders = ThreadPoolExecutor(config.threads, "tricast-decode") if config.threads > 1 else None
+
+    @property
+    def ran_by(self) -> dict[str, Any]:
+        """For the record: backend and threads; of a backend that opens late also what runs now and what ran before."""
+        told: dict[str, Any] = {"backend": self.backend.name, "threads": self.config.threads}
+        if isinstance(self.backend, LateBackend):
+            told |= {"running": self.backend.running, "eager_ticks": self.backend.eager_ticks}
+            told["threads"] = self.backend.threads or self.config.threads
+            if self.backend.trouble is not None:
+                told["trouble"] = str(self.backend.trouble)
+        return told
 
     def prepare(self, frame: SyncedFrame) -> SensorBatch:
         """See `Detector.prepare`: pictures decoded, clouds moved to the tick, tensors made."""
         sample = sample_of(frame, self.network.config.sample)
-        return collate([sample], self.network.config.batch)
+        return collate([sample], self.network.config.batch, pool=self._decoders)
 
     def detect(self, frame: SyncedFrame, prepared: SensorBatch | None = None) -> Detections:
         """See `Detector.detect`; the detections carry futures."""
@@ -60,3 +88,30 @@ class NetworkDetector:
     def reset(self) -> None:
         """See `Detector.reset`."""
         self._memory = QueryMemory()
+
+
+def _configured(config: NetworkConfig, network: Network, live: bool) -> Backend:
+    """The backend of a configuration.
+
+    Raises:
+        InputError: The machine lacks what it needs, or must not choose.
+
+    """
+    if config.backend == "eager":
+        return EagerBackend(network)
+    if config.backend != AUTO:
+        check_installed(config.backend)
+    elif not live:
+        raise InputError(
+            where="network.backend",
+            got=f"{AUTO!r} where results must not depend on the machine",
+            expected=", ".join(BACKENDS),
+            remedy="name one; 'auto' is for 'tricast live' and 'tricast benchmark'",
+        )
+
+    def opened(batches: Sequence[SensorBatch]) -> tuple[Backend, int]:
+        if config.backend == AUTO:
+            return auto_backend(network, batches, threads=thread_counts())
+        return open_backend(config.backend, network, batches, threads=config.threads), config.threads
+
+    return LateBackend(config.backend, network, opened, beside=live)

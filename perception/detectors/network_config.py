@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.resources
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from tricast.configs.errors import InputError
 from tricast.configs.strict import StrictConfig
+from tricast.perception.backends.names import BackendName
 from tricast.perception.decoding import DecodingConfig
 
 ENDING = ".safetensors"
@@ -21,6 +23,9 @@ class NetworkConfig(StrictConfig):
     """A file of weights, or the bare name of packaged ones."""
     threads: int = Field(default=2, ge=1, le=256)
     """Results are the same from run to run for the same number of threads."""
+    backend: BackendName | Literal["auto"] = "eager"
+    """What runs the network (docs/latency.md). `auto` takes the fastest, and its number of threads; only live, where
+    results depend on the machine anyway."""
     decoding: DecodingConfig = DecodingConfig()
 
 

@@ -80,6 +80,8 @@ class CameraEncoder(nn.Module):
     def forward(self, batch: SensorBatch) -> CameraFeatures:
         """See `CameraFeatures`; cameras that are absent cost nothing and change nothing."""
         count, slots = batch.camera_mask.shape
+        if len(batch.images) == count * slots > 0:
+            return self._of_all(batch)
         rows = self.feature_size[0] * self.feature_size[1]
         zeros = batch.ray_directions.new_zeros
         tokens = zeros(count * slots, self.token_size[0] * self.token_size[1], self.token_width)
@@ -96,6 +98,16 @@ class CameraEncoder(nn.Module):
             tokens=tokens.unflatten(1, self.token_size).unflatten(0, (count, slots)),
             features=features.flatten(0, 1),
             depth_logits=depth.flatten(0, 1),
+        )
+
+    def _of_all(self, batch: SensorBatch) -> CameraFeatures:
+        """The same where every slot delivered: slots are in order, and nothing need be put in its place."""
+        directions = coarser_rays(batch.ray_directions.flatten(0, 1)).flatten(1, 2)
+        tokens, features = self._encoded(batch.images, directions, batch.ray_origins_m.flatten(0, 1))
+        return CameraFeatures(
+            tokens=tokens.unflatten(1, self.token_size).unflatten(0, batch.camera_mask.shape),
+            features=features.flatten(0, 1),
+            depth_logits=self.depth(features).flatten(0, 1),
         )
 
     def _encoded(self, images: Tensor, directions: Tensor, origins_m: Tensor) -> tuple[Tensor, Tensor]:

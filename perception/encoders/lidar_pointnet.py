@@ -72,13 +72,9 @@ class LidarEncoder(nn.Module):
     def forward(self, batch: SensorBatch) -> LidarFeatures:
         """See `LidarFeatures`. The order of returns changes nothing."""
         count = len(batch.present)
-        points, sample = batch.lidar_points, batch.lidar_sample
-        cell, offsets = cells_of(points, sample, count, self.cells, self.range_m)
-        age = torch.bucketize(points[:, 4].contiguous(), self.get_buffer("age_borders_s"))
-        row = cell * self.ages + torch.where(cell < count * self.cells**2, age, 0)
         rows = count * self.cells**2 * self.ages
-        per_point = self.point_net(self._described(points, offsets))
-        maxima = scatter_max(per_point, row, rows + 1)[:rows]
+        row, described = self.described(batch.lidar_points, batch.lidar_sample, count)
+        maxima = scatter_max(self.point_net(described), row, rows + 1)[:rows]
         grid = maxima.view(count, self.cells, self.cells, -1).permute(0, 3, 1, 2)
         hit = grid.new_zeros(rows + 1).index_fill(0, row, 1.0)[:rows].view(count, self.cells, self.cells, self.ages)
         hit = functional.max_pool2d(hit.amax(dim=3), 2) > 0
@@ -86,10 +82,25 @@ class LidarEncoder(nn.Module):
         half = (self.width, self.cells // 2, self.cells // 2)
         return LidarFeatures(bev=on_present(self.reduce, fine, batch.with_lidar, half), fine=fine, observed=hit)
 
-    def _described(self, points: Tensor, offsets: Tensor) -> Tensor:
-        """Rows (P, 10): place, height, intensity, age, offset to the pillar's centre, range and newness."""
+    def described(self, points: Tensor, sample: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """What the network of each point takes, and where its output goes.
+
+        Args:
+            points: (P, 5), as in `SensorBatch`.
+            sample: (P,) likewise.
+            count: Samples in the batch.
+
+        Returns:
+            (P,) int64, `pillar * ages + age`, or the dump row behind all pillars; and rows (P, 10): place, height,
+            intensity, age, offset to the pillar's centre, range and newness.
+
+        """
+        cell, offsets = cells_of(points, sample, count, self.cells, self.range_m)
+        older = torch.bucketize(points[:, 4].contiguous(), self.get_buffer("age_borders_s"))
+        row = cell * self.ages + torch.where(cell < count * self.cells**2, older, 0)
         place, age = points[:, :2] / self.range_m, points[:, 4:5]
         height, strength = points[:, 2:3], points[:, 3:4].clamp(0, 1)
         newest = (age < NEWEST_S).float()
         reach = place.norm(dim=1, keepdim=True)
-        return torch.cat([place, height / 3, (height / 6) ** 2, strength, age * 2, offsets, reach, newest], dim=1)
+        columns = [place, height / 3, (height / 6) ** 2, strength, age * 2, offsets, reach, newest]
+        return row, torch.cat(columns, dim=1)

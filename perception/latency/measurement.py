@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tricast.configs.errors import InputError
-from tricast.perception.backends.choice import auto_backend
+from tricast.perception.backends.choice import auto_backend, thread_counts
 from tricast.perception.backends.interface import Backend, EagerBackend, GraphBackend
 from tricast.perception.backends.interleaved import run_interleaved
+from tricast.perception.backends.names import AUTO
 from tricast.perception.backends.opening import open_backend
 from tricast.perception.batch import SensorBatch
 from tricast.perception.config import PipelineConfig
@@ -54,6 +55,7 @@ class BenchmarkOptions:
 
     Args:
         backend: A name, or `auto`.
+        threads: Of the network; None finds the fastest number.
         compare: Further backends that are set against eager.
         ticks: Ticks of the closed loop that count.
         rate_hz: Arrivals a second of the open loop; 0 leaves it out.
@@ -64,6 +66,7 @@ class BenchmarkOptions:
     """
 
     backend: str = "auto"
+    threads: int | None = None
     compare: tuple[str, ...] = ()
     ticks: int = 700
     rate_hz: float = 15.0
@@ -94,7 +97,6 @@ def benchmark(
 
     """
     found = machine()
-    threads = config.network.threads
     detector = NetworkDetector(config.network, network=network)  # sets the threads of torch
     batches = _probe(frames, detector)
     if not batches:
@@ -105,9 +107,13 @@ def benchmark(
             remedy="choose other sensors, or another log",
         )
     say("preparing backends")
-    backend = (auto_backend if options.backend == "auto" else _opened(options.backend))(
-        network, batches, threads=threads
+    backend, threads = auto_backend(
+        network,
+        batches,
+        threads=thread_counts() if options.threads is None else (options.threads,),
+        candidates=None if options.backend == AUTO else (options.backend,),
     )
+    config = config.model_copy(update={"network": config.network.model_copy(update={"threads": threads})})
     names = dict.fromkeys((backend.name, *options.compare))
     others = [backend if n == backend.name else open_backend(n, network, batches, threads=threads) for n in names]
     say("closed loop")
@@ -197,13 +203,6 @@ def stage_shares(
             "share": round(max(computing_ms, moving_ms) / took_ms, 4) if took_ms > 0 else None,
         }
     return shares
-
-
-def _opened(name: str) -> Callable[..., Backend]:
-    def opened(network: Network, batches: Sequence[SensorBatch], *, threads: int) -> Backend:
-        return open_backend(name, network, batches, threads=threads)
-
-    return opened
 
 
 def _probe(frames: Callable[[], Iterator[SyncedFrame]], detector: NetworkDetector) -> list[SensorBatch]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class StageClock:
     def __init__(self) -> None:
         self._open: list[tuple[str, int]] = []
         self._spent_ns: dict[str, int] = {}
+        self._lock, self._inside = Lock(), 0
 
     @property
     def current(self) -> str | None:
@@ -58,6 +60,21 @@ class StageClock:
         finally:
             self.end()
 
+    @contextmanager
+    def shared_stage(self, name: str) -> Iterator[None]:
+        """The block as a stage of several threads at once, for which the thread that opens stages waits."""
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self.begin(name)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if self._inside == 0:
+                    self.end()
+
     def take(self) -> dict[str, float]:
         """Milliseconds by stage since the last time, and forget them."""
         spent, self._spent_ns = self._spent_ns, {}
@@ -76,7 +93,7 @@ class _TimedCameraFrame(CameraFrame):
 
     def pixels(self, *, at_least_px: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """See `CameraFrame.pixels`."""
-        with self.clock.stage("image_decoding"):
+        with self.clock.shared_stage("image_decoding"):
             return super().pixels(at_least_px=at_least_px)
 
 

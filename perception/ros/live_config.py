@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from tricast.configs.strict import StrictConfig, parse_config
+from tricast.perception.backends.names import BackendName
 from tricast.perception.config import PipelineConfig, chosen_config
 from tricast.perception.streaming.streaming_config import StreamingConfig
 
@@ -21,6 +22,8 @@ class LiveConfig(StrictConfig):
     """Pipeline configuration: packaged name or path, as `tricast replay --config` takes it."""
     detector: Literal["", "cluster", "network"] = ""
     weights: str = ""
+    backend: Literal["", "auto"] | BackendName = ""
+    """What runs the network; `auto` takes the fastest that is installed and proven, and remembers it."""
     calibration: str = ""
     """YAML rig in place of `/tf_static` and camera infos."""
     out: str = ""
@@ -56,7 +59,12 @@ class LiveConfig(StrictConfig):
             InputError: It is wrong.
 
         """
-        return chosen_config(self.config or None, detector=self.detector or None, weights=self.weights or None)
+        return chosen_config(
+            self.config or None,
+            detector=self.detector or None,
+            weights=self.weights or None,
+            backend=self.backend or None,
+        )
 
     def streaming(self) -> StreamingConfig:
         """The runtime's: the newest tick wins."""

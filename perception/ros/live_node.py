@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from tricast.configs.errors import InputError
+from tricast.perception.config import PipelineConfig
+from tricast.perception.detectors.interface import Detector
 from tricast.perception.ros.diagnostics import channel_status, diagnostic_array, pipeline_status
 from tricast.perception.ros.live_config import NOT_OURS, LiveConfig, parse_parameters
 from tricast.perception.ros.result_outputs import ResultOutputs
@@ -131,7 +133,8 @@ class Live:
         if self.config.out:
             check_writable(Path(self.config.out))
         self._fixed_rig = load_rig(Path(self.config.calibration)) if self.config.calibration else None
-        self._pipeline = Pipeline(self.config.pipeline(), keep_latencies=KEPT_LATENCIES)
+        pipeline = self.config.pipeline()
+        self._pipeline = Pipeline(pipeline, detector=live_detector(pipeline), keep_latencies=KEPT_LATENCIES)
         warm_up(self._pipeline)
         self.state = "inactive"
         self._node.get_logger().info(f"configured: detector {self._pipeline.detector.name}")
@@ -205,6 +208,7 @@ class Live:
             "since_newest_input_ms": "" if outputs.since_newest_ms is None else f"{outputs.since_newest_ms:.1f}",
             "not_published": outputs.not_published,
             "before_time": inputs.before_time,
+            **self._ran_by(),
         }
         statuses = [pipeline_status(runtime.status(), state=self.state, extra=extra)]
         for channel in sorted({*inputs.channels(), *self._channels}):
@@ -222,6 +226,10 @@ class Live:
             )
         self._diagnostics.publish(serialize(diagnostic_array(self._now_ns(), statuses)))
 
+    def _ran_by(self) -> dict[str, object]:
+        """Backend and threads, where the network is the detector."""
+        return {} if self._pipeline is None else dict(getattr(self._pipeline.detector, "ran_by", {}))
+
     def _refuse_changes(self, parameters: list[Any]) -> Any:
         result = ros_module("rcl_interfaces.msg").SetParametersResult
         own = [p.name for p in parameters if p.name.split(".")[0] not in NOT_OURS]
@@ -230,6 +238,16 @@ class Live:
                 successful=False, reason=f"{', '.join(own)}: clean up the node first, then configure it again"
             )
         return result(successful=True)
+
+
+def live_detector(config: PipelineConfig) -> Detector | None:
+    """The network with a backend that opens beside the ticks; None where another detector is configured."""
+    if config.detector != "network":
+        return None
+    # Only here: torch takes seconds to import, and the classical detector does without it.
+    from tricast.perception.detectors.network import NetworkDetector
+
+    return NetworkDetector(config.network, live=True)
 
 
 def warm_up(pipeline: Pipeline) -> None:

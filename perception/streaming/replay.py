@@ -241,6 +241,7 @@ def _summary(log: DrivingLog, pipeline: Pipeline, synchronizer: Synchronizer, co
         "log": str(log.path),
         "log_kind": log.kind,
         "detector": pipeline.detector.name,
+        "ran_by": _ran_by(pipeline),
         "ticks": counts.ticks,
         "duration_s": round((counts.last_ns - (counts.first_ns or 0)) / SECOND_NS, 6),
         "objects_per_tick": round(counts.objects / max(counts.ticks, 1), 3),
@@ -252,6 +253,16 @@ def _summary(log: DrivingLog, pipeline: Pipeline, synchronizer: Synchronizer, co
         "lost_messages": log.losses.total,
         "losses": {"by_channel": log.losses.messages, "details": log.losses.details},
     }
+
+
+def _ran_by(pipeline: Pipeline) -> dict[str, Any]:
+    if pipeline.config.detector == "network":
+        # Only here: the classical detector does without torch.
+        from tricast.perception.detectors.network import NetworkDetector
+
+        if isinstance(pipeline.detector, NetworkDetector):
+            return pipeline.detector.ran_by
+    return {"backend": "numpy", "threads": _numpy_threads()}
 
 
 def _report(report: ChannelReport) -> dict[str, Any]:
@@ -267,7 +278,7 @@ def _report(report: ChannelReport) -> dict[str, Any]:
 def _write_config(out: Path, config: PipelineConfig, options: ReplayOptions, log: DrivingLog) -> None:
     resolved = {
         "log": str(log.path),
-        "backend": "torch" if config.detector == "network" else "numpy",
+        "backend": config.network.backend if config.detector == "network" else "numpy",
         "threads": config.network.threads if config.detector == "network" else _numpy_threads(),
         "workers": options.workers,
         "follow": None if options.follow is None else str(options.follow),

@@ -1,4 +1,5 @@
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import torch
 from tricast.perception.batch import (
     BatchConfig,
     BevTransform,
+    _thinned,
     cell_centers_m,
     collate,
     depth_bins_of,
@@ -175,3 +177,35 @@ def test_returns_come_in_the_order_of_the_cells_in_which_the_network_puts_them()
         batch = collate([sample, sample], config, [transform, BevTransform()])
         cell, _ = cells_of(batch.lidar_points, batch.lidar_sample, 2, config.heatmap_cells, config.range_m)
         assert (cell.diff() >= 0).all()
+
+
+def test_one_return_of_each_voxel_and_age_is_kept_as_a_plain_search_keeps_it() -> None:
+    rng = np.random.default_rng(0)
+    place = rng.uniform((-51, -51, -2.9), (51, 51, 5.9), (300, 3))[rng.integers(300, size=5000)]
+    rows = np.column_stack(
+        [place + rng.normal(0, 0.05, place.shape), rng.random(5000), rng.choice([0, 0.2, 0.41], 5000)]
+    )
+    rows[:, 0:2] = rows[:, 0:2].clip(-51.1, 51.1)
+    rows[:, 2] = rows[:, 2].clip(-2.99, 5.99)
+    rows = rows.astype(np.float32)
+    first: dict[tuple, int] = {}
+    low = np.array([-51.2, -51.2, -3.0], np.float32)
+    for number, row in enumerate(rows):
+        x, y, z = np.floor((row[:3] - low) / CONFIG.lidar_voxel_m)
+        first.setdefault((y, x, z, round(float(row[4]) / 0.2)), number)
+    assert 300 < len(first) < 4500
+    in_order = sorted(first, key=lambda voxel: (*np.floor((rows[first[voxel], 1::-1] + 51.2) / 1.6), *voxel))
+    assert _thinned(rows, CONFIG).tolist() == [first[voxel] for voxel in in_order]
+    assert _thinned(rows[:0], CONFIG).shape == (0,)
+
+
+def test_pictures_decoded_beside_each_other_are_the_same(ticks: list[TickSample]) -> None:
+    broken = CameraFrame(channel="FRONT", timestamp_ns=0, received_ns=0, encoding="jpeg", data=b"no picture")
+    cameras = list(ticks[0].cameras)
+    cameras[1] = dataclasses.replace(cameras[1], image=broken)
+    tick = dataclasses.replace(ticks[0], cameras=tuple(cameras))
+    with ThreadPoolExecutor(3) as pool:
+        beside, alone = collate([tick], CONFIG, pool=pool), collate([tick], CONFIG)
+    for field in dataclasses.fields(alone):
+        assert torch.equal(getattr(beside, field.name), getattr(alone, field.name)), field.name
+    assert len(alone.images) == 3

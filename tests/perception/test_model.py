@@ -221,3 +221,19 @@ def _sum(outputs: QueryOutputs) -> torch.Tensor:
         if value.is_floating_point():
             total = total + (value * torch.rand(value.shape, generator=generator).to(value.device)).sum()
     return total
+
+
+def test_cameras_that_all_delivered_give_what_they_give_beside_an_absent_one(
+    small_model: ModelConfig, ticks: list[TickSample]
+) -> None:
+    """With every slot filled nothing is put in its place; the plain way runs where one is empty."""
+    encoder = Network(small_model).eval().camera_encoder
+    fewer = dataclasses.replace(ticks[1], cameras=ticks[1].cameras[:3])
+    with torch.no_grad():
+        fast = encoder(collate(ticks[:1], small_model.batch))
+        plain = encoder(collate([ticks[0], fewer], small_model.batch))
+    rows = len(fast.features)
+    torch.testing.assert_close(fast.tokens[0], plain.tokens[0], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(fast.features, plain.features[:rows], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(fast.depth_logits, plain.depth_logits[:rows], atol=1e-6, rtol=1e-5)
+    assert (plain.tokens[1, 3] == 0).all()

@@ -98,3 +98,28 @@ def test_the_classical_detector_needs_no_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_replay_refuses_a_backend_that_is_not_named_or_not_there(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "auto.yaml").write_text(f"detector: network\nnetwork: {{weights: '{weights}', backend: auto}}\n")
+    replay_it = ["replay", str(demo_log_path()), "--out", str(tmp_path / "out"), "--no-pictures"]
+    cases = [
+        (["--config", str(tmp_path / "auto.yaml")], "network.backend: got 'auto' where results must not depend"),
+        (["--detector", "cluster", "--backend", "compile"], "a backend for the detector 'cluster'"),
+    ]
+    if not torch.cuda.is_available():
+        cases.append((["--weights", str(weights), "--backend", "cuda_graphs"], "got a machine without a CUDA device"))
+    for options, said in cases:
+        assert main([*replay_it, *options]) == 2
+        assert said in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("results*"))
+
+
+def test_a_run_names_the_backend_and_threads_that_ran_it(weights: Path, tmp_path: Path) -> None:
+    _replayed(weights, tmp_path)
+    ran_by = json.loads((tmp_path / "summary.json").read_text())["ran_by"]
+    assert ran_by == {"backend": "eager", "threads": 1}
+    config = (tmp_path / "config.yaml").read_text()
+    assert "backend: eager" in config

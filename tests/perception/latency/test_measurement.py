@@ -47,7 +47,9 @@ def figures(small_model: ModelConfig) -> dict:
     torch.manual_seed(0)
     network = Network(small_model).eval()
     fold_norms(network)
-    options = BenchmarkOptions(backend="eager", ticks=TICKS, rate_hz=20.0, open_loop_s=0.5, rounds=3, ceilings=TRIALS)
+    options = BenchmarkOptions(
+        backend="eager", threads=1, ticks=TICKS, rate_hz=20.0, open_loop_s=0.5, rounds=3, ceilings=TRIALS
+    )
     return benchmark(network, _config(), _frames_again, options)
 
 
@@ -103,7 +105,7 @@ def test_a_graph_is_set_against_eager_in_the_same_run(
     monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
     network = Network(small_model).eval()
     fold_norms(network)
-    options = BenchmarkOptions(backend="onnxruntime", ticks=TICKS, rate_hz=0, rounds=5, ceilings=TRIALS)
+    options = BenchmarkOptions(backend="onnxruntime", threads=1, ticks=TICKS, rate_hz=0, rounds=5, ceilings=TRIALS)
     figures = benchmark(network, _config(), _frames_again, options)
     assert figures["speedup"].keys() == {"onnxruntime_over_eager"}
     assert figures["network_ms"].keys() == {"eager", "onnxruntime"}

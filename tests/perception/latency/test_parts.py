@@ -1,7 +1,9 @@
 """Clocks, percentiles, loops, counted work and ceilings, each alone."""
 
 import dataclasses
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -41,6 +43,22 @@ def test_a_stage_excludes_the_stages_inside_it() -> None:
     assert spent["inner"] >= 40
     assert sum(spent.values()) == pytest.approx(whole_ms, abs=20)
     assert clock.take() == {}
+
+
+def test_a_stage_shared_by_threads_lasts_from_the_first_to_the_last_of_them() -> None:
+    clock, together = StageClock(), threading.Barrier(2)
+
+    def work(seconds: float) -> None:
+        together.wait()
+        with clock.shared_stage("decoding"):
+            time.sleep(seconds)
+
+    with ThreadPoolExecutor(2) as pool, clock.stage("outer"):
+        list(pool.map(work, (0.02, 0.1)))
+        assert clock.current == "outer"
+    spent = clock.take()
+    assert spent["decoding"] >= 95  # not the 120 that both took together, unless the machine made one wait
+    assert spent["outer"] >= 0
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_the_configuration_of_a_run_with_the_network_names_its_threads(tmp_path:
     config = config.model_copy(update={"network": config.network.model_copy(update={"threads": 3})})
     replay(open_log(demo_log_path()), config, tmp_path, stopped=lambda: True)
     resolved = yaml.safe_load((tmp_path / "config.yaml").read_text())
-    assert (resolved["backend"], resolved["threads"]) == ("torch", 3)
+    assert (resolved["backend"], resolved["threads"]) == ("eager", 3)
 
 
 def test_the_summary_tells_how_each_channel_did(run: Path) -> None:

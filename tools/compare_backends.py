@@ -1,0 +1,102 @@
+"""Accuracy of every backend beside eager on the same logs: `python -m tricast.tools.compare_backends standard:test`.
+
+Ends with 1 if the mAP of a backend is not within `--within` (0.005: 0.5 %) of eager's. The first ticks of each log run
+in eager mode everywhere, while the graph is opened (see `LateBackend`). Choose settings on validation seeds; test seeds
+are for the figures that are told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tricast.configs.errors import InputError
+from tricast.perception.backends.opening import check_installed, installed_backends
+from tricast.perception.config import PipelineConfig, chosen_config
+from tricast.perception.evaluation.evaluation import evaluate_tables
+from tricast.perception.evaluation.headlines import figure
+from tricast.perception.evaluation.run_log import run_logs
+from tricast.perception.evaluation.text_tables import TextTable, number
+from tricast.tools.synthetic_set import named_set, rendered
+
+FIGURES = {"mAP": "detection.mAP", "NDS": "detection.NDS", "AMOTA": "tracking.AMOTA"}
+PRECISION = "fp32"
+"""Of every backend on the CPU."""
+
+
+def scores_by_backend(
+    paths: Sequence[Path], config: PipelineConfig, backends: Sequence[str], *, workers: int
+) -> dict[str, dict[str, Any]]:
+    """Headline figures of each backend on the same logs, eager first."""
+    scores: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(("eager", *backends)):
+        # One thread, as `tricast evaluate`: sums in another order would give other last digits.
+        network = config.network.model_copy(update={"backend": name, "threads": 1})
+        tables = run_logs(paths, config.model_copy(update={"network": network}), {"all": None}, workers=workers)
+        summary = evaluate_tables(tables, {"detector": "network", "backend": name}).summary
+        scores[name] = {short: figure(summary, path) for short, path in FIGURES.items()}
+    return scores
+
+
+def departures(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """By how much of eager's mAP each backend's is higher."""
+    eager = scores["eager"]["mAP"]
+    return {name: s["mAP"] / eager - 1 if eager else float("nan") for name, s in scores.items() if name != "eager"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Score and print; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "logs", nargs="+", metavar="LOG", help="logs with truth, or a synthetic set: standard:validation"
+    )
+    parser.add_argument("--backends", metavar="B,B", help="which (default: all that are installed)")
+    parser.add_argument("--weights", metavar="W", help="weights of the network in place of the configured ones")
+    parser.add_argument("--within", type=float, default=0.005, metavar="SHARE", help="of eager's mAP (default: 0.005)")
+    parser.add_argument("--scenes", type=int, metavar="N", help="scenes of a synthetic set, 40 unless given")
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="folder that keeps synthetic sets")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; the figures are the same")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="print one JSON object")
+    shown.add_argument("--markdown", action="store_true", help="print a table for a document")
+    args = parser.parse_args(arguments)
+    try:
+        backends = args.backends.split(",") if args.backends else list(installed_backends())
+        for name in backends:
+            check_installed(name)
+        paths = _paths(args)
+        config = chosen_config(detector="network", weights=args.weights)
+        scores = scores_by_backend(paths, config, backends, workers=args.workers)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    apart = departures(scores)
+    if args.json:
+        print(json.dumps({"logs": args.logs, "precision": PRECISION, "scores": scores, "mAP_over_eager": apart}))
+    else:
+        rows = [
+            [name, PRECISION, *(number(s[short]) for short in FIGURES), f"{apart[name]:+.2%}" if name in apart else ""]
+            for name, s in scores.items()
+        ]
+        table = TextTable(header=["backend", "precision", *FIGURES, "mAP over eager"], rows=rows)
+        print(table.markdown() if args.markdown else table.aligned())
+    return 0 if all(abs(value) <= args.within for value in apart.values()) else 1
+
+
+def _paths(args: argparse.Namespace) -> list[Path]:
+    paths: list[Path] = []
+    for text in args.logs:
+        if ":" in text and not Path(text).exists():
+            paths += rendered(named_set(text, args.scenes), args.cache, args.workers)
+        else:
+            paths.append(Path(text))
+    return paths
+
+
+if __name__ == "__main__":
+    sys.exit(main())
