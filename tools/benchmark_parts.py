@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 from tricast.configs.errors import InputError
 from tricast.perception.backends.choice import thread_counts
@@ -98,8 +99,11 @@ def measure_work(
 ) -> dict[str, Any]:
     """Whole ticks against how much there is to do."""
     frames = list(log_ticks(log, config, WORK_TICKS + 5))[5:]  # at the very beginning older sweeps are lacking
+    # NumPy with one thread, as in every command of tricast; the padded pillars had all of them.
+    with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
+        measured = work_tables(network, config, frames, rounds=rounds, amounts=amounts)
     tables: dict[str, Any] = {}
-    for table in work_tables(network, config, frames, rounds=rounds, amounts=amounts):
+    for table in measured:
         slope, at_none = table.line
         tables[table.kind] = {
             "rows": [{"amount": row.amount, **{s: round(row.ms[s], 3) for s in STAGES}} for row in table.rows],

@@ -89,8 +89,10 @@ class FixedInputs:
         padded = batch.padded(shapes.lidar_rows, shapes.radar_rows)
         width, height = config.image_size_px
         missing = shapes.cameras - batch.camera_mask.shape[1]
-        images = _blank_images(shapes.cameras, width, height).to(batch.images.device)
-        images[batch.camera_slots] = batch.images
+        images = batch.images
+        if len(images) < shapes.cameras:
+            images = _blank_images(shapes.cameras, width, height).to(images.device)
+            images[batch.camera_slots] = batch.images
         ahead = batch.ray_directions.new_tensor([1.0, 0.0, 0.0]).expand(1, missing, *config.feature_size, 3)
         return FixedInputs(
             images=images,

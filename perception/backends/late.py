@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 import torch
 
-from tricast.configs.errors import InputError
 from tricast.perception.backends.interface import Backend, EagerBackend, GraphBackend
 from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
@@ -43,7 +42,7 @@ class LateBackend:
         """How many ticks the network ran as it is."""
         self.threads: int | None = None
         """Of the backend that runs; None before it does."""
-        self.trouble: InputError | None = None
+        self.trouble: Exception | None = None
         """Why the network goes on as it is."""
         self._eager, self._opened, self._beside = EagerBackend(network), opened, beside
         self._ready: tuple[Backend, int] | None = None
@@ -88,7 +87,7 @@ class LateBackend:
     def _open_or_tell(self, batches: Sequence[SensorBatch]) -> None:
         try:
             self._ready = self._opened(batches)
-        except InputError as error:
+        except Exception as error:  # whatever it is: ticks go on, and the trouble is told with them
             self.trouble = error
 
     def _take_over(self) -> None:
