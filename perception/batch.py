@@ -269,7 +269,7 @@ def _camera_views(
     cameras: Sequence[CameraInput], slots: int, config: BatchConfig, transform: BevTransform
 ) -> _CameraViews:
     rows, columns = config.feature_size
-    points = _lift_points_m(config, transform)
+    points = _lift_points_m(config.cells, config.range_m, config.lift_heights_m, transform)
     index = np.full(len(points), -1, np.int64)
     depth_bin = np.zeros(len(points), np.int64)
     off_center = np.full(len(points), np.inf)
@@ -300,10 +300,10 @@ def _camera_views(
 
 
 @lru_cache(maxsize=2)
-def _lift_points_m(config: BatchConfig, transform: BevTransform) -> Float64:
+def _lift_points_m(cells: int, range_m: float, heights_m: tuple[float, ...], transform: BevTransform) -> Float64:
     """Places (Y * X * Z, 3) in ego axes at which cells look into pictures; kept, and so not to be written to."""
-    cells, heights = config.cells, np.array(config.lift_heights_m)
-    axis = cell_centers_m(cells, config.range_m).astype(np.float64)
+    heights = np.array(heights_m)
+    axis = cell_centers_m(cells, range_m).astype(np.float64)
     grid = np.stack(np.meshgrid(axis, axis, indexing="xy"), axis=-1)  # (Y, X, 2), x and y
     # Cells lie in the transformed frame, cameras in the ego frame: an orthonormal matrix is undone by itself.
     in_ego = np.broadcast_to((grid @ transform.matrix)[:, :, None], (cells, cells, len(heights), 2))
@@ -330,21 +330,21 @@ def depth_bins_of(distances_m: Float64, config: BatchConfig) -> NDArray[np.int64
 
 def _feature_rays(camera: CameraInput, config: BatchConfig, transform: BevTransform) -> NDArray[np.float32]:
     rows, columns = config.feature_size
-    rays = _optical_rays(camera.lens, config)
+    rays = _optical_rays(camera.lens, config.image_size_px)
     return transform.vectors(camera.tick_from_camera.rotate(rays)).reshape(rows, columns, 3).astype(np.float32)
 
 
 @lru_cache(maxsize=64)
-def _optical_rays(lens: Lens, config: BatchConfig) -> Float64:
+def _optical_rays(lens: Lens, image_size_px: tuple[int, int]) -> Float64:
     """Rays (h * w, 3) in optical axes through the centres of image features, zeros where a lens has none.
 
     Kept while the lens is the same: for wide lenses they take iterations. Look-up tables are not kept: they follow
     from the ego motion between exposure and tick, which is another one at every tick of a vehicle that moves.
     """
-    rows, columns = config.feature_size
+    columns, rows = (size // FEATURE_STRIDE_PX for size in image_size_px)
     centers = [np.arange(n) * FEATURE_STRIDE_PX + (FEATURE_STRIDE_PX - 1) / 2 for n in (columns, rows)]
     pixels = np.stack(np.meshgrid(*centers, indexing="xy"), axis=-1).reshape(-1, 2)
-    rays = lens.scaled(*config.image_size_px).rays(pixels)
+    rays = lens.scaled(*image_size_px).rays(pixels)
     rays = np.where(np.isfinite(rays), rays, 0.0)
     rays.flags.writeable = False
     return rays
