@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tricast.sensors.frames import EgoPose
+from tricast.sensors.frames import CameraFrame, EgoPose
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.schema import serialize
@@ -49,11 +49,17 @@ class Vehicle:
         channels: Sensors of the demo log that it has.
         qos: What its sensors offer.
         topics: Other names for topics.
+        raw_images: Whether its cameras send `sensor_msgs/Image`, pixel by pixel, in place of JPEG.
 
     """
 
     def __init__(
-        self, channels: tuple[str, ...] = CHANNELS, *, qos: Qos | None = None, topics: dict[str, str] | None = None
+        self,
+        channels: tuple[str, ...] = CHANNELS,
+        *,
+        qos: Qos | None = None,
+        topics: dict[str, str] | None = None,
+        raw_images: bool = False,
     ) -> None:
         self.channels = channels
         self.faults = {channel: Fault() for channel in channels}
@@ -63,7 +69,9 @@ class Vehicle:
         self._rig = log.rig
         end_ns = log.start_ns + round(SECONDS * 1e9)
         self._messages: list[Any] = [
-            m for m in log.messages(end_ns=end_ns) if isinstance(m, EgoPose) or getattr(m, "channel", None) in channels
+            raw(m) if raw_images and isinstance(m, CameraFrame) else m
+            for m in log.messages(end_ns=end_ns)
+            if isinstance(m, EgoPose) or getattr(m, "channel", None) in channels
         ]
         self._first_ns = log.start_ns
         self._publishers: dict[str, Any] = {}
@@ -133,3 +141,9 @@ class Vehicle:
             qos = LATCHED if topic == "/tf_static" else self._qos
             self._publishers[topic] = self.node.create_publisher(kind, topic, qos.profile())
         self._publishers[topic].publish(data)
+
+
+def raw(frame: CameraFrame) -> CameraFrame:
+    """The same picture as pixels, so that it travels as `sensor_msgs/Image`."""
+    pixels = CameraFrame.from_pixels(frame.channel, frame.timestamp_ns, frame.pixels())
+    return replace(pixels, received_ns=frame.received_ns)

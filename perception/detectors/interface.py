@@ -27,7 +27,10 @@ class Detector(Protocol):
         ...
 
     def detect(self, frame: SyncedFrame, prepared: Any = None) -> Detections:
-        """Boxes in ego axes at `frame.timestamp_ns`; empty where no sensor has anything. Ticks come in order.
+        """Boxes in ego axes at `frame.timestamp_ns`; empty where no sensor has anything.
+
+        Ticks come in order, but not all of them: what a detector remembers it moves on itself, by the time and the ego
+        motion of `frame`.
 
         Args:
             frame: The tick.

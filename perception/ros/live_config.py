@@ -43,6 +43,9 @@ class LiveConfig(StrictConfig):
     result_timeout_s: float = Field(default=1.0, gt=0, le=600)
     diagnostics_hz: float = Field(default=5.0, gt=0, le=100)
     markers: bool = True
+    extrapolate: bool = False
+    """Whether objects are also published at the time of sending (`/tricast/objects_now`), and the messages of other
+    stacks and the markers of tracks at that time in place of the tick's."""
     autostart: bool = True
     """Whether the node configures and activates itself; without, it waits for a lifecycle manager."""
 

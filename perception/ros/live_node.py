@@ -206,6 +206,7 @@ class Live:
             return
         extra: dict[str, object] = {
             "since_newest_input_ms": "" if outputs.since_newest_ms is None else f"{outputs.since_newest_ms:.1f}",
+            "extrapolated_ms": "" if outputs.extrapolated_ms is None else f"{outputs.extrapolated_ms:.1f}",
             "not_published": outputs.not_published,
             "before_time": inputs.before_time,
             **self._ran_by(),

@@ -12,12 +12,15 @@ from typing import Any
 from tricast.perception.outputs import TickResult
 from tricast.perception.ros import object_messages as objects
 from tricast.perception.ros.live_config import LiveConfig
+from tricast.perception.streaming.extrapolation import Extrapolated, extrapolated
 from tricast.perception.streaming.results_json import ResultsJsonWriter
 from tricast.perception.streaming.results_mcap import (
+    EXTRAPOLATED_TYPE,
     RESULT_TOPIC,
     RESULT_TYPE,
     ResultsMcapWriter,
     detection_markers,
+    extrapolated_message,
     result_message,
     track_markers,
 )
@@ -27,6 +30,7 @@ from tricast.sensors.ros.installation import is_readable, message_type, ros_modu
 from tricast.sensors.ros.qos import Qos
 
 MARKERS = "visualization_msgs/msg/MarkerArray"
+NOW_TOPIC = "/tricast/objects_now"
 DEPTH = 100
 """Results held for slow subscribers: a recorder should miss none."""
 MAX_WAITING = 64
@@ -55,6 +59,8 @@ class ResultOutputs:
         """Results lost because publishing was too slow."""
         self.since_newest_ms: float | None = None
         """From the stamp of the last result's newest input until it was published."""
+        self.extrapolated_ms: float | None = None
+        """How far the last objects were carried on; None while nothing is extrapolated."""
         for topic, type_name in self._topics().items():
             self._make(topic, type_name)
         self._thread = threading.Thread(target=self._work, name="tricast-publish", daemon=True)
@@ -95,6 +101,8 @@ class ResultOutputs:
         topics = {RESULT_TOPIC: RESULT_TYPE}
         if self._config.markers:
             topics |= {"/tricast/tracks/markers": MARKERS, "/tricast/detections/markers": MARKERS}
+        if self._config.extrapolate:
+            topics[NOW_TOPIC] = EXTRAPOLATED_TYPE
         return topics | {
             "/tricast/objects": objects.DETECTION_ARRAY,
             "/tricast/tracked_objects": objects.TRACKED_OBJECTS,
@@ -138,16 +146,20 @@ class ResultOutputs:
             self._writers[0].write(tick, result.delivery)
             self._writers[1].write(tick)
         if not self._waiting:
-            self._publish_copies(tick)
+            self._publish_copies(result)
 
-    def _publish_copies(self, tick: TickResult) -> None:
+    def _publish_copies(self, result: RuntimeResult) -> None:
         """The result in other forms; left out where the next result already waits, so that no result is ever lost."""
-        base, odom = self._config.base_frame, self._config.odom_frame
+        base, odom, tick = self._config.base_frame, self._config.odom_frame, result.tick
+        if self._config.extrapolate:
+            found = extrapolated(tick, self._now_ns(), result.frame.ego_motion)
+            self.extrapolated_ms, tick = found.by_ns / 1e6, found.result
+            self._copy(NOW_TOPIC, lambda: self._now_message(found))
         self._copy("/tricast/tracked_objects", lambda: objects.tracked_objects(tick, odom))
         self._copy("/tricast/predicted_objects", lambda: objects.predicted_objects(tick, odom))
         self._copy("/tricast/objects", lambda: objects.detection_array(tick, base))
         self._copy("/tricast/tracks/markers", lambda: self._markers(track_markers, tick))
-        self._copy("/tricast/detections/markers", lambda: self._markers(detection_markers, tick))
+        self._copy("/tricast/detections/markers", lambda: self._markers(detection_markers, result.tick))
 
     def _copy(self, topic: str, make: Callable[[], Any]) -> None:
         """Publish what the result says in another form; not made while nobody listens: some cost as much as a tick."""
@@ -159,6 +171,11 @@ class ResultOutputs:
         except (TypeError, AttributeError) as error:
             self._node.get_logger().error(f"{topic} is not published any more: its package has other fields ({error})")
             self._node.destroy_publisher(self._publishers.pop(topic))
+
+    def _now_message(self, found: Extrapolated) -> Any:
+        message = extrapolated_message(found)
+        message.header.frame_id = self._config.base_frame
+        return message
 
     def _markers(self, make: Callable[[TickResult], Any], tick: TickResult) -> Any:
         message = make(tick)

@@ -13,7 +13,7 @@ from tricast.perception.streaming.runtime import StreamingRuntime
 from tricast.sensors.calibration import Rig
 from tricast.sensors.frames import EgoPose, LidarSweep, Modality, RadarScan
 from tricast.sensors.log import messages as ros
-from tricast.sensors.log.radar_scan_messages import radar_scan
+from tricast.sensors.log.radar_scan_messages import RADAR_SCAN, radar_scan
 from tricast.sensors.log.reader import channel_of
 from tricast.sensors.log.schema import deserialize, stamp_ns
 from tricast.sensors.log.stream import Message
@@ -23,7 +23,7 @@ from tricast.sensors.ros.installation import is_readable, message_type
 from tricast.sensors.ros.qos import Qos
 from tricast.sensors.ros.subscription import AdaptiveSubscription
 
-CLOUD, SCAN = "sensor_msgs/msg/PointCloud2", "radar_msgs/msg/RadarScan"
+CLOUD, SCAN = "sensor_msgs/msg/PointCloud2", RADAR_SCAN
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 INFO, ODOMETRY, TRANSFORMS = "sensor_msgs/msg/CameraInfo", "nav_msgs/msg/Odometry", "tf2_msgs/msg/TFMessage"
 SUFFIXES: dict[str, tuple[str, ...]] = {

@@ -10,6 +10,7 @@ import numpy as np
 
 from tricast.perception.outputs import TickResult
 from tricast.perception.palette import CLASS_COLORS
+from tricast.perception.streaming.extrapolation import Extrapolated
 from tricast.perception.streaming.runtime_result import Delivery
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.se3 import SE3
@@ -19,6 +20,7 @@ from tricast.sensors.log.schema import header, message_class
 
 RESULT_TOPIC = "/tricast/result"
 RESULT_TYPE = "tricast_msgs/msg/TickResult"
+EXTRAPOLATED_TYPE = "tricast_msgs/msg/ExtrapolatedObjects"
 ARROW, CUBE, LINE_STRIP, TEXT, DELETE_ALL = 0, 1, 4, 9, 3
 MIN_ARROW_MPS = 0.5
 
@@ -49,11 +51,8 @@ class ResultsMcapWriter:
 
 def result_message(result: TickResult, delivery: Delivery | None = None) -> Any:
     """`tricast_msgs/TickResult`, with the detector's boxes before tracking; without delivery it is all zeros."""
-    kinds = {
-        n: message_class(f"tricast_msgs/msg/{n}")
-        for n in ("Detection", "TrackedObject", "Trajectory", "InputUsed", "ChannelHealth")
-    }
-    detections, tracks, futures = result.detections, result.tracks, result.trajectories
+    kinds = {n: message_class(f"tricast_msgs/msg/{n}") for n in ("Detection", "InputUsed", "ChannelHealth")}
+    detections = result.detections
     return message_class(RESULT_TYPE)(
         header=header(result.timestamp_ns, EGO_FRAME),
         odom_from_ego=pose_message(result.odom_from_ego),
@@ -65,23 +64,7 @@ def result_message(result: TickResult, delivery: Delivery | None = None) -> Any:
             )
             for i in range(len(detections))
         ],
-        objects=[
-            kinds["TrackedObject"](
-                track_id=int(tracks.track_ids[i]),
-                class_name=tracks.class_names[i],
-                score=float(tracks.scores[i]),
-                box=box_message(tracks.boxes, i),
-                turn_rate_radps=float(tracks.turn_rates_radps[i]),
-                trajectories=[
-                    kinds["Trajectory"](
-                        probability=float(futures.probabilities[i, m]),
-                        points_m=futures.points_m[i, m].reshape(-1).copy(),
-                    )
-                    for m in range(futures.probabilities.shape[1])
-                ],
-            )
-            for i in range(len(tracks))
-        ],
+        objects=_object_messages(result),
         inputs=[
             kinds["InputUsed"](channel=used.channel, timestamp_ns=used.timestamp_ns, reused=used.reused)
             for used in result.inputs
@@ -96,6 +79,41 @@ def result_message(result: TickResult, delivery: Delivery | None = None) -> Any:
         since_oldest_input_ns=-1,
         since_newest_input_ns=-1,
     )
+
+
+def extrapolated_message(found: Extrapolated) -> Any:
+    """`tricast_msgs/ExtrapolatedObjects`: the objects at a later time than their tick, and how much later that is."""
+    result = found.result
+    return message_class(EXTRAPOLATED_TYPE)(
+        header=header(result.timestamp_ns, EGO_FRAME),
+        odom_from_ego=pose_message(result.odom_from_ego),
+        objects=_object_messages(result),
+        tick_ns=result.timestamp_ns - found.by_ns,
+        extrapolated_by_ns=found.by_ns,
+        beyond=found.beyond,
+    )
+
+
+def _object_messages(result: TickResult) -> list[Any]:
+    tracks, futures = result.tracks, result.trajectories
+    tracked, trajectory = message_class("tricast_msgs/msg/TrackedObject"), message_class("tricast_msgs/msg/Trajectory")
+    return [
+        tracked(
+            track_id=int(tracks.track_ids[i]),
+            class_name=tracks.class_names[i],
+            score=float(tracks.scores[i]),
+            box=box_message(tracks.boxes, i),
+            turn_rate_radps=float(tracks.turn_rates_radps[i]),
+            trajectories=[
+                trajectory(
+                    probability=float(futures.probabilities[i, m]),
+                    points_m=futures.points_m[i, m].reshape(-1).copy(),
+                )
+                for m in range(futures.probabilities.shape[1])
+            ],
+        )
+        for i in range(len(tracks))
+    ]
 
 
 def _delivery_message(delivery: Delivery) -> Any:

@@ -9,6 +9,8 @@ import numpy as np
 from tricast.sensors.frames import RadarScan
 from tricast.sensors.log.schema import stamp_ns
 
+RADAR_SCAN = "radar_msgs/msg/RadarScan"
+
 
 def radar_scan(message: Any, channel: str, received_ns: int) -> RadarScan:
     """Scan of a `radar_msgs/RadarScan`, whose negative azimuths lie to the left; amplitudes are in dB."""

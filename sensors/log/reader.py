@@ -17,7 +17,8 @@ from tricast.sensors.frames import Modality
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.chunks import MAGIC, ChunkPlace, DamagedChunkError, records, scan
 from tricast.sensors.log.cloud_layouts import is_radar_layout
-from tricast.sensors.log.schema import deserialize
+from tricast.sensors.log.radar_scan_messages import RADAR_SCAN, radar_scan
+from tricast.sensors.log.schema import deserialize, learn_types
 from tricast.sensors.log.stream import ForeignMessage, Losses, Message, stream_order
 from tricast.sensors.log.transform_buffer import TransformBuffer
 from tricast.sensors.log.writer import ODOMETRY_TOPIC, TRUTH_TOPIC
@@ -52,6 +53,8 @@ class McapLog:
         self._chunks = sorted(layout.chunks, key=lambda chunk: (chunk.start_ns, chunk.offset))
         self._channels: dict[int, Channel] = dict(layout.channels)
         self._schemas: dict[int, Schema] = dict(layout.schemas)
+        for schema in self._schemas.values():
+            _learn(schema)
         self._outer_damage = layout.damage
         self.losses = Losses()
         self._first_look(rig)
@@ -114,6 +117,7 @@ class McapLog:
         for record in parts:
             if isinstance(record, Schema):
                 self._schemas[record.id] = record
+                _learn(record)
             elif isinstance(record, Channel):
                 self._channels[record.id] = record
         for record in parts:
@@ -170,6 +174,8 @@ class McapLog:
             return lambda message, received_ns: ros.point_cloud(message, channel, received_ns)
         if channel is not None and type_name in IMAGES:
             return lambda message, received_ns: ros.camera_frame(message, channel, received_ns)
+        if channel is not None and type_name == RADAR_SCAN:
+            return lambda message, received_ns: radar_scan(message, channel, received_ns)
         return None
 
     def _first_look(self, rig: Rig | None) -> None:
@@ -224,6 +230,9 @@ class McapLog:
                         cloud = deserialize(record.data, schema.name)
                         modalities[name] = "radar" if is_radar_layout({f.name for f in cloud.fields}) else "lidar"
                         frame_of[name] = cloud.header.frame_id
+                    elif name and schema.name == RADAR_SCAN and name not in modalities:
+                        modalities[name] = "radar"
+                        frame_of[name] = deserialize(record.data, schema.name).header.frame_id
                 except InputError as error:
                     raise CalibrationError(
                         where=f"{self.path}: {channel.topic}: {error.where}",
@@ -270,6 +279,12 @@ def channel_of(topic: str) -> str | None:
     """Channel of a sensor topic `/sensors/<channel>/...`."""
     parts = topic.split("/")
     return parts[2] if len(parts) == 4 and parts[:2] == ["", "sensors"] else None
+
+
+def _learn(schema: Schema) -> None:
+    """Have the decoder know a type that is read and that only the file itself describes."""
+    if schema.name == RADAR_SCAN and schema.encoding == "ros2msg":
+        learn_types(schema.name, schema.data.decode(errors="replace"))
 
 
 def _check_magic(path: Path) -> None:

@@ -35,6 +35,21 @@ def schema_text(type_name: str) -> str:
     return text
 
 
+def learn_types(type_name: str, text: str) -> bool:
+    """Register a type, and those that it uses, from the `.msg` texts that a log keeps; gives whether it is known then.
+
+    What is known already stays as it is.
+    """
+    known = typestore().types
+    if type_name not in known:
+        try:
+            types = get_types_from_msg(text, type_name)
+        except Exception:  # the parser raises many kinds on text that is no definition: the type stays unknown
+            return False
+        typestore().register({name: fields for name, fields in types.items() if name not in known})
+    return type_name in typestore().types
+
+
 def serialize(message: Any) -> bytes:
     """CDR bytes of a message."""
     return bytes(typestore().serialize_cdr(message, message.__msgtype__))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tricast.configs.errors import InputError
+from tricast.sensors.log.radar_scan_messages import RADAR_SCAN
 from tricast.sensors.log.ros2_mcap import Ros2McapWriter
 from tricast.sensors.log.schema import schema_text
 from tricast.sensors.log.stream import ForeignMessage
@@ -24,6 +25,7 @@ SUFFIXES = {
     "sensor_msgs/msg/CompressedImage": "image",
     "sensor_msgs/msg/Image": "image_raw",
     "sensor_msgs/msg/CameraInfo": "camera_info",
+    RADAR_SCAN: "scan",
 }
 
 

@@ -85,11 +85,12 @@ class Graph:
         """What the program started as this one wrote to stderr."""
         return (self.folder / f"errors{number}.txt").read_text()
 
-    def live(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start the live node with the classical detector, and wait until it publishes diagnostics."""
+    def live(self, *arguments: str, detector: str = "cluster") -> subprocess.Popen[str]:
+        """Start the live node, and wait until it publishes diagnostics; `network` is its own default."""
         self.ear.results()
         self.ear.status("pipeline")
-        process = self.start("live", "--detector", "cluster", *arguments)
+        chosen = () if detector == "network" else ("--detector", detector)
+        process = self.start("live", *chosen, *arguments)
         self.wait_for(lambda: self.ear.status("pipeline"), within_s=START_S, what="first diagnostics")
         return process
 

@@ -11,7 +11,7 @@ import pytest
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.messages import transform_message
 from tricast.sensors.log.open_log import open_log
-from tricast.sensors.log.schema import serialize
+from tricast.sensors.log.schema import serialize, stamp_ns
 from tricast.sensors.ros.installation import message_type, ros_module
 from tricast.sensors.ros.qos import LATCHED, Qos
 from tricast.tools.demo import demo_log_path
@@ -27,6 +27,56 @@ def test_results_come_from_the_first_sensor_on_and_without_any(graph: Any) -> No
     assert list(empty.inputs) == [] and list(empty.objects) == []
     graph.vehicle(("RADAR_FRONT",))
     graph.wait_for(lambda: {u.channel for u in results[-1][1].inputs} == {"RADAR_FRONT"}, what="the radar used")
+
+
+def test_the_network_runs_by_default_on_raw_pictures_clouds_and_scans(graph: Any) -> None:
+    vehicle = graph.vehicle(raw_images=True, qos=Qos(reliability="best_effort"))
+    graph.live(detector="network")
+    results = graph.ear.results()
+
+    def all_used(message: Any) -> bool:
+        every = {u.channel for u in message.inputs} == set(vehicle.channels)
+        return every and any(len(o.trajectories) == 6 for o in message.objects)
+
+    graph.wait_for(lambda: any(all_used(m) for _, m in results), within_s=30, what="objects with the network's futures")
+    assert "configured: detector network" in graph.errors(1)
+    assert graph.ear.value("CAM_FRONT", "malformed") == "0"
+    vehicle.faults["LIDAR_TOP"].dead = vehicle.faults["RADAR_FRONT"].dead = True
+    graph.wait_for(lambda: [u.channel for u in results[-1][1].inputs] == ["CAM_FRONT"], what="the camera alone")
+
+
+def test_objects_are_carried_on_to_the_time_of_sending_where_that_is_asked_for(graph: Any) -> None:
+    now = graph.ear.listen("/tricast/objects_now", "tricast_msgs/msg/ExtrapolatedObjects")
+    boxes = hear(graph, "/tricast/objects", "vision_msgs/msg/Detection3DArray")
+    graph.vehicle(("LIDAR_TOP",))
+    graph.live("--ros-args", "-p", "extrapolate:=true")
+    results = graph.ear.results()
+
+    def same_tick() -> Any:
+        """A result, its objects at the time of sending, and the boxes of that time for other stacks."""
+        ticks = {stamp_ns(m.header.stamp): m for _, m in results if m.objects}
+        for _, carried in reversed(now):
+            result = ticks.get(carried.tick_ns)
+            at = (carried.header.stamp.sec, carried.header.stamp.nanosec)
+            other = next((m for m in boxes if stamp_of(m) == at), None)
+            if result is not None and other is not None:
+                return result, carried, other
+        return None
+
+    result, carried, other = graph.wait_for(same_tick, within_s=20, what="a result at two times")
+    by_ns = carried.extrapolated_by_ns
+    assert 0 < by_ns == stamp_ns(carried.header.stamp) - stamp_ns(result.header.stamp) < 6_000_000_000
+    # It was carried to the time of sending: what the result says is its age, up to the time that making messages takes.
+    age_ns = max(u.timestamp_ns for u in result.inputs) + result.since_newest_input_ns - carried.tick_ns
+    assert 0 <= by_ns - age_ns < 1_000_000_000
+    assert not carried.beyond
+    assert [o.track_id for o in carried.objects] == [o.track_id for o in result.objects]
+    assert [d.id for d in other.detections] == [str(o.track_id) for o in result.objects]
+    assert [d.bbox.center.position.x for d in other.detections] == [o.box.center_m[0] for o in carried.objects]
+    # The vehicle drives: what stands still comes nearer.
+    before, after = (m.odom_from_ego.position for m in (result, carried))
+    assert math.dist((before.x, before.y), (after.x, after.y)) > 1e-3
+    graph.wait_for(lambda: graph.ear.value("pipeline", "extrapolated_ms"), what="how far, in the diagnostics")
 
 
 def test_termination_finishes_the_files_and_exits_with_0(graph: Any) -> None:

@@ -1,19 +1,31 @@
 """Clouds and images as the usual drivers publish them, with values worked out by hand."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from tricast.sensors.errors import SensorDataError
 from tricast.sensors.frames import LidarSweep, RadarScan
+from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.cloud_layouts import time_offsets_ns
-from tricast.sensors.log.messages import POINT_FIELD_TYPES, camera_frame, point_cloud
-from tricast.sensors.log.radar_scan_messages import radar_scan
+from tricast.sensors.log.messages import POINT_FIELD_TYPES, camera_frame, point_cloud, transform_message
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.radar_scan_messages import RADAR_SCAN, radar_scan
+from tricast.sensors.log.ros2_mcap import Ros2McapWriter
 from tricast.sensors.log.schema import header, message_class, stamp
+from tricast.sensors.log.stream import ForeignMessage
 
 STAMP_NS = 1_700_000_000_250_000_000
+RADAR_TEXTS = {
+    RADAR_SCAN: "std_msgs/Header header\nradar_msgs/RadarReturn[] returns\n",
+    "radar_msgs/msg/RadarReturn": "\n".join(
+        f"float32 {name}" for name in ("range", "azimuth", "elevation", "doppler_velocity", "amplitude")
+    ),
+}
 
 
 def cloud(dtype: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> Any:
@@ -86,6 +98,41 @@ def test_ranges_and_angles_of_a_radar_scan_become_points_with_negative_azimuth_t
     np.testing.assert_allclose(scan.points_m, expected, atol=1e-5)
     assert list(scan.radial_velocities_mps) == [-2.0, -2.0]
     assert len(radar_scan(SimpleNamespace(header=message.header, returns=[]), "RADAR", 0)) == 0
+
+
+def test_radar_scans_are_read_from_a_log_that_describes_their_type(tmp_path: Path) -> None:
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    for name, text in RADAR_TEXTS.items():
+        store.register(get_types_from_msg(text, name))
+    text, _ = store.generate_msgdef(RADAR_SCAN, ros_version=2)
+    returned = store.types["radar_msgs/msg/RadarReturn"]
+    message = store.types[RADAR_SCAN](
+        header=header(STAMP_NS, "radar_frame"),
+        returns=[returned(range=10.0, azimuth=-0.5, elevation=0.0, doppler_velocity=-2.0, amplitude=5.0)],
+    )
+    mount = SE3(translation_m=(3.0, 0.0, 0.5))
+    recorded = ForeignMessage(
+        topic="/sensors/RADAR/scan",
+        channel_id=1,
+        schema=(RADAR_SCAN, "ros2msg", text.encode()),
+        encoding="cdr",
+        metadata={},
+        log_time_ns=STAMP_NS + 5,
+        publish_time_ns=STAMP_NS + 5,
+        sequence=0,
+        data=bytes(store.serialize_cdr(message, RADAR_SCAN)),
+    )
+    with Ros2McapWriter(tmp_path / "radar.mcap") as writer:
+        writer.write("/tf_static", transform_message(STAMP_NS, [("base_link", "radar_frame", mount)]), STAMP_NS)
+        writer.copy(recorded)
+    log = open_log(tmp_path / "radar.mcap")
+    assert log.rig["RADAR"].modality == "radar"
+    assert log.rig["RADAR"].ego_from_sensor == mount
+    (scan,) = log.messages()
+    assert isinstance(scan, RadarScan)
+    assert (scan.timestamp_ns, scan.received_ns) == (STAMP_NS, STAMP_NS + 5)
+    np.testing.assert_allclose(scan.points_m, [[10 * np.cos(0.5), 10 * np.sin(0.5), 0.0]], atol=1e-5)
+    assert scan.radial_velocities_mps[0] == -2.0
 
 
 def image(encoding: str, rows: list[bytes], width: int, step: int | None = None) -> Any:
