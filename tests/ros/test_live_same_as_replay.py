@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcap.reader import make_reader
 
 from tricast.perception.streaming.results_mcap import RESULT_TOPIC, RESULT_TYPE
 from tricast.sensors.frames import CameraFrame
 from tricast.sensors.log.open_log import open_log
-from tricast.sensors.log.reader import McapLog
 from tricast.sensors.log.schema import deserialize, serialize, stamp_ns
-from tricast.sensors.log.stream import foreign_messages
 from tricast.sensors.log.writer import LogWriter
 from tricast.tools.cli import main
 from tricast.tools.demo import demo_log_path
@@ -23,10 +22,9 @@ def lines(path: Path) -> dict[int, dict[str, Any]]:
 
 
 def results(path: Path) -> dict[int, Any]:
-    """Full results of a log or of a run, by tick."""
-    log = open_log(path)
-    assert isinstance(log, McapLog)
-    found = [deserialize(m.data, RESULT_TYPE) for m in foreign_messages(log) if m.topic == RESULT_TOPIC]
+    """Full results of a run, by tick."""
+    with path.open("rb") as file:
+        found = [deserialize(m.data, RESULT_TYPE) for _, _, m in make_reader(file).iter_messages(topics=[RESULT_TOPIC])]
     return {stamp_ns(result.header.stamp): result for result in found}
 
 
