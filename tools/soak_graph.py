@@ -68,7 +68,8 @@ class ResultCounter:
         if self._sequence is not None:
             self.not_heard += max(delivery.sequence - self._sequence - 1 - delivery.dropped_ticks, 0)
         self._sequence = delivery.sequence
-        if result.inputs:
+        # Where the log began anew while a tick was processed, the result was sent before its own stamps.
+        if result.inputs and result.since_newest_input_ns >= 0:
             gauge.add(result.since_newest_input_ns / 1e6)
 
 
