@@ -6,7 +6,6 @@ the map. Source: Caesar et al., "nuScenes", CVPR 2020, and the published table s
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,11 +20,12 @@ from tricast.sensors.annotations import FUTURE_STEP_S, NUM_FUTURE_STEPS, Annotat
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.class_ladder import CLASSES_FROM
 from tricast.sensors.errors import CalibrationError, LogError
-from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
+from tricast.sensors.frames import LidarSweep, RadarScan
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.lenses import PinholeLens
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.pcd import read_radar_pcd
+from tricast.sensors.log.pose_twists import poses_with_twist
 from tricast.sensors.log.recorded import (
     PlannedMessage,
     RecordedLog,
@@ -55,9 +55,6 @@ LIDAR_FIELDS = 5
 MICROSECOND_NS = 1000
 MAX_NEIGHBOUR_S = 1.5
 """Annotations further apart give no velocity; twice that where both neighbours exist (official definition)."""
-TWIST_WINDOW_NS = 100_000_000
-"""Ego velocity is taken over the poses within this time of a pose: neighbours a few ms apart would give noise."""
-MIN_TWIST_SPAN_NS = 20_000_000
 MAX_FUTURE_DRIFT_S = 0.1
 """Keyframes may be this far from a forecast step's time and still stand for it."""
 
@@ -229,7 +226,11 @@ def _broken_table(folder: Path, error: Exception) -> LogError:
 def _plan(tables: _Tables, left_out: set[str]) -> Iterator[PlannedMessage]:
     rows = [row for row in tables.sample_data() if tables.scene_of(row) not in left_out]
     for scene in sorted(tables.scenes):
-        yield from planned_poses(_ego_poses(tables, [row for row in rows if tables.scene_of(row) == scene]))
+        of_scene = [row for row in rows if tables.scene_of(row) == scene]
+        placed = {
+            row["timestamp"] * MICROSECOND_NS: _pose(tables["ego_pose"][row["ego_pose_token"]]) for row in of_scene
+        }
+        yield from planned_poses(poses_with_twist(placed))
     lidar_rows: dict[str, Row] = {}
     for row in rows:
         channel, at_ns = tables.channel_of(row), row["timestamp"] * MICROSECOND_NS
@@ -256,32 +257,6 @@ def _pose(row: Row) -> SE3:
     w, x, y, z = (float(v) for v in quaternion / np.linalg.norm(quaternion))
     tx, ty, tz = (float(v) for v in row["translation"])
     return SE3(quaternion_wxyz=(w, x, y, z), translation_m=(tx, ty, tz))
-
-
-def _ego_poses(tables: _Tables, rows: list[Row]) -> list[EgoPose]:
-    """One pose per time of one scene, with the twist over its neighbourhood where poses are dense enough."""
-    by_time = {row["timestamp"] * MICROSECOND_NS: _pose(tables["ego_pose"][row["ego_pose_token"]]) for row in rows}
-    stamps = sorted(by_time)
-    poses: list[EgoPose] = []
-    for at_ns in stamps:
-        first = stamps[bisect.bisect_left(stamps, at_ns - TWIST_WINDOW_NS)]
-        last = stamps[bisect.bisect_right(stamps, at_ns + TWIST_WINDOW_NS) - 1]
-        linear = angular = None
-        if last - first >= MIN_TWIST_SPAN_NS:
-            span_s = (last - first) / 1e9
-            moved_m = by_time[at_ns].inverse.rotate(by_time[last].translation - by_time[first].translation)
-            linear = (float(moved_m[0]) / span_s, float(moved_m[1]) / span_s, float(moved_m[2]) / span_s)
-            angular = (0.0, 0.0, (by_time[first].inverse @ by_time[last]).yaw_rad / span_s)
-        poses.append(
-            EgoPose(
-                timestamp_ns=at_ns,
-                received_ns=at_ns,
-                odom_from_ego=by_time[at_ns],
-                linear_velocity_mps=linear,
-                angular_velocity_radps=angular,
-            )
-        )
-    return poses
 
 
 def _read_lidar(path: Path, channel: str, timestamp_ns: int) -> LidarSweep:

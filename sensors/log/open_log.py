@@ -25,6 +25,8 @@ def open_log(path: Path, *, rig: Rig | None = None) -> DrivingLog:
         return McapLog(path, rig)
     # Imported here: a dataset's file formats are of no concern to those who replay Tricast logs.
     from tricast.sensors.log.aimotive import AimotiveLog, is_aimotive
+    from tricast.sensors.log.argoverse2 import Argoverse2Log, is_argoverse2
+    from tricast.sensors.log.kitti_raw import KittiRawLog, is_kitti_raw
     from tricast.sensors.log.nuscenes import NuscenesLog, is_nuscenes
     from tricast.sensors.log.view_of_delft import ViewOfDelftLog, is_view_of_delft
 
@@ -34,12 +36,16 @@ def open_log(path: Path, *, rig: Rig | None = None) -> DrivingLog:
         return ViewOfDelftLog(path, rig)
     if is_aimotive(path):
         return AimotiveLog(path, rig)
+    if is_argoverse2(path):
+        return Argoverse2Log(path, rig)
+    if is_kitti_raw(path):
+        return KittiRawLog(path, rig)
     files = sorted(path.glob("*.mcap"))
     if len(files) == 1:
         return McapLog(files[0], rig)
     raise LogError(
         where=str(path),
         got=f"{len(files)} MCAP files" if files else "no log and no known dataset",
-        expected="one .mcap file, or a nuScenes, View-of-Delft or aiMotive directory",
+        expected="one .mcap file, or a nuScenes, View-of-Delft, aiMotive, Argoverse 2 or KITTI raw directory",
         remedy="name the file itself" if files else "check the path; docs/logs.md says what each directory holds",
     )

@@ -45,7 +45,7 @@ class DrivingLog(Protocol):
 
     Attributes:
         path: Where it is stored.
-        kind: What it is stored as: `tricast`, `aimotive`, `nuscenes`, `view_of_delft`.
+        kind: What it is stored as: `tricast`, `aimotive`, `argoverse2`, `kitti_raw`, `nuscenes`, `view_of_delft`.
         rig: Calibration of every sensor.
         start_ns: Arrival time (`received_ns`) of the log's first sensor message or pose.
         end_ns: Arrival time of its last.
