@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ def read_feather(path: Path, columns: Mapping[str, Any]) -> dict[str, NDArray[An
 
     """
     try:
-        import pyarrow  # pyright: ignore[reportMissingTypeStubs]
-        from pyarrow import feather  # pyright: ignore[reportMissingTypeStubs]
+        # By name: types would not hold where it is not installed.
+        arrow: Any = import_module("pyarrow")
+        tables: Any = import_module("pyarrow.feather")
     except ImportError as error:
         raise InputError(
             where=str(path),
@@ -35,8 +37,6 @@ def read_feather(path: Path, columns: Mapping[str, Any]) -> dict[str, NDArray[An
             expected="the package that reads feather files",
             remedy='pip install "tricast[argoverse2]"',
         ) from error
-    arrow: Any = pyarrow
-    tables: Any = feather
     data = path.read_bytes()
     try:
         table = tables.read_table(arrow.BufferReader(data))
