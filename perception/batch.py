@@ -172,6 +172,28 @@ class SensorBatch:
             radar_sample=radar_sample,
         )
 
+    def without(self, modality: str) -> SensorBatch:
+        """The same batch as if no sensor of a modality had delivered."""
+        present = self.present.clone()
+        present[:, MODALITY_ORDER.index(modality)] = False
+        if modality == "lidar":
+            lost = ("lidar_points", "lidar_sample", "with_lidar")
+        elif modality == "radar":
+            lost = ("radar_points", "radar_sample", "with_radar")
+        else:
+            lost = ("images", "camera_slots", "with_camera")
+        batch = replace(self, present=present, **{name: getattr(self, name)[:0] for name in lost})
+        if modality != "camera":
+            return batch
+        return replace(
+            batch,
+            camera_mask=self.camera_mask[:, :0],
+            ray_directions=self.ray_directions[:, :0],
+            ray_origins_m=self.ray_origins_m[:, :0],
+            lift_index=torch.full_like(self.lift_index, -1),
+            lift_depth_bin=torch.zeros_like(self.lift_depth_bin),
+        )
+
     def __len__(self) -> int:
         return len(self.present)
 

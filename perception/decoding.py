@@ -49,20 +49,8 @@ def decode(outputs: QueryOutputs, timestamp_ns: int, config: DecodingConfig, *, 
 
     """
     last = outputs.layers[-1]
-    classes, scores = _scored(outputs, row, config)
-    centers, sizes = _array(last.centers_m, row), np.exp(np.minimum(_array(last.log_sizes, row), 10))
-    numbers = np.concatenate([centers, sizes, _array(last.velocities_mps, row)], axis=1)
-    finite = np.asarray(np.isfinite(numbers).all(axis=1))
-    order = np.argsort(-scores, kind="stable")
-    order = order[
-        finite[order] & (scores[order] >= config.min_score) & _array(outputs.query_mask, row).astype(bool)[order]
-    ]
-    sizes = np.clip(sizes, 0.05, LARGEST_SIZE_M)
-    shorter = sizes[order, :2].min(axis=1)
-    kept = distinct(
-        centers[order, :2], shorter * config.duplicate_share, shorter * config.other_class_share, classes[order]
-    )
-    chosen = order[kept][: config.max_detections]
+    chosen, classes, scores = decoded_queries(outputs, config, row=row)
+    centers, sizes = _array(last.centers_m, row), _sizes_m(outputs, row)
     sine, cosine = _array(last.headings, row)[chosen].T
     boxes = Boxes(
         centers_m=centers[chosen],
@@ -73,10 +61,31 @@ def decode(outputs: QueryOutputs, timestamp_ns: int, config: DecodingConfig, *, 
     return Detections(
         timestamp_ns=timestamp_ns,
         boxes=boxes,
-        class_names=tuple(DETECTION_CLASSES[c] for c in classes[chosen]),
-        scores=scores[chosen],
+        class_names=tuple(DETECTION_CLASSES[c] for c in classes),
+        scores=scores,
         trajectories=_futures(outputs, row, chosen, boxes),
     )
+
+
+def decoded_queries(
+    outputs: QueryOutputs, config: DecodingConfig, *, row: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Float64]:
+    """Queries (N,) that become boxes, best score first, with their classes (N,) and scores (N,)."""
+    last = outputs.layers[-1]
+    classes, scores = _scored(outputs, row, config)
+    centers, sizes = _array(last.centers_m, row), _sizes_m(outputs, row)
+    numbers = np.concatenate([centers, sizes, _array(last.velocities_mps, row)], axis=1)
+    finite = np.asarray(np.isfinite(numbers).all(axis=1))
+    order = np.argsort(-scores, kind="stable")
+    order = order[
+        finite[order] & (scores[order] >= config.min_score) & _array(outputs.query_mask, row).astype(bool)[order]
+    ]
+    shorter = sizes[order, :2].min(axis=1)
+    kept = distinct(
+        centers[order, :2], shorter * config.duplicate_share, shorter * config.other_class_share, classes[order]
+    )
+    chosen = order[kept][: config.max_detections]
+    return chosen, classes[chosen], scores[chosen]
 
 
 def distinct(
@@ -112,6 +121,11 @@ def _scored(outputs: QueryOutputs, row: int, config: DecodingConfig) -> tuple[ND
     best = probabilities[np.arange(len(classes)), classes]
     score = heat**config.heat_share * best ** (1 - config.heat_share) * quality**config.quality_power
     return classes, np.nan_to_num(score)
+
+
+def _sizes_m(outputs: QueryOutputs, row: int) -> Float64:
+    """(Q, 3) in metres, cut to what road users measure."""
+    return np.clip(np.exp(np.minimum(_array(outputs.layers[-1].log_sizes, row), 10)), 0.05, LARGEST_SIZE_M)
 
 
 def _futures(outputs: QueryOutputs, row: int, chosen: NDArray[np.int64], boxes: Boxes) -> Trajectories:

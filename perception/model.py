@@ -86,7 +86,7 @@ class Network(nn.Module):
             batch: What the sensors of B samples delivered.
             memory: What earlier ticks left; `QueryMemory()` at the start.
             seeds: Extra queries in training.
-            with_attention: Also give the weights of the decoder's cross-attention.
+            with_attention: Also give the weights of the decoder's cross-attention and each sensor's part in the grid.
 
         Returns:
             Outputs, and the memory for the next tick. Nothing else changes.
@@ -127,6 +127,9 @@ class Network(nn.Module):
             depth_logits=camera.depth_logits if self.training else None,
             shape_logits=self.shape_head(decoded.shapes) if self.training else None,
             attention=decoded.attention,
+            grid_shares=self.fusion.shares((camera_bev, lidar.bev, radar.bev), batch.present)
+            if with_attention
+            else None,
         )
         return outputs, memory
 

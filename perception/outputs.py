@@ -10,12 +10,51 @@ from numpy.typing import NDArray
 
 from tricast.sensors.annotations import FUTURE_STEP_S, NUM_FUTURE_STEPS
 from tricast.sensors.arrays import checked_array
+from tricast.sensors.calibration import MODALITIES
 from tricast.sensors.errors import SensorDataError
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.synced_frame import ChannelHealth, InputUsed
 
-__all__ = ["FUTURE_STEP_S", "NUM_FUTURE_STEPS", "Detections", "TickResult", "Tracks", "Trajectories"]
+__all__ = ["FUTURE_STEP_S", "NUM_FUTURE_STEPS", "Detections", "SensorShares", "TickResult", "Tracks", "Trajectories"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SensorShares:
+    """How much each kind of sensor had to do with each of N boxes; columns are `MODALITIES`, 0 where it is absent.
+
+    Args:
+        attention: (N, 3) float64, shares of the decoder's attention; rows sum to 1.
+        score_drop: (N, 3) float64, the part of its score that a box loses where the detector runs again without that
+            kind of sensor: 1 where nothing of its class is left there, below 0 where the box is surer without.
+        camera_channels: C cameras.
+        camera_attention: (N, C) float64, the part of `attention` that goes straight to each camera's picture.
+
+    """
+
+    attention: NDArray[np.float64]
+    score_drop: NDArray[np.float64]
+    camera_channels: tuple[str, ...]
+    camera_attention: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        count = len(self.attention)
+        columns = {
+            "attention": len(MODALITIES),
+            "score_drop": len(MODALITIES),
+            "camera_attention": len(self.camera_channels),
+        }
+        for name, width in columns.items():
+            array = checked_array(getattr(self, name), name=name, shape=(count, width), dtype=np.float64, finite=True)
+            object.__setattr__(self, name, array)
+
+    @staticmethod
+    def empty() -> SensorShares:
+        """Of no box."""
+        nothing = np.zeros((0, len(MODALITIES)))
+        return SensorShares(
+            attention=nothing, score_drop=nothing, camera_channels=(), camera_attention=np.zeros((0, 0))
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,6 +67,7 @@ class Detections:
         class_names: N detection names.
         scores: (N,) float64 in [0, 1].
         trajectories: N futures, row by row those of the boxes; None from a detector that forecasts nothing.
+        sensor_shares: What each sensor had to do with each box; None where nobody asked.
 
     """
 
@@ -36,6 +76,7 @@ class Detections:
     class_names: tuple[str, ...]
     scores: NDArray[np.float64]
     trajectories: Trajectories | None = None
+    sensor_shares: SensorShares | None = None
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -54,6 +95,13 @@ class Detections:
                 got=f"{count} boxes and {len(self.trajectories.points_m)} futures",
                 expected="futures for every box, or None",
                 remedy="give every box its futures",
+            )
+        if self.sensor_shares is not None and len(self.sensor_shares.attention) != count:
+            raise SensorDataError(
+                where=f"detections at {self.timestamp_ns} ns",
+                got=f"{count} boxes and sensor shares of {len(self.sensor_shares.attention)}",
+                expected="shares for every box, or None",
+                remedy="give every box its shares",
             )
 
     @staticmethod

@@ -25,6 +25,8 @@ FAINT_TEXT: Rgb = (120, 130, 146)
 TEXT: Rgb = (226, 231, 238)
 TRUTH: Rgb = (238, 240, 244)
 RADAR: Rgb = (255, 176, 66)
+SENSOR_COLORS: dict[str, Rgb] = {"camera": (140, 214, 110), "lidar": (130, 190, 225), "radar": RADAR}
+"""Of the bars that show what each sensor had to do with an object."""
 EGO: Rgb = (240, 244, 250)
 HEALTH_COLORS: dict[str, Rgb] = {
     "ok": (74, 205, 130),

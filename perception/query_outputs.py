@@ -72,6 +72,8 @@ class QueryOutputs:
         depth_logits: (B * N * h * w, bins) how far along its ray each image feature sees something; None at inference.
         attention: Per decoder layer (B, heads, Q, T), the weights on BEV tokens, then on those of each camera; only
             where they were asked for.
+        grid_shares: (B, 3, Y, X) how much camera, LiDAR and radar have in each cell of the fused grid, 0 where absent;
+            only beside `attention`.
 
     """
 
@@ -91,6 +93,7 @@ class QueryOutputs:
     shape_logits: Tensor | None = None
     depth_logits: Tensor | None = None
     attention: tuple[Tensor, ...] = ()
+    grid_shares: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,12 +8,15 @@ import math
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tricast.configs.errors import InputError
 from tricast.perception.backends.names import BACKENDS
 from tricast.sensors.log.stream import DrivingLog
 from tricast.tools.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from tricast.perception.config import PipelineConfig
 
 MAX_WORKERS = 64
 
@@ -38,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--origin-ns", type=int, metavar="NS", help="time of tick 0 (default: the first message)")
     parser.add_argument("--follow", type=Path, metavar="RESULTS", help="results.mcap whose ticks are repeated")
     parser.add_argument("--strict", action="store_true", help="exit with 2 when the log is damaged")
+    parser.add_argument(
+        "--sensor-share", action="store_true", help="say what each sensor had to do with every object (slower)"
+    )
     parser.add_argument("--no-pictures", action="store_true", help="write results only")
     parser.add_argument("--rerun", action="store_true", help="also write replay.rrd for the Rerun viewer")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
@@ -54,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     from tricast.sensors.log.rig_file import load_rig
 
     config = chosen_config(args.config, detector=args.detector, weights=args.weights, backend=args.backend)
+    if args.sensor_share:
+        config = with_sensor_share(config)
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
     options = ReplayOptions(
         rate=parse_rate(args.rate),
@@ -80,6 +88,23 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(describe(summary, args.out))
     return 2 if args.strict and summary["lost_messages"] else 0
+
+
+def with_sensor_share(config: PipelineConfig) -> PipelineConfig:
+    """The configuration with `network.sensor_share`.
+
+    Raises:
+        InputError: The detector is not the network.
+
+    """
+    if config.detector != "network":
+        raise InputError(
+            where="--sensor-share",
+            got=f"the detector '{config.detector}'",
+            expected="the network, whose attention can be asked for",
+            remedy="leave --sensor-share out, or give --detector network",
+        )
+    return config.model_copy(update={"network": config.network.model_copy(update={"sensor_share": True})})
 
 
 def parse_rate(text: str) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from dataclasses import replace
 
 import torch
 
@@ -20,8 +21,9 @@ from tricast.perception.detectors.network_config import NetworkConfig, weights_p
 from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network
-from tricast.perception.outputs import Detections
+from tricast.perception.outputs import Detections, SensorShares
 from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.sensor_share import explained
 from tricast.perception.tick_sample import sample_of
 from tricast.sensors.calibration import MODALITIES
 from tricast.sensors.synced_frame import SyncedFrame
@@ -37,7 +39,8 @@ class NetworkDetector:
         live: Whether ticks come at their own pace: a backend is then opened beside them, and `auto` may choose it.
 
     Raises:
-        InputError: There are no weights, or they do not fit, or the machine lacks what the backend needs.
+        InputError: There are no weights, they do not fit, the machine lacks what the backend needs, or sensor shares
+            are asked of a decoder without layers.
 
     """
 
@@ -56,6 +59,13 @@ class NetworkDetector:
         self.network = network or load_network(weights_path(config.weights))
         fold_norms(self.network)
         self.backend = backend or _configured(config, self.network, live)
+        if config.sensor_share and not self.network.config.decoder.layers:
+            raise InputError(
+                where="network.sensor_share",
+                got="a network whose decoder has no layers, and so no attention",
+                expected="at least one layer",
+                remedy="leave sensor_share out, or give other weights",
+            )
         torch.set_num_threads(config.threads)
         self._memory = QueryMemory()
         # Decoding lets go of the interpreter, so that pictures are decoded beside each other.
@@ -81,7 +91,16 @@ class NetworkDetector:
         """See `Detector.detect`; the detections carry futures."""
         batch = self.prepare(frame) if prepared is None else prepared
         if not batch.present.any():
-            return Detections.empty(frame.timestamp_ns)
+            nothing = Detections.empty(frame.timestamp_ns)
+            return replace(nothing, sensor_shares=SensorShares.empty()) if self.config.sensor_share else nothing
+        if self.config.sensor_share:
+            channels = sorted(frame.cameras)
+            # A picture that does not decode leaves it open which camera a slot is.
+            known = channels if len(channels) == batch.camera_mask.shape[1] else ()
+            detections, self._memory = explained(
+                self.network, batch, self._memory, frame.timestamp_ns, self.config.decoding, cameras=known
+            )
+            return detections
         outputs, self._memory = self.backend(batch, self._memory)
         return decode(outputs, frame.timestamp_ns, self.config.decoding)
 

@@ -27,6 +27,9 @@ class NetworkConfig(StrictConfig):
     """What runs the network (docs/latency.md). `auto` takes the fastest, and its number of threads; only live, where
     results depend on the machine anyway."""
     decoding: DecodingConfig = DecodingConfig()
+    sensor_share: bool = False
+    """Say of every detection what each sensor had to do with it: up to three more passes of the network a tick, which
+    then runs as it is, without another backend."""
 
 
 def weights_path(name: str | None) -> Path:

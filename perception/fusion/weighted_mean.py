@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from tricast.perception.batch import MODALITY_ORDER
 from tricast.perception.layers.convolution import ConvNorm
 
+SMALLEST_SHARE = 1e-6
+
 
 class WeightedMean(nn.Module):
     """Channel-normalised weights, set to zero for absent sensors and normalised again over the present ones.
@@ -33,11 +35,25 @@ class WeightedMean(nn.Module):
             (B, C, Y, X); with no sensor at all, what the network makes of nothing.
 
         """
-        weights = self.weights.exp()[None] * present[:, :, None]  # (B, 3, C)
-        weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        weights = self._weights(present)
         mean = torch.zeros_like(bevs[0])
         for m, bev in enumerate(bevs):
             mean = torch.addcmul(mean, bev, weights[:, m, :, None, None])
         seen = torch.stack(observed, dim=1).to(bevs[0].dtype)
         there = present[:, :, None, None].to(seen.dtype).expand_as(seen)
         return self.join(torch.cat([mean, seen * there, there], dim=1))
+
+    def shares(self, bevs: tuple[Tensor, ...], present: Tensor) -> Tensor:
+        """How much each sensor has in each cell (B, 3, Y, X) of the mean: summed sizes of what it adds.
+
+        Absent sensors have nothing; where no sensor adds anything, those present share alike.
+        """
+        weights = self._weights(present)
+        added = [(bev * weights[:, m, :, None, None]).abs().sum(dim=1) for m, bev in enumerate(bevs)]
+        amounts = (torch.stack(added, dim=1) + SMALLEST_SHARE) * present[:, :, None, None]
+        return amounts / amounts.sum(dim=1, keepdim=True).clamp(min=SMALLEST_SHARE)
+
+    def _weights(self, present: Tensor) -> Tensor:
+        """(B, 3, C), over the sensors that are present summing to 1."""
+        weights = self.weights.exp()[None] * present[:, :, None]
+        return weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-6)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tricast.perception.outputs import TickResult
+from tricast.sensors.calibration import MODALITIES
 
 RESULTS_SCHEMA_VERSION = 1
 DECIMALS = 6
@@ -44,6 +45,7 @@ def result_to_json(result: TickResult) -> dict[str, Any]:
                     {"probability": _numbers(futures.probabilities[i, m]), "points_m": _numbers(futures.points_m[i, m])}
                     for m in range(futures.probabilities.shape[1])
                 ],
+                **_sensor_share(result, i),
             }
             for i in range(len(tracks))
         ],
@@ -52,6 +54,21 @@ def result_to_json(result: TickResult) -> dict[str, Any]:
             for channel, health in sorted(result.health.items())
         },
     }
+
+
+def _sensor_share(result: TickResult, track: int) -> dict[str, Any]:
+    """The field `sensor_share` of an object, where shares were asked for: those of the detection that updated it."""
+    shares, row = result.detections.sensor_shares, int(result.tracks.detection_indices[track])
+    if shares is None:
+        return {}
+    if row < 0:
+        return {"sensor_share": None}
+    by_modality = {
+        name: dict(zip(MODALITIES, _numbers(getattr(shares, name)[row]), strict=True))
+        for name in ("attention", "score_drop")
+    }
+    cameras = dict(zip(shares.camera_channels, _numbers(shares.camera_attention[row]), strict=True))
+    return {"sensor_share": {**by_modality, "camera_attention": cameras}}
 
 
 def result_line(result: TickResult) -> str:

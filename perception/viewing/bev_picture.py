@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tricast.perception.outputs import TickResult
 from tricast.perception.palette import BACKGROUND, EGO, FAINT_TEXT, GRID, RADAR, TEXT, TRUTH, Rgb, class_rgb
+from tricast.perception.viewing.share_bars import HEIGHT_PX as BARS_PX
+from tricast.perception.viewing.share_bars import ShareBars, bars_of
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.motion_compensation import lidar_in_ego, radar_in_ego
@@ -29,6 +31,7 @@ DOPPLER_S = 0.5
 MIN_RADAR_TICK_MPS = 0.3
 LABEL_PX = 22
 LABEL_RANGE_M = 40.0
+SMALLEST_BARS_PX = 60
 EGO_SIZE_M = (4.6, 1.9, 1.6)
 EGO_CENTER_M = (1.3, 0.0, 0.8)
 LOW_POINT, HIGH_POINT = np.array([56.0, 80.0, 128.0]), np.array([176.0, 218.0, 228.0])
@@ -114,9 +117,20 @@ class Labels:
         self._draw, self._size_px = draw, size_px
         self._taken: list[tuple[float, float, float, float]] = []
 
-    def write(self, place: tuple[float, float], text: str, color: Rgb, *, centered: bool = False) -> None:
-        """Write at a place: left end, or middle, of the plate at half its height."""
-        width, height = _text_width(text) + 10, LABEL_PX * 1.15
+    def write(
+        self,
+        place: tuple[float, float],
+        text: str,
+        color: Rgb,
+        *,
+        centered: bool = False,
+        bars: ShareBars | None = None,
+    ) -> None:
+        """Write at a place: left end, or middle, of the plate at half its height; bars stand below the text."""
+        line = LABEL_PX * 1.15
+        width, height = _text_width(text) + 10, line
+        if bars is not None:
+            width, height = max(width, SMALLEST_BARS_PX + 10), line + BARS_PX
         left = min(max(place[0] - (width / 2 if centered else 0), 0), self._size_px[0] - width)
         top = min(max(place[1] - height / 2, 0), self._size_px[1] - height)
         right, bottom = left + width, top + height
@@ -125,7 +139,9 @@ class Labels:
         self._taken.append((left, top, right, bottom))
         self._draw.rectangle([left, top, right, bottom], fill=(*BACKGROUND, 175))
         pale = tuple((2 * c + 255) // 3 for c in color)
-        self._draw.text((left + 5, top + height / 2), text, fill=(*pale, 255), font=font(LABEL_PX), anchor="lm")
+        self._draw.text((left + 5, top + line / 2), text, fill=(*pale, 255), font=font(LABEL_PX), anchor="lm")
+        if bars is not None:
+            bars.draw(self._draw, left + 5, top + line, width - 10)
 
 
 @lru_cache(maxsize=4096)
@@ -207,7 +223,8 @@ def _draw_tracks(draw: ImageDraw.ImageDraw, result: TickResult, view: BevView) -
         if inside and (near or speeds[i] > MIN_SPEED_MPS):
             speed = f"  {speeds[i]:.0f} m/s" if speeds[i] > MIN_SPEED_MPS else ""
             place = float(corners[i][:, 0].max()) + 6, float(corners[i][:, 1].mean())
-            labels.write(place, f"{int(tracks.track_ids[i])}{speed}", class_rgb(tracks.class_names[i]))
+            text = f"{int(tracks.track_ids[i])}{speed}"
+            labels.write(place, text, class_rgb(tracks.class_names[i]), bars=bars_of(result, i))
 
 
 def _draw_forecasts(draw: ImageDraw.ImageDraw, result: TickResult, i: int, view: BevView) -> None:

@@ -13,6 +13,8 @@ from PIL import Image, ImageDraw
 from tricast.perception.outputs import TickResult
 from tricast.perception.palette import BACKGROUND, FAINT_TEXT, HEALTH_COLORS, PANEL, TEXT, Rgb, class_rgb
 from tricast.perception.viewing.bev_picture import MIN_SCORE, MIN_SPEED_MPS, SUPERSAMPLING, Labels, font
+from tricast.perception.viewing.share_bars import HEIGHT_PX as BARS_PX
+from tricast.perception.viewing.share_bars import bars_of
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.errors import SensorDataError
 from tricast.sensors.frames import CameraFrame
@@ -224,4 +226,6 @@ def _label(labels: Labels, edges: NDArray[np.float64], result: TickResult, i: in
     if bottom - top >= SUPERSAMPLING * MIN_LABELLED_PX:
         name = result.tracks.class_names[i]
         text = f"{int(result.tracks.track_ids[i])} {name.replace('_', ' ')}"
-        labels.write(((left + right) / 2, max(top - 14, 56)), text, class_rgb(name), centered=True)
+        bars = bars_of(result, i)
+        above = 14 if bars is None else 14 + BARS_PX / 2
+        labels.write(((left + right) / 2, max(top - above, 56)), text, class_rgb(name), centered=True, bars=bars)

@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from tricast.perception.outputs import TickResult
-from tricast.perception.palette import CLASS_COLORS, FAINT_TEXT, HEALTH_COLORS, PANEL, RADAR, TEXT, TRUTH, class_rgb
+from tricast.perception.palette import (
+    CLASS_COLORS,
+    FAINT_TEXT,
+    HEALTH_COLORS,
+    PANEL,
+    RADAR,
+    SENSOR_COLORS,
+    TEXT,
+    TRUTH,
+    class_rgb,
+)
 from tricast.perception.viewing.bev_picture import MIN_SCORE, SUPERSAMPLING, font
 from tricast.sensors.synced_frame import SyncedFrame
 
@@ -47,6 +57,10 @@ def draw_panel(
     lines.item(RADAR, "radar, with Doppler", "", round_mark=True)
     lines.item(TRUTH, "truth, where the log has it", "")
     lines.write("arrow: way in 1 s; dots: 1 s apart")
+    if result.detections.sensor_shares is not None:
+        for modality, color in SENSOR_COLORS.items():
+            lines.item(color, modality, "")
+        lines.write("bars: attention; score lost without it")
     tracks = result.tracks
     shown = [name for name, score in zip(tracks.class_names, tracks.scores, strict=True) if score >= MIN_SCORE]
     lines.heading("Objects")

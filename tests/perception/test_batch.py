@@ -209,3 +209,12 @@ def test_pictures_decoded_beside_each_other_are_the_same(ticks: list[TickSample]
     for field in dataclasses.fields(alone):
         assert torch.equal(getattr(beside, field.name), getattr(alone, field.name)), field.name
     assert len(alone.images) == 3
+
+
+def test_a_batch_without_a_modality_is_that_of_samples_without_it(ticks: list[TickSample]) -> None:
+    whole = collate(ticks, CONFIG)
+    for modality, change in (("camera", {"cameras": ()}), ("lidar", {"lidar": None}), ("radar", {"radar": None})):
+        expected = collate([dataclasses.replace(tick, **change) for tick in ticks], CONFIG)
+        for name, value in vars(whole.without(modality)).items():
+            assert torch.equal(value, getattr(expected, name)), f"{name} without {modality}"
+    assert whole.present.all()

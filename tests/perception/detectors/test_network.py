@@ -35,9 +35,12 @@ def _confident(config: ModelConfig) -> Network:
     return network
 
 
-def _replayed(weights: Path, out: Path, sensors: tuple[str, ...] | None = None) -> tuple[list[dict], bytes]:
+def _replayed(
+    weights: Path, out: Path, sensors: tuple[str, ...] | None = None, *, sensor_share: bool = False
+) -> tuple[list[dict], bytes]:
     config = chosen_config(weights=str(weights))
-    network = NetworkConfig(weights=str(weights), threads=1, decoding=DecodingConfig(min_score=0.0, max_detections=20))
+    decoding = DecodingConfig(min_score=0.0, max_detections=20)
+    network = NetworkConfig(weights=str(weights), threads=1, decoding=decoding, sensor_share=sensor_share)
     config = config.model_copy(update={"network": network})
     replay(open_log(demo_log_path()), config, out, options=ReplayOptions(duration_s=0.5, sensors=sensors))
     text = (out / "results.jsonl").read_bytes()
@@ -48,6 +51,37 @@ def test_a_replay_with_the_network_is_the_same_twice(weights: Path, tmp_path: Pa
     first, second = _replayed(weights, tmp_path / "a")[1], _replayed(weights, tmp_path / "b")[1]
     assert first == second
     assert b'"class"' in first
+
+
+def test_sensor_shares_are_told_beside_what_is_there_without_them(weights: Path, tmp_path: Path) -> None:
+    plain, _ = _replayed(weights, tmp_path / "plain")
+    first, again = (_replayed(weights, tmp_path / run, sensor_share=True) for run in "ab")
+    assert first[1] == again[1]
+    seen = 0
+    for before, line in zip(plain, first[0], strict=True):
+        for thing in line["objects"]:
+            shares = thing.pop("sensor_share")
+            if shares is not None:
+                seen += 1
+                assert sum(shares["attention"].values()) == pytest.approx(1, abs=1e-5)
+                assert set(shares["camera_attention"]) <= {"CAM_BACK", "CAM_FRONT", "CAM_LEFT", "CAM_RIGHT"}
+        assert line == before
+    assert seen > 5
+
+
+def test_sensor_shares_without_a_sensor_name_none_for_it(weights: Path, tmp_path: Path) -> None:
+    lines, _ = _replayed(weights, tmp_path, ("lidar",), sensor_share=True)
+    shares = [thing["sensor_share"] for line in lines for thing in line["objects"] if thing["sensor_share"]]
+    assert shares
+    for share in shares:
+        assert share["attention"] == share["score_drop"] == {"camera": 0.0, "lidar": 1.0, "radar": 0.0}
+        assert share["camera_attention"] == {}
+
+
+def test_sensor_shares_are_asked_of_the_network_only(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    command = ["replay", str(demo_log_path()), "--out", str(tmp_path), "--detector", "cluster", "--sensor-share"]
+    assert main(command) == 2
+    assert "--sensor-share: got the detector 'cluster'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("sensors", [("camera",), ("lidar",), ("radar",)])

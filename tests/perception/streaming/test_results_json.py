@@ -1,12 +1,13 @@
 """The lines of results.jsonl, against one written by hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tricast.perception.outputs import NUM_FUTURE_STEPS, Detections, TickResult, Tracks, Trajectories
+from tricast.perception.outputs import NUM_FUTURE_STEPS, Detections, SensorShares, TickResult, Tracks, Trajectories
 from tricast.perception.streaming.results_json import ResultsJsonWriter, result_line, result_to_json
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.se3 import SE3
@@ -69,6 +70,41 @@ def test_a_line_is_as_written_by_hand() -> None:
         '"trajectories":[{"probability":1.0,"points_m":[' + points + "]}]}],"
         '"health":{"CAM_FRONT":{"state":"waiting","age_ns":null},"LIDAR_TOP":{"state":"ok","age_ns":23456789}}}'
     )
+
+
+def with_shares(detection: int) -> TickResult:
+    """The car, updated by one of two detections or by none (-1)."""
+    result = one_car()
+    boxes = result.tracks.boxes[np.zeros(2, np.int64)]
+    shares = SensorShares(
+        attention=np.array([[0.0, 1.0, 0.0], [0.25, 0.5, 0.25]]),
+        score_drop=np.array([[0.0, 1.0, 0.0], [-0.1, 0.75, 0.0]]),
+        camera_channels=("CAM_BACK", "CAM_FRONT"),
+        camera_attention=np.array([[0.0, 0.0], [0.0, 0.125]]),
+    )
+    detections = Detections(
+        timestamp_ns=result.timestamp_ns,
+        boxes=boxes,
+        class_names=("car", "car"),
+        scores=np.array([0.5, 0.4]),
+        sensor_shares=shares,
+    )
+    return replace(
+        result, detections=detections, tracks=replace(result.tracks, detection_indices=np.array([detection]))
+    )
+
+
+def test_an_object_tells_the_shares_of_the_detection_that_updated_it() -> None:
+    assert result_to_json(with_shares(1))["objects"][0]["sensor_share"] == {
+        "attention": {"camera": 0.25, "lidar": 0.5, "radar": 0.25},
+        "score_drop": {"camera": -0.1, "lidar": 0.75, "radar": 0.0},
+        "camera_attention": {"CAM_BACK": 0.0, "CAM_FRONT": 0.125},
+    }
+
+
+def test_an_object_that_no_detection_updated_has_no_shares() -> None:
+    assert result_to_json(with_shares(-1))["objects"][0]["sensor_share"] is None
+    assert "sensor_share" not in result_to_json(one_car())["objects"][0]
 
 
 def test_a_tick_without_objects_is_a_whole_line() -> None:

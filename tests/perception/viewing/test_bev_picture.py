@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tricast.perception.outputs import TickResult
-from tricast.perception.palette import BACKGROUND, CLASS_COLORS, class_rgb
+from tricast.perception.outputs import SensorShares, TickResult
+from tricast.perception.palette import BACKGROUND, CLASS_COLORS, SENSOR_COLORS, class_rgb
 from tricast.perception.viewing.bev_picture import BevView, draw_bev
 from tricast.sensors.annotations import DETECTION_CLASSES, Annotations
 from tricast.sensors.frames import LidarSweep
@@ -70,6 +70,45 @@ def test_tracks_of_low_score_are_left_out(bare_frame, make_result) -> None:
     result = make_result()
     faint = replace(result, tracks=replace(result.tracks, scores=np.full(5, 0.01)))
     assert (drawn(bare_frame, faint) == drawn(bare_frame, make_result(()))).all()
+
+
+def explained(result: TickResult, attention: list[float], score_drop: list[float]) -> TickResult:
+    """The result with the same shares for every box."""
+    count = len(result.detections)
+    shares = SensorShares(
+        attention=np.tile(attention, (count, 1)),
+        score_drop=np.tile(score_drop, (count, 1)),
+        camera_channels=(),
+        camera_attention=np.zeros((count, 0)),
+    )
+    return replace(result, detections=replace(result.detections, sensor_shares=shares))
+
+
+def pixels_of(picture: np.ndarray, modality: str) -> int:
+    """Pixels in the colour of a modality's bars."""
+    return int((np.abs(picture.astype(int) - SENSOR_COLORS[modality]).max(axis=2) < 6).sum())
+
+
+def test_bars_under_a_label_show_attention_and_lost_score(bare_frame, make_result) -> None:
+    result = make_result(((10.0, 4.0, 0.0, 0.0, 0.0, "pedestrian"),))
+    plain = drawn(bare_frame, result)
+    camera, lidar = (
+        drawn(bare_frame, explained(result, *shares))
+        for shares in (([0.75, 0.25, 0.0], [0.0, 0.0, 0.0]), ([0.25, 0.75, 0.0], [0.0, 1.0, -0.5]))
+    )
+    assert [pixels_of(plain, m) for m in ("camera", "lidar", "radar")] == [0, 0, 0]
+    assert pixels_of(camera, "camera") > 2 * pixels_of(camera, "lidar") > 0
+    assert pixels_of(lidar, "lidar") > 2 * pixels_of(lidar, "camera") > 0
+    # Below the bar of attention, the LiDAR's third is filled and the camera's is not.
+    assert pixels_of(lidar, "lidar") > pixels_of(camera, "camera")
+    assert pixels_of(lidar, "radar") == pixels_of(camera, "radar") == 0
+
+
+def test_a_track_that_no_detection_updated_has_no_bars(bare_frame, make_result) -> None:
+    result = make_result(((10.0, 4.0, 0.0, 0.0, 0.0, "pedestrian"),))
+    unseen = replace(result, tracks=replace(result.tracks, detection_indices=np.array([-1])))
+    shown = explained(unseen, [1.0, 0.0, 0.0], [1.0, 0.0, 0.0])
+    assert (drawn(bare_frame, shown) == drawn(bare_frame, unseen)).all()
 
 
 def test_truth_is_outlined_in_white(bare_frame, make_result, truth) -> None:
