@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.outputs import Detections, Trajectories
+from tricast.perception.score_calibration import ScoreScale, SubsetName, subset_name
 from tricast.sensors.annotations import DETECTION_CLASSES
 from tricast.sensors.geometry.boxes import Boxes
 
@@ -22,6 +24,9 @@ Float64 = NDArray[np.float64]
 
 LARGEST_SIZE_M, LARGEST_SPEED_MPS = 40.0, 80.0
 """Beyond these an output is no road user's; it is cut, so that an unlucky one stays a legal box."""
+
+LOG_SCALE_LIMITS = (-2.5, 2.5)
+"""Of futures: beyond these, training does not teach scales, and none are told."""
 
 
 class DecodingConfig(StrictConfig):
@@ -36,9 +41,19 @@ class DecodingConfig(StrictConfig):
     other_class_share: float = Field(default=0.0, ge=0, le=4)
     """The same for two boxes of different classes; 0 keeps both, which average precision likes best."""
     max_detections: int = Field(default=300, ge=1, le=500)
+    calibration: dict[SubsetName, ScoreScale] | None = None
+    """How scores become probabilities, by the sensors that are present; the settings above are of scores before that.
+    None takes what the file of weights says (`tricast calibrate`), an empty mapping leaves scores as they are."""
 
 
-def decode(outputs: QueryOutputs, timestamp_ns: int, config: DecodingConfig, *, row: int = 0) -> Detections:
+def decode(
+    outputs: QueryOutputs,
+    timestamp_ns: int,
+    config: DecodingConfig,
+    *,
+    row: int = 0,
+    present: Sequence[bool] | None = None,
+) -> Detections:
     """Detections of one sample, best score first, with futures.
 
     Args:
@@ -46,6 +61,7 @@ def decode(outputs: QueryOutputs, timestamp_ns: int, config: DecodingConfig, *, 
         timestamp_ns: The sample's tick.
         config: Settings.
         row: Which sample of the batch.
+        present: Whether camera, LiDAR and radar were there, which chooses the scores' calibration; None has none.
 
     """
     last = outputs.layers[-1]
@@ -62,7 +78,7 @@ def decode(outputs: QueryOutputs, timestamp_ns: int, config: DecodingConfig, *, 
         timestamp_ns=timestamp_ns,
         boxes=boxes,
         class_names=tuple(DETECTION_CLASSES[c] for c in classes),
-        scores=scores,
+        scores=_calibrated(scores, present, config),
         trajectories=_futures(outputs, row, chosen, boxes),
     )
 
@@ -70,7 +86,7 @@ def decode(outputs: QueryOutputs, timestamp_ns: int, config: DecodingConfig, *, 
 def decoded_queries(
     outputs: QueryOutputs, config: DecodingConfig, *, row: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Float64]:
-    """Queries (N,) that become boxes, best score first, with their classes (N,) and scores (N,)."""
+    """Queries (N,) that become boxes, best score first, with their classes (N,) and scores (N,) before calibration."""
     last = outputs.layers[-1]
     classes, scores = _scored(outputs, row, config)
     centers, sizes = _array(last.centers_m, row), _sizes_m(outputs, row)
@@ -123,6 +139,13 @@ def _scored(outputs: QueryOutputs, row: int, config: DecodingConfig) -> tuple[ND
     return classes, np.nan_to_num(score)
 
 
+def _calibrated(scores: Float64, present: Sequence[bool] | None, config: DecodingConfig) -> Float64:
+    if present is None or not config.calibration:
+        return scores
+    scale = config.calibration.get(subset_name(present))
+    return scores if scale is None else scale.apply(scores)
+
+
 def _sizes_m(outputs: QueryOutputs, row: int) -> Float64:
     """(Q, 3) in metres, cut to what road users measure."""
     return np.clip(np.exp(np.minimum(_array(outputs.layers[-1].log_sizes, row), 10)), 0.05, LARGEST_SIZE_M)
@@ -136,10 +159,12 @@ def _futures(outputs: QueryOutputs, row: int, chosen: NDArray[np.int64], boxes: 
     x = cosine * offsets[..., 0] - sine * offsets[..., 1]
     y = sine * offsets[..., 0] + cosine * offsets[..., 1]
     points = np.stack([x, y], axis=3) + boxes.centers_m[:, None, None, :2]
+    scales = np.exp(np.clip(_array(outputs.mode_log_scales, row)[chosen], *LOG_SCALE_LIMITS))
     order = np.argsort(-probabilities, axis=1, kind="stable")
     return Trajectories(
         probabilities=np.take_along_axis(probabilities, order, axis=1),
         points_m=np.take_along_axis(points, order[:, :, None, None], axis=1),
+        scales_m=np.take_along_axis(scales, order[:, :, None, None], axis=1),
     )
 
 

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from tricast.configs.errors import InputError
 from tricast.perception.model import ModelConfig, Network
+from tricast.perception.score_calibration import ScoreScale, SubsetName
 
 FORMAT = "1"
+CALIBRATION = "score_calibration"
+_SCALES = TypeAdapter(dict[SubsetName, ScoreScale])
 
 
 def save_weights(
@@ -65,6 +68,36 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     """
     return _read(path)[0]
+
+
+def read_score_scales(path: Path) -> dict[SubsetName, ScoreScale]:
+    """How a file of weights has its scores calibrated; empty where it says nothing.
+
+    Raises:
+        InputError: The file is missing, damaged or of another kind, or what it says is not readable.
+
+    """
+    text = _read(path)[1].get(CALIBRATION)
+    if text is None:
+        return {}
+    try:
+        return _SCALES.validate_json(text)
+    except ValidationError as error:
+        raise _unusable(path, f"no readable calibration of scores ({str(error).splitlines()[0]})") from error
+
+
+def write_score_scales(path: Path, out: Path, scales: Mapping[SubsetName, ScoreScale]) -> None:
+    """Copy a file of weights, tensors to the bit, with its scores calibrated so; `out` may be `path` itself.
+
+    Raises:
+        InputError: The file is missing, damaged or of another kind.
+
+    """
+    tensors, metadata = _read(path)
+    metadata[CALIBRATION] = _SCALES.dump_json(dict(scales)).decode()
+    partial = out.with_name(out.name + ".partial")
+    save_file(tensors, partial, metadata=metadata)
+    partial.replace(out)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

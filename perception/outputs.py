@@ -160,11 +160,14 @@ class Trajectories:
     Args:
         probabilities: (N, M) float64, rows sum to 1, most probable first.
         points_m: (N, M, 12, 2) float64 positions 0.5 s to 6 s ahead.
+        scales_m: (N, M, 12, 2) float64 how sure each position is, as the scales of Laplace distributions along and
+            across the heading of the detection that the future is of; NaN in rows of physics, None where all are.
 
     """
 
     probabilities: NDArray[np.float64]
     points_m: NDArray[np.float64]
+    scales_m: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         probabilities = checked_array(
@@ -179,6 +182,9 @@ class Trajectories:
         )
         object.__setattr__(self, "probabilities", probabilities)
         object.__setattr__(self, "points_m", points)
+        if self.scales_m is not None:
+            scales = checked_array(self.scales_m, name="trajectory scales", shape=points.shape, dtype=np.float64)
+            object.__setattr__(self, "scales_m", scales)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

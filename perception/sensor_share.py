@@ -48,7 +48,7 @@ def explained(
 
     """
     outputs, after = network(batch, memory, with_attention=True)
-    detections = decode(outputs, timestamp_ns, config)
+    detections = decode(outputs, timestamp_ns, config, present=batch.present[0].tolist())
     queries, _, _ = decoded_queries(outputs, config)
     attention, by_camera = attention_shares(outputs, batch.camera_mask.shape[1])
     # Weak boxes too: that one became weak is a smaller loss than that it is gone.
@@ -60,7 +60,7 @@ def explained(
         rest = batch.without(modality)
         left = Detections.empty(timestamp_ns)
         if rest.present.any():
-            left = decode(network(rest, memory)[0], timestamp_ns, anything)
+            left = decode(network(rest, memory)[0], timestamp_ns, anything, present=rest.present[0].tolist())
         drops[:, column] = score_drops(detections, left)
     shares = SensorShares(
         attention=attention[queries],

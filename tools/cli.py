@@ -21,6 +21,7 @@ COMMANDS = {
     "export": "write the network as a graph for other runtimes",
     "submission": "write results in a benchmark's official format",
     "train": "train the network from synthetic drives or logs with truth",
+    "calibrate": "make a network's scores probabilities, by temperatures fitted on validation scenes",
     "compare": "set two evaluations side by side",
     "convert": "copy any readable log into a Tricast log",
     "live": "run the pipeline as a ROS 2 node",

@@ -19,6 +19,8 @@ from tricast.sensors.synthetic.drive import EPOCH_NS, SyntheticDrive
 from tricast.sensors.synthetic.world_config import WorldConfig, load_world
 
 SCENE_S = 6.0
+WORLD_SOURCE = "synthetic world"
+"""How the source of shards of a world begins."""
 
 
 def shards_of_logs(logs: list[Path], folder: Path, config: SampleConfig, *, source: str) -> int:
@@ -66,7 +68,7 @@ def shards_of_world(world: WorldConfig, seeds: range, folder: Path, config: Samp
 def world_source(world: WorldConfig) -> str:
     """What shards of a world call their source."""
     digest = hashlib.sha256(world.model_dump_json().encode()).hexdigest()[:16]
-    return f"synthetic world, version {world.version}, digest {digest}, scenes of {SCENE_S:g} s"
+    return f"{WORLD_SOURCE}, version {world.version}, digest {digest}, scenes of {SCENE_S:g} s"
 
 
 def main() -> None:

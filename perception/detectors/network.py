@@ -20,7 +20,7 @@ from tricast.perception.decoding import decode
 from tricast.perception.detectors.network_config import NetworkConfig, weights_path
 from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import Network
-from tricast.perception.model_weights import load_network
+from tricast.perception.model_weights import load_network, read_score_scales
 from tricast.perception.outputs import Detections, SensorShares
 from tricast.perception.query_outputs import QueryMemory
 from tricast.perception.sensor_share import explained
@@ -34,7 +34,8 @@ class NetworkDetector:
 
     Args:
         config: Weights, threads, backend and decoding. The number of threads holds for all of torch in this process.
-        network: A network in evaluation mode to use, and to change, in place of the configured weights.
+        network: A network in evaluation mode to use, and to change, in place of the configured weights; scores are then
+            calibrated by the settings alone.
         backend: What runs that network, in place of the configured one.
         live: Whether ticks come at their own pace: a backend is then opened beside them, and `auto` may choose it.
 
@@ -57,6 +58,10 @@ class NetworkDetector:
     ) -> None:
         self.config = config
         self.network = network or load_network(weights_path(config.weights))
+        self.decoding = config.decoding
+        if network is None and config.decoding.calibration is None:
+            scales = read_score_scales(weights_path(config.weights))
+            self.decoding = config.decoding.model_copy(update={"calibration": scales})
         fold_norms(self.network)
         self.backend = backend or _configured(config, self.network, live)
         if config.sensor_share and not self.network.config.decoder.layers:
@@ -65,6 +70,13 @@ class NetworkDetector:
                 got="a network whose decoder has no layers, and so no attention",
                 expected="at least one layer",
                 remedy="leave sensor_share out, or give other weights",
+            )
+        if config.sensor_share and self.backend.name != "eager":
+            raise InputError(
+                where="network.sensor_share",
+                got=f"the backend {self.backend.name!r}, which does not give attention",
+                expected="the backend 'eager'",
+                remedy="leave one of sensor_share and backend out",
             )
         torch.set_num_threads(config.threads)
         self._memory = QueryMemory()
@@ -98,11 +110,11 @@ class NetworkDetector:
             # A picture that does not decode leaves it open which camera a slot is.
             known = channels if len(channels) == batch.camera_mask.shape[1] else ()
             detections, self._memory = explained(
-                self.network, batch, self._memory, frame.timestamp_ns, self.config.decoding, cameras=known
+                self.network, batch, self._memory, frame.timestamp_ns, self.decoding, cameras=known
             )
             return detections
         outputs, self._memory = self.backend(batch, self._memory)
-        return decode(outputs, frame.timestamp_ns, self.config.decoding)
+        return decode(outputs, frame.timestamp_ns, self.decoding, present=batch.present[0].tolist())
 
     def reset(self) -> None:
         """See `Detector.reset`."""

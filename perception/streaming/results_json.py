@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.perception.outputs import TickResult
+from tricast.perception.outputs import TickResult, Trajectories
 from tricast.sensors.calibration import MODALITIES
 
 RESULTS_SCHEMA_VERSION = 1
@@ -42,7 +42,11 @@ def result_to_json(result: TickResult) -> dict[str, Any]:
                 "yaw_rad": _numbers(tracks.boxes.yaws_rad[i]),
                 "velocity_mps": _numbers(tracks.boxes.velocities_mps[i]),
                 "trajectories": [
-                    {"probability": _numbers(futures.probabilities[i, m]), "points_m": _numbers(futures.points_m[i, m])}
+                    {
+                        "probability": _numbers(futures.probabilities[i, m]),
+                        "points_m": _numbers(futures.points_m[i, m]),
+                        **_scales(futures, i, m),
+                    }
                     for m in range(futures.probabilities.shape[1])
                 ],
                 **_sensor_share(result, i),
@@ -54,6 +58,13 @@ def result_to_json(result: TickResult) -> dict[str, Any]:
             for channel, health in sorted(result.health.items())
         },
     }
+
+
+def _scales(futures: Trajectories, track: int, mode: int) -> dict[str, Any]:
+    """The field `scales_m` of a future, where it is learned."""
+    if futures.scales_m is None or not np.isfinite(futures.scales_m[track, mode]).all():
+        return {}
+    return {"scales_m": _numbers(futures.scales_m[track, mode])}
 
 
 def _sensor_share(result: TickResult, track: int) -> dict[str, Any]:

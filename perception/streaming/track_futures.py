@@ -31,10 +31,19 @@ def futures_of_tracks(tracks: Tracks, detections: Detections, physics: Trajector
     moved = tracks.boxes.centers_m[seen, :2] - detections.boxes.centers_m[rows, :2]
     probabilities[seen] = learned_probabilities[rows]
     points[seen] = learned_points[rows] + moved[:, None, None]
-    return Trajectories(probabilities=probabilities, points_m=points)
+    scales = None
+    if learned.scales_m is not None:
+        scales = np.full(points.shape, np.nan)
+        scales[seen] = _repeated(learned.scales_m, modes)[rows]
+    return Trajectories(probabilities=probabilities, points_m=points, scales_m=scales)
 
 
 def _widened(trajectories: Trajectories, modes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     missing = modes - trajectories.probabilities.shape[1]
     probabilities = np.pad(trajectories.probabilities, ((0, 0), (0, missing)))
-    return probabilities, np.pad(trajectories.points_m, ((0, 0), (0, missing), (0, 0), (0, 0)), mode="edge")
+    return probabilities, _repeated(trajectories.points_m, modes)
+
+
+def _repeated(values: NDArray[np.float64], modes: int) -> NDArray[np.float64]:
+    """(N, M, 12, 2) to (N, modes, 12, 2), the last mode again and again."""
+    return np.pad(values, ((0, 0), (0, modes - values.shape[1]), (0, 0), (0, 0)), mode="edge")

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from tricast.perception.decoding import DecodingConfig, decode, distinct
+from tricast.perception.losses.trajectories import TrajectoryLossConfig
 from tricast.perception.query_outputs import LayerOutputs, QueryOutputs
+from tricast.perception.score_calibration import ScoreScale
 
 PLAIN = DecodingConfig(heat_share=0.5, quality_power=1.0, min_score=0.1, duplicate_share=0.5)
 
@@ -97,3 +99,35 @@ def test_padding_low_scores_and_values_that_are_not_finite_are_left_out() -> Non
 
 def test_no_more_boxes_are_given_than_asked_for() -> None:
     assert len(decode(_outputs(), 7, PLAIN.model_copy(update={"max_detections": 1}))) == 1
+
+
+def test_scores_are_calibrated_by_the_sensors_that_are_present() -> None:
+    plain = decode(_outputs(), 7, PLAIN)
+    scales = {"camera+lidar": ScoreScale(temperature=2.0, bias=-1.0), "radar": ScoreScale(temperature=0.5)}
+    config = DecodingConfig.model_validate({**PLAIN.model_dump(), "calibration": scales})
+    for present, scale in (((True, True, False), scales["camera+lidar"]), ((False, False, True), scales["radar"])):
+        calibrated = decode(_outputs(), 7, config, present=present)
+        assert calibrated.scores == pytest.approx(scale.apply(plain.scores))
+        # The same boxes in the same order, whatever the least score is.
+        assert np.array_equal(calibrated.boxes.centers_m, plain.boxes.centers_m)
+        assert calibrated.class_names == plain.class_names
+    for present in ((True, True, True), None):
+        assert np.array_equal(decode(_outputs(), 7, config, present=present).scores, plain.scores)
+
+
+def test_futures_tell_their_scales_mode_by_mode() -> None:
+    log_scales = torch.zeros(1, 3, 2, 12, 2)
+    log_scales[:, :, 1, :, 0], log_scales[:, :, 1, :, 1] = math.log(3.0), math.log(0.5)
+    scales = decode(_outputs(mode_log_scales=log_scales), 7, PLAIN).trajectories.scales_m
+    # The second mode is the more probable one and comes first.
+    assert scales[0, 0] == pytest.approx(np.tile([3.0, 0.5], (12, 1)))
+    assert scales[0, 1] == pytest.approx(np.ones((12, 2)))
+
+
+def test_no_scale_is_told_that_training_does_not_teach() -> None:
+    wild = torch.full((1, 3, 2, 12, 2), 9.0)
+    config = TrajectoryLossConfig()
+    scales = decode(_outputs(mode_log_scales=wild), 7, PLAIN).trajectories.scales_m
+    assert scales == pytest.approx(math.exp(config.max_log_scale))
+    scales = decode(_outputs(mode_log_scales=-wild), 7, PLAIN).trajectories.scales_m
+    assert scales == pytest.approx(math.exp(config.min_log_scale))

@@ -107,6 +107,15 @@ def test_an_object_that_no_detection_updated_has_no_shares() -> None:
     assert "sensor_share" not in result_to_json(one_car())["objects"][0]
 
 
+def test_a_future_tells_its_scales_where_it_is_learned() -> None:
+    result = one_car()
+    scales = np.tile([1.5, 0.25], (1, 1, NUM_FUTURE_STEPS, 1))
+    learned = replace(result, trajectories=replace(result.trajectories, scales_m=scales))
+    assert result_to_json(learned)["objects"][0]["trajectories"][0]["scales_m"] == [[1.5, 0.25]] * NUM_FUTURE_STEPS
+    physics = replace(result, trajectories=replace(result.trajectories, scales_m=np.full_like(scales, np.nan)))
+    assert result_line(physics) == result_line(result)
+
+
 def test_a_tick_without_objects_is_a_whole_line() -> None:
     assert result_line(nothing()) == (
         '{"schema_version":1,"timestamp_ns":5,"frame":"ego","inputs":[],'

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,18 @@ def test_without_learned_futures_physics_stays_as_it_is() -> None:
     physics = _trajectories(1, 4, 1.0)
     detections = Detections(timestamp_ns=0, boxes=_boxes([[0.0, 0.0]]), class_names=("car",), scores=np.ones(1))
     assert futures_of_tracks(_tracks([[0.0, 0.0]], [0]), detections, physics) is physics
+
+
+def test_scales_follow_the_futures_and_physics_has_none() -> None:
+    learned = replace(_trajectories(2, 2, 7.0), scales_m=np.full((2, 2, 12, 2), 0.5))
+    detections = Detections(
+        timestamp_ns=0,
+        boxes=_boxes([[0.0, 0.0]] * 2),
+        class_names=("car",) * 2,
+        scores=np.ones(2),
+        trajectories=learned,
+    )
+    futures = futures_of_tracks(_tracks([[0.0, 0.0]] * 2, [1, -1]), detections, _trajectories(2, 3, 1.0))
+    assert futures.scales_m is not None
+    assert futures.scales_m[0] == pytest.approx(np.full((3, 12, 2), 0.5))
+    assert np.isnan(futures.scales_m[1]).all()
