@@ -24,7 +24,7 @@ from tricast.perception.training.score_fit import SubsetFit, fit_all
 from tricast.perception.training.shards import ShardSet, read_manifest
 from tricast.perception.training.validation import spread
 from tricast.sensors.synthetic.world_config import load_world
-from tricast.tools.make_shards import WORLD_SOURCE, shards_of_logs
+from tricast.tools.make_shards import WORLD_SOURCE, names_of_scenes, shards_of_logs
 
 TICKS = 300
 
@@ -90,7 +90,8 @@ def _shards(args: argparse.Namespace, network: Network) -> ShardSet:
     """The shards; of a synthetic world only such as are made of its validation seeds."""
     if args.data is not None:
         shards_of_logs(args.data, args.shards, network.config.sample, source="logs")
-    shards = ShardSet(args.shards, None if args.data is None else sorted(path.stem for path in args.data))
+    names = None if args.data is None else sorted(name for path in args.data for name in names_of_scenes(path))
+    shards = ShardSet(args.shards, names)
     if not str(read_manifest(args.shards).get("source")).startswith(WORLD_SOURCE):
         return shards
     first, end = load_world(args.world).seeds.validation

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from tricast.perception.streaming.tick_source import ticks
 from tricast.perception.tick_sample import SampleConfig
-from tricast.perception.training.shards import SYNCHRONIZER, ShardWriter
+from tricast.perception.training.shards import ShardWriter, synchronizer_for
+from tricast.sensors.log.nuscenes import is_nuscenes, scene_logs, scene_names
 from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synchronization import Synchronizer
 from tricast.sensors.synthetic.drive import EPOCH_NS, SyntheticDrive
 from tricast.sensors.synthetic.world_config import WorldConfig, load_world
@@ -24,7 +27,7 @@ WORLD_SOURCE = "synthetic world"
 
 
 def shards_of_logs(logs: list[Path], folder: Path, config: SampleConfig, *, source: str) -> int:
-    """Make the shards of logs that are missing in a folder, each named as its log.
+    """Make the shards of logs that are missing in a folder, each named as its log; those of nuScenes as its scenes.
 
     Returns:
         Shards made.
@@ -35,13 +38,24 @@ def shards_of_logs(logs: list[Path], folder: Path, config: SampleConfig, *, sour
     """
     writer, made = ShardWriter(folder, source=source, config=config), 0
     for path in logs:
-        if writer.has(path.stem):
-            continue
-        log = open_log(path)
-        synchronizer = Synchronizer(log.rig, SYNCHRONIZER, origin_ns=log.start_ns)
-        writer.write(path.stem, ticks(log.messages(), synchronizer))
-        made += 1
+        for name, log in _scenes(path, writer):
+            synchronizer = Synchronizer(log.rig, synchronizer_for(config), origin_ns=log.start_ns)
+            writer.write(name, ticks(log.messages(), synchronizer))
+            made += 1
     return made
+
+
+def names_of_scenes(path: Path) -> tuple[str, ...]:
+    """What the shards of a log are called: as the log itself, or as the scenes of a nuScenes directory."""
+    return scene_names(path) if is_nuscenes(path) else (path.stem,)
+
+
+def _scenes(path: Path, writer: ShardWriter) -> Iterator[tuple[str, DrivingLog]]:
+    """The scenes of a log that have no shard yet."""
+    if is_nuscenes(path):
+        yield from scene_logs(path, wanted=lambda name: not writer.has(name))
+    elif not writer.has(path.stem):
+        yield path.stem, open_log(path)
 
 
 def shards_of_world(world: WorldConfig, seeds: range, folder: Path, config: SampleConfig) -> int:
@@ -59,7 +73,7 @@ def shards_of_world(world: WorldConfig, seeds: range, folder: Path, config: Samp
         if writer.has(f"{seed:06d}"):
             continue
         drive = SyntheticDrive(world, [seed], SCENE_S, sparse=True)
-        synchronizer = Synchronizer(drive.rig, SYNCHRONIZER, origin_ns=EPOCH_NS)
+        synchronizer = Synchronizer(drive.rig, synchronizer_for(config), origin_ns=EPOCH_NS)
         writer.write(f"{seed:06d}", ticks(drive.messages(), synchronizer))
         made += 1
     return made

@@ -13,10 +13,12 @@ import yaml
 from tricast.configs.errors import InputError
 from tricast.configs.strict import load_config, parse_config
 from tricast.perception.training.config import TrainingRunConfig
+from tricast.perception.training.processes import Processes, joined
+from tricast.perception.training.published_vit import load_vit, read_vit
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.trainer import CHECKPOINT, Trainer
 from tricast.sensors.synthetic.world_config import load_world
-from tricast.tools.make_shards import shards_of_logs, shards_of_world
+from tricast.tools.make_shards import names_of_scenes, shards_of_logs, shards_of_world
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-samples", type=int, metavar="N", help="planned length; the learning rate ends there")
     parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long; --resume goes on")
     parser.add_argument("--threads", type=int, metavar="T")
+    parser.add_argument(
+        "--camera-weights",
+        metavar="V",
+        help="published ViT to begin the camera encoder with: a safetensors file, timm:NAME or torchvision:NAME",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,9 +52,19 @@ def run(args: argparse.Namespace) -> int:
             expected="a checkpoint to resume" if args.resume else "an empty folder",
             remedy="leave out --resume" if args.resume else "add --resume to go on, or choose another folder",
         )
-    args.out.mkdir(parents=True, exist_ok=True)
+    with joined(config.training.device) as processes:
+        if processes.first:
+            args.out.mkdir(parents=True, exist_ok=True)
+            _shards(args, config)
+            (args.out / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        processes.wait()
+        _train(args, config, processes)
+    return 0
+
+
+def _train(args: argparse.Namespace, config: TrainingRunConfig, processes: Processes) -> None:
+    """Train on shards that are there."""
     scenes, validation = _shards(args, config)
-    (args.out / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     trainer = Trainer(
         config,
         args.out,
@@ -56,16 +73,21 @@ def run(args: argparse.Namespace) -> int:
         validation=validation,
         resume=args.resume,
         report=lambda line: print(line, flush=True),
+        processes=processes,
     )
-    if args.init is not None and not args.resume:
-        trainer.start_from(args.init)
+    if not args.resume:
+        if args.camera_weights is not None:
+            load_vit(trainer.model.camera_encoder, read_vit(args.camera_weights))
+            trainer.average.model.load_state_dict(trainer.model.state_dict())
+        if args.init is not None:
+            trainer.start_from(args.init)
     with _Termination() as stop:
         done = trainer.run(minutes=args.minutes, stop=stop)
     if done:
         trainer.validate()
-    state = "done" if done else "stopped; --resume goes on"
-    print(f"{state} after {trainer.progress.samples} samples, weights in {args.out / 'weights.safetensors'}")
-    return 0
+    if processes.first:
+        state = "done" if done else "stopped; --resume goes on"
+        print(f"{state} after {trainer.progress.samples} samples, weights in {args.out / 'weights.safetensors'}")
 
 
 class _Termination:
@@ -111,7 +133,7 @@ def _shards(args: argparse.Namespace, config: TrainingRunConfig) -> tuple[tuple[
     folder, sample = _folder(args), config.model.sample
     if args.data is not None:
         shards_of_logs(args.data, folder / "train", sample, source="logs")
-        return tuple(sorted(path.stem for path in args.data)), None
+        return tuple(sorted(name for path in args.data for name in names_of_scenes(path))), None
     world = load_world(config.data.world)
     train, watched = range(*config.data.train_seeds), range(*config.data.validation_seeds)
     _check_seeds(train, world.seeds.train, "train_seeds")

@@ -12,6 +12,7 @@ from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import BatchConfig, SensorBatch
 from tricast.perception.layers.attention import ViTBlock
 from tricast.perception.layers.convolution import Bottleneck, ConvNorm, Pointwise
+from tricast.perception.layers.pixel_patches import PixelPatches
 from tricast.perception.layers.positions import RayPosition, coarser_rays
 
 DARKEST = 4 / 255
@@ -29,6 +30,10 @@ class CameraConfig(StrictConfig):
     token_width: int = Field(default=96, ge=8, le=2048)
     heads: int = Field(default=3, ge=1, le=64)
     blocks: int = Field(default=3, ge=0, le=48)
+    feed_forward_ratio: int = Field(default=2, ge=1, le=8)
+    """Inner width of the blocks' feed-forward part, over the width of tokens; published ViTs have 4."""
+    pixel_patches: bool = False
+    """Tokens are made of patches of 16 x 16 pixels too, as those of published ViTs are, whose weights then fit."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,7 +74,9 @@ class CameraEncoder(nn.Module):
         )
         self.patches = nn.Conv2d(config.width, config.token_width, 2, 2)
         self.position = RayPosition(config.token_width)
-        blocks = [ViTBlock(config.token_width, config.heads, 2 * config.token_width) for _ in range(config.blocks)]
+        self.pixel_patches = PixelPatches(config.token_width, self.token_size) if config.pixel_patches else None
+        inner = config.feed_forward_ratio * config.token_width
+        blocks = [ViTBlock(config.token_width, config.heads, inner) for _ in range(config.blocks)]
         self.blocks = nn.Sequential(*blocks, nn.LayerNorm(config.token_width))
         self.lateral = Pointwise(config.token_width, config.width)
         self.merge = nn.Sequential(ConvNorm(config.width, config.width), Bottleneck(config.width, config.width // 2))
@@ -113,6 +120,8 @@ class CameraEncoder(nn.Module):
     def _encoded(self, images: Tensor, directions: Tensor, origins_m: Tensor) -> tuple[Tensor, Tensor]:
         fine = self.stem(normalized(images))  # (M, C, h, w) at stride 8
         tokens = self.patches(fine).flatten(2).transpose(1, 2) + self.position(directions, origins_m)
+        if self.pixel_patches is not None:
+            tokens = tokens + self.pixel_patches(images)
         tokens = self.blocks(tokens)  # (M, T, D)
         coarse = self.lateral(tokens.transpose(1, 2).unflatten(2, self.token_size))
         coarse = nn.functional.interpolate(coarse, scale_factor=2.0, mode="nearest")

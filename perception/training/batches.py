@@ -84,6 +84,8 @@ class BatchSource:
         augmentation: Chances.
         seed_jitter_m: How far training seeds lie from true centres, a standard deviation.
         pictures_only: Leave out other sensors and what lifts pictures to the grid.
+        parts: Every batch is cut into so many.
+        own_parts: Those that this process makes; None makes all.
 
     """
 
@@ -95,21 +97,29 @@ class BatchSource:
     augmentation: AugmentationConfig
     seed_jitter_m: float
     pictures_only: bool = False
+    parts: int = 1
+    own_parts: tuple[int, ...] | None = None
+
+    def numbers(self, steps: range) -> list[int]:
+        """Numbers of the parts that this process takes in a range of steps, in order."""
+        own = range(self.parts) if self.own_parts is None else self.own_parts
+        return [step * self.parts + part for step in steps for part in own]
 
 
 class TrainingBatches(Dataset[TrainingBatch]):
-    """The batches of a run, by step; opened anew in whichever process reads it."""
+    """The parts of a run's batches by number, `step * parts + part`; opened anew in whichever process reads it."""
 
     def __init__(self, source: BatchSource) -> None:
         self._source = source
         self._shards: ShardSet | None = None
         self._order: tuple[int, np.ndarray] | None = None
 
-    def __getitem__(self, step: int) -> TrainingBatch:
+    def __getitem__(self, number: int) -> TrainingBatch:
         source = self._source
-        first = step * source.batch_size
+        size = source.batch_size // source.parts
+        first = number * size
         ticks, rngs = [], []
-        for place in range(first, first + source.batch_size):
+        for place in range(first, first + size):
             rng = np.random.default_rng([source.seed, SAMPLE, place])
             tick = self._opened()[self._tick_at(place)]
             ticks.append(self._augmented(tick, rng))
@@ -143,17 +153,17 @@ class TrainingBatches(Dataset[TrainingBatch]):
 
 
 def batches_from(source: BatchSource, steps: range, *, workers: int) -> Iterator[TrainingBatch]:
-    """Batches of a range of steps, in order, made ahead by so many processes (0: on the spot).
+    """A process's parts of the batches of a range of steps, in order, made ahead by so many others (0: on the spot).
 
     The processes are spawned and have one thread each; batches are the same for any number of them.
     """
     if workers == 0:
         dataset = TrainingBatches(source)
-        return (dataset[step] for step in steps)
+        return (dataset[number] for number in source.numbers(steps))
     loader = DataLoader(
         TrainingBatches(source),
         batch_size=None,
-        sampler=steps,
+        sampler=source.numbers(steps),
         num_workers=workers,
         collate_fn=_as_it_is,
         worker_init_fn=_ignore_interrupts,

@@ -68,6 +68,7 @@ def load_checkpoint(
     average: AveragedModel[Any],
     optimizer: torch.optim.Optimizer,
     config: Mapping[str, Any],
+    defaults: Mapping[str, Any],
 ) -> Progress:
     """Put a run back to where its checkpoint was written.
 
@@ -77,6 +78,7 @@ def load_checkpoint(
         average: Likewise.
         optimizer: Likewise.
         config: What must be as it was: a run goes on only with the settings it began with.
+        defaults: What a setting was that the checkpoint does not know, because there was none.
 
     Raises:
         InputError: The file is missing, damaged, or of another configuration.
@@ -93,7 +95,7 @@ def load_checkpoint(
         if isinstance(error, InputError):
             raise
         raise _unusable(path, f"no readable checkpoint ({error})") from error
-    changed = _first_difference(began, json.loads(json.dumps(config)))
+    changed = _first_difference(began, json.loads(json.dumps(config)), json.loads(json.dumps(defaults)))
     if changed is not None:
         raise InputError(
             where=f"{path}: {changed[0]}",
@@ -125,11 +127,13 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _first_difference(old: Any, new: Any, path: str = "") -> tuple[str, Any, Any] | None:
-    """Dotted name, old and new value of the first setting that differs."""
+def _first_difference(old: Any, new: Any, defaults: Any, path: str = "") -> tuple[str, Any, Any] | None:
+    """Dotted name, old and new value of the first setting that differs; what the old ones lack had its default."""
     if isinstance(old, dict) and isinstance(new, dict):
+        known = defaults if isinstance(defaults, dict) else {}
         for key in sorted({*old, *new}):
-            found = _first_difference(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
+            was = old[key] if key in old else known.get(key)
+            found = _first_difference(was, new.get(key), known.get(key), f"{path}.{key}".lstrip("."))
             if found is not None:
                 return found
         return None

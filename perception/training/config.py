@@ -47,6 +47,9 @@ class TrainingConfig(StrictConfig):
     """`pictures` trains the camera encoder alone on what its features see and how far away it is: a fifth of the cost
     of a sample, and a start for a stage with everything."""
     batch_size: int = Field(default=4, ge=1)
+    parts: int = Field(default=1, ge=1)
+    """Each batch is learned from in so many equal parts, with losses and statistics of their own, whose gradients are
+    averaged. The processes of `torchrun` share the parts; if this is 1, each of them takes one."""
     max_samples: int = Field(default=45_000, ge=1)
     """Planned length: the cosine ends here."""
     log_every_steps: int = Field(default=50, ge=1)

@@ -35,8 +35,13 @@ LENSES: dict[str, type[PinholeLens] | type[FisheyeLens] | type[MeiLens]] = {
     "fisheye": FisheyeLens,
     "mei": MeiLens,
 }
-SYNCHRONIZER = SynchronizerConfig(lidar_sweeps=5, radar_scans=3)
-"""How a log is cut into ticks for training: enough sweeps for lags up to 0.4 s at 10 Hz."""
+FEWEST_SWEEPS = 5
+"""So many reach lags of 0.4 s at 10 Hz."""
+
+
+def synchronizer_for(config: SampleConfig) -> SynchronizerConfig:
+    """How a log is cut into ticks for training: with as many sweeps and scans as the network takes."""
+    return SynchronizerConfig(lidar_sweeps=max(FEWEST_SWEEPS, len(config.lidar_lags_s)), radar_scans=config.radar_scans)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,7 +62,9 @@ class TrainingTick:
 
 def settings_digest(source: str, config: SampleConfig) -> str:
     """Short digest of what determines a shard's content: the source's own description and the sample settings."""
-    text = json.dumps([FORMAT, source, config.model_dump(mode="json"), SYNCHRONIZER.model_dump(mode="json")])
+    text = json.dumps(
+        [FORMAT, source, config.model_dump(mode="json"), synchronizer_for(config).model_dump(mode="json")]
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tricast.configs.errors import InputError
 from tricast.perception.losses.channels import ChannelMeter
-from tricast.perception.losses.criterion import LossTable, training_losses
+from tricast.perception.losses.criterion import LossTable
 from tricast.perception.model import Network
 from tricast.perception.model_weights import copy_weights, read_tensors, save_weights
-from tricast.perception.query_outputs import QueryMemory, QueryOutputs
 from tricast.perception.training.batches import BatchSource, TrainingBatch, batches_from
 from tricast.perception.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from tricast.perception.training.config import TrainingRunConfig
+from tricast.perception.training.config import TrainingConfig, TrainingRunConfig
 from tricast.perception.training.curves import Curve, tensorboard_writer
 from tricast.perception.training.optimization import AveragedModel, learning_rate, make_optimizer
-from tricast.perception.training.picture_stage import picture_stage_losses
+from tricast.perception.training.processes import ALONE, Processes
 from tricast.perception.training.shards import ShardSet
+from tricast.perception.training.step import LossOfNetwork, backward
 from tricast.perception.training.validation import validate
 
 CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
@@ -44,10 +45,11 @@ class _Interval:
     waiting_s: float = 0.0
     began_s: float = field(default_factory=time.monotonic)
 
-    def add(self, table: LossTable, norm: Tensor) -> None:
-        """Take the losses of a step."""
-        parts = {"loss": table.total.detach(), "gradient_norm": norm, **table.terms}
-        for name, value in parts.items():
+    def add(self, tables: Sequence[LossTable], norm: Tensor) -> None:
+        """Take the losses of a step, as means over its parts."""
+        parts = [{"loss": table.total, **table.terms} for table in tables]
+        means = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
+        for name, value in {**means, "gradient_norm": norm}.items():
             self.losses[name] = self.losses.get(name, torch.zeros(())) + value.cpu()
         self.steps += 1
 
@@ -63,9 +65,10 @@ class Trainer:
         validation: Ticks to be watched on; None watches nothing.
         resume: Go on from the folder's checkpoint.
         report: Told one line now and then.
+        processes: Those that train together; the first one writes and reports.
 
     Raises:
-        InputError: The checkpoint cannot be resumed, or shards are missing.
+        InputError: The checkpoint cannot be resumed, shards are missing, or a batch cannot be shared so.
 
     """
 
@@ -79,9 +82,12 @@ class Trainer:
         validation: ShardSet | None = None,
         resume: bool = False,
         report: Callable[[str], None] = print,
+        processes: Processes = ALONE,
     ) -> None:
         settings = config.training
-        self._config, self._out, self._report, self._validation = config, out, report, validation
+        self._config, self._out, self._validation, self._processes = config, out, validation, processes
+        self._report = report if processes.first else _silent
+        parts = _checked_parts(settings, processes)
         self._device = torch.device(settings.device)
         torch.manual_seed(settings.seed)
         self.model = Network(config.model).to(self._device).train()
@@ -97,7 +103,10 @@ class Trainer:
             augmentation=settings.augmentation,
             seed_jitter_m=settings.seed_jitter_m,
             pictures_only=settings.objective == "pictures",
+            parts=parts,
+            own_parts=tuple(range(processes.rank, parts, processes.count)),
         )
+        self._loss = processes.wrapped(LossOfNetwork(self.model, config))
         if resume:
             self.progress = load_checkpoint(
                 out / CHECKPOINT,
@@ -105,7 +114,10 @@ class Trainer:
                 average=self.average,
                 optimizer=self.optimizer,
                 config=self._binding(),
+                defaults=_bound_settings(TrainingRunConfig()),
             )
+        if not processes.first:
+            return
         board = tensorboard_writer(out / "tensorboard")
         kept = self.progress.step if resume else None
         self._train_curve = Curve(out / "train.csv", resume_step=kept, board=board)
@@ -148,9 +160,10 @@ class Trainer:
             while self.progress.step < last_step:
                 now_s = time.monotonic()
                 self.progress.seconds = earlier_s + now_s - began_s
-                if stop() or (minutes is not None and now_s - began_s >= 60 * minutes):
+                over = stop() or (minutes is not None and now_s - began_s >= 60 * minutes)
+                if self._processes.any(over, self._device):
                     break
-                self._step(self._next(batches, interval), interval)
+                self._step([self._next(batches, interval) for _ in self._source.numbers(range(1))], interval)
                 if self.progress.step % settings.log_every_steps == 0:
                     self._log(interval)
                     interval = _Interval()
@@ -165,6 +178,8 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint, and the averaged weights as they would be shipped."""
+        if not self._processes.first:
+            return
         save_checkpoint(
             self._out / CHECKPOINT,
             model=self.model,
@@ -177,7 +192,7 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         """Score the averaged weights on the validation ticks and add a row to the curve."""
-        if self._validation is None:
+        if self._validation is None or not self._processes.first:
             return {}
         figures = validate(self.average.model, self._validation, self._config, self._device)
         self._validation_curve.add(self.progress.step, {"samples": self.progress.samples, **figures})
@@ -188,11 +203,9 @@ class Trainer:
 
     def _binding(self) -> dict[str, Any]:
         """What a resumed run must share with its beginning; its planned length and its watching may change."""
-        training = self._config.training.model_dump(mode="json")
-        free = ("max_samples", "log_every_steps", "checkpoint_minutes", "validation", "loading_processes")
-        kept = {name: value for name, value in training.items() if name not in free}
+        bound = _bound_settings(self._config)
         scenes = {"folder": self._source.folder.name, "scenes": list(self._source.scenes)}
-        return {"model": self._config.model.model_dump(mode="json"), "training": kept, "shards": scenes}
+        return {**bound, "training": {**bound["training"], "parts": self._source.parts}, "shards": scenes}
 
     def _validation_due(self) -> bool:
         every, size = self._config.training.validation.every_samples, self._config.training.batch_size
@@ -204,51 +217,39 @@ class Trainer:
         interval.waiting_s += time.monotonic() - began_s
         return batch.to(self._device)
 
-    def _step(self, batch: TrainingBatch, interval: _Interval) -> None:
+    def _step(self, parts: Sequence[TrainingBatch], interval: _Interval) -> None:
         settings = self._config.training
         rate = learning_rate(self.progress.samples, settings.max_samples, settings.optimizer)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        outputs, table = self._losses(batch)  # no outputs in a stage of pictures alone
         self.optimizer.zero_grad(set_to_none=True)
-        table.total.backward()
+        losses = backward(self._loss, parts, self._processes)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.optimizer.clip_norm)
-        if not torch.isfinite(table.total + norm):
-            raise NonFiniteLossError(
-                f"step {self.progress.step}, {self.progress.samples} samples, "
-                f"gradient norm {float(norm):.4g}: {table.describe()}"
-            )
+        for _, table in losses:
+            if not torch.isfinite(table.total + norm):
+                raise NonFiniteLossError(
+                    f"step {self.progress.step}, {self.progress.samples} samples, "
+                    f"gradient norm {float(norm):.4g}: {table.describe()}"
+                )
         self.optimizer.step()
         self.average.update(self.model, self.progress.step)
         self.progress.step += 1
         self.progress.samples += settings.batch_size
-        interval.add(table, norm.detach())
-        if outputs is not None and self.progress.step % METER_EVERY_STEPS == 0:
-            interval.meter.add(outputs, table, batch.truth, range_m=self._config.model.batch.range_m)
-
-    def _losses(self, batch: TrainingBatch) -> tuple[QueryOutputs | None, LossTable]:
-        if self._source.pictures_only:
-            return None, picture_stage_losses(self.model, batch, self._config.training.loss)
-        outputs, _ = self.model(batch.sensors, QueryMemory(), batch.seeds)
-        table = training_losses(
-            outputs,
-            batch.truth,
-            batch.seed_objects,
-            batch.seeds.mask,
-            batch.sensors.present,
-            self._config.training.loss,
-            range_m=self._config.model.batch.range_m,
-            depth_targets=batch.depth_targets,
-            picture_targets=batch.picture_targets,
-        )
-        return outputs, table
+        interval.add([table for _, table in losses], norm.detach())
+        if self.progress.step % METER_EVERY_STEPS == 0:
+            for batch, (outputs, table) in zip(parts, losses, strict=True):
+                if outputs is not None:
+                    interval.meter.add(outputs, table, batch.truth, range_m=self._config.model.batch.range_m)
 
     def _log(self, interval: _Interval) -> None:
         settings = self._config.training
         seconds = time.monotonic() - interval.began_s
         samples = interval.steps * settings.batch_size
         rate = learning_rate(self.progress.samples, settings.max_samples, settings.optimizer)
-        means = {name: float(value) / interval.steps for name, value in interval.losses.items()}
+        losses = self._processes.means(interval.losses, self._device)
+        if not self._processes.first:
+            return
+        means = {name: float(value) / interval.steps for name, value in losses.items()}
         figures = {
             "samples": self.progress.samples,
             "seconds": self.progress.seconds,
@@ -265,6 +266,31 @@ class Trainer:
             f"{figures['ms_per_sample']:.0f} ms a sample ({figures['waiting_ms_per_sample']:.0f} waiting), "
             f"loss {means['loss']:.3f}, {watched} {means[watched]:.3f}"
         )
+
+
+def _bound_settings(config: TrainingRunConfig) -> dict[str, Any]:
+    """Settings that hold from the beginning of a run to its end."""
+    training = config.training.model_dump(mode="json")
+    free = ("max_samples", "log_every_steps", "checkpoint_minutes", "validation", "loading_processes")
+    kept = {name: value for name, value in training.items() if name not in free}
+    return {"model": config.model.model_dump(mode="json"), "training": kept}
+
+
+def _silent(line: str) -> None:
+    """Say nothing: another process does."""
+
+
+def _checked_parts(settings: TrainingConfig, processes: Processes) -> int:
+    """Into how many parts batches are cut: as the settings say, or one for every process."""
+    parts = processes.count if settings.parts == 1 else settings.parts
+    if settings.batch_size % parts or parts % processes.count:
+        raise InputError(
+            where="training.batch_size and training.parts",
+            got=f"{settings.batch_size} samples in {parts} parts for {processes.count} processes",
+            expected="as many samples in every part, as many parts for every process",
+            remedy="choose multiples of the number of processes",
+        )
+    return parts
 
 
 @contextmanager

@@ -6,8 +6,9 @@ the map. Source: Caesar et al., "nuScenes", CVPR 2020, and the published table s
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,7 @@ class NuscenesLog(RecordedLog):
         path: Dataset root with one `v1.0-*` folder, or such a folder.
         rig: Calibration to use in place of the dataset's own, for all scenes.
         scene: Name of the only scene to read.
+        tables: Those of the path where they have been read already.
 
     Raises:
         LogError: There is no version or more than one, a table is missing or broken, or the scene is unknown.
@@ -79,8 +81,10 @@ class NuscenesLog(RecordedLog):
 
     """
 
-    def __init__(self, path: Path, rig: Rig | None = None, *, scene: str | None = None) -> None:
-        tables = _Tables(path, scene)
+    def __init__(
+        self, path: Path, rig: Rig | None = None, *, scene: str | None = None, tables: _Tables | None = None
+    ) -> None:
+        tables = _Tables(path, scene) if tables is None else tables.only(scene)
         own_rig, left_out = tables.rig_of_first_scene()
         self._left_out = {} if rig else left_out
         try:
@@ -99,6 +103,19 @@ class NuscenesLog(RecordedLog):
 def is_nuscenes(path: Path) -> bool:
     """Whether a folder is a nuScenes root or one of its version folders."""
     return path.is_dir() and bool(_versions(path))
+
+
+def scene_names(path: Path) -> tuple[str, ...]:
+    """Names of the scenes, sorted; for a version that `NuscenesLog` can open."""
+    return tuple(sorted(row["name"] for row in read_json(_versions(path)[0] / "scene.json")))
+
+
+def scene_logs(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> Iterator[tuple[str, NuscenesLog]]:
+    """Every wanted scene as a log with its own calibration, by name; tables are read once."""
+    tables = _Tables(path, None)
+    for name in sorted(tables.scenes):
+        if wanted(name):
+            yield name, NuscenesLog(path, scene=name, tables=tables)
 
 
 def sample_tokens(path: Path) -> dict[int, str]:
@@ -132,7 +149,14 @@ class _Tables:
         except (KeyError, TypeError) as error:
             raise _broken_table(self.folder, error) from error
         self._tables: dict[str, dict[str, Row]] = tables
+        self._sample_data: dict[str, list[Row]] = {}
         self.scenes = self._chosen(scene)
+
+    def only(self, scene: str | None) -> _Tables:
+        """The same tables cut down to a scene."""
+        other = copy.copy(self)
+        other.scenes = other._chosen(scene)
+        return other
 
     def __getitem__(self, table: str) -> dict[str, Row]:
         return self._tables[table]
@@ -148,7 +172,10 @@ class _Tables:
 
     def sample_data(self) -> list[Row]:
         """Rows of the scenes that are read, in order of time."""
-        rows = (row for row in self["sample_data"].values() if self.scene_of(row) in self.scenes)
+        if not self._sample_data:
+            for row in self["sample_data"].values():
+                self._sample_data.setdefault(self.scene_of(row), []).append(row)
+        rows = (row for scene in self.scenes for row in self._sample_data.get(scene, []))
         return sorted(rows, key=lambda row: (row["timestamp"], row["token"]))
 
     def rig_of_first_scene(self) -> tuple[Rig, dict[str, int]]:

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from tricast.configs.errors import InputError
 from tricast.perception.streaming.tick_source import ticks
 from tricast.perception.tick_sample import SampleConfig, sample_of
-from tricast.perception.training.shards import SYNCHRONIZER, ShardSet, ShardWriter
+from tricast.perception.training.shards import ShardSet, ShardWriter, settings_digest, synchronizer_for
 from tricast.sensors.annotations import DETECTION_CLASSES, Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.frames import CameraFrame, LidarSweep
@@ -28,7 +28,7 @@ CONFIG = SampleConfig()
 
 def test_a_tick_comes_back_as_it_was_made(shards: Path) -> None:
     log = open_log(demo_log_path())
-    synchronizer = Synchronizer(log.rig, SYNCHRONIZER, origin_ns=log.start_ns)
+    synchronizer = Synchronizer(log.rig, synchronizer_for(SampleConfig()), origin_ns=log.start_ns)
     frame, truth = next((f, t) for f, t in ticks(log.messages(), synchronizer) if t is not None)
     sample, tick = sample_of(frame, CONFIG), ShardSet(shards)[0]
     assert tick.sample.timestamp_ns == frame.timestamp_ns
@@ -127,3 +127,14 @@ def test_lidar_takes_ten_bytes_a_point(shards: Path) -> None:
     with safe_open(shards / "demo.safetensors", framework="numpy") as file:
         assert file.get_tensor("0000.lidar_xyz").dtype == np.int16
         assert file.get_tensor("0000.lidar_rest").dtype == np.float16
+
+
+def test_shards_hold_as_many_sweeps_as_the_network_takes() -> None:
+    assert synchronizer_for(CONFIG).lidar_sweeps == 5
+    ten = SampleConfig(lidar_lags_s=tuple(0.05 * i for i in range(10)), radar_scans=6)
+    assert (synchronizer_for(ten).lidar_sweeps, synchronizer_for(ten).radar_scans) == (10, 6)
+
+
+def test_folders_made_with_the_usual_settings_stay_usable() -> None:
+    """Rendering them again takes hours: change this digest only where the content of shards changes."""
+    assert settings_digest("logs", CONFIG) == "4a0a038407798afb"

@@ -14,7 +14,7 @@ from tricast.sensors.annotations import Annotations
 from tricast.sensors.errors import CalibrationError, LogError, SensorDataError
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.lenses import PinholeLens
-from tricast.sensors.log.nuscenes import NuscenesLog, is_nuscenes
+from tricast.sensors.log.nuscenes import NuscenesLog, is_nuscenes, scene_logs, scene_names
 from tricast.sensors.log.pcd import read_radar_pcd
 from tricast.sensors.log.stream import stream_order
 
@@ -264,6 +264,20 @@ def test_scenes_with_another_calibration_are_left_out_and_counted(tables: Tables
     assert len(of(every, LidarSweep)) == 9
     with pytest.raises(LogError, match=r"no scene scene-9.*scene-0001, scene-0002"):
         NuscenesLog(root, scene="scene-9")
+
+
+def test_every_scene_is_a_log_with_its_own_calibration(tables: Tables) -> None:
+    tables.add_scene("scene-0003", FIRST_US + 40_000_000, lidar_height_m=1.9)
+    root = tables.write()
+    assert scene_names(root) == ("scene-0001", "scene-0003")
+    logs = dict(scene_logs(root))
+    assert tuple(logs) == scene_names(root)
+    for name, log in logs.items():
+        alone = NuscenesLog(root, scene=name)
+        assert (log.rig, log.start_ns, log.end_ns) == (alone.rig, alone.start_ns, alone.end_ns)
+        assert len(list(log.messages())) == len(list(alone.messages()))
+        assert log.losses.total == 0
+    assert [name for name, _ in scene_logs(root, wanted=lambda name: name.endswith("3"))] == ["scene-0003"]
 
 
 def test_broken_tables_are_refused_by_name(tables: Tables) -> None:
