@@ -115,10 +115,16 @@ def test_scores_are_calibrated_by_the_sensors_that_are_present() -> None:
         assert np.array_equal(decode(_outputs(), 7, config, present=present).scores, plain.scores)
 
 
+def _scales_m(outputs: QueryOutputs) -> np.ndarray:
+    trajectories = decode(outputs, 7, PLAIN).trajectories
+    assert trajectories is not None and trajectories.scales_m is not None
+    return trajectories.scales_m
+
+
 def test_futures_tell_their_scales_mode_by_mode() -> None:
     log_scales = torch.zeros(1, 3, 2, 12, 2)
     log_scales[:, :, 1, :, 0], log_scales[:, :, 1, :, 1] = math.log(3.0), math.log(0.5)
-    scales = decode(_outputs(mode_log_scales=log_scales), 7, PLAIN).trajectories.scales_m
+    scales = _scales_m(_outputs(mode_log_scales=log_scales))
     # The second mode is the more probable one and comes first.
     assert scales[0, 0] == pytest.approx(np.tile([3.0, 0.5], (12, 1)))
     assert scales[0, 1] == pytest.approx(np.ones((12, 2)))
@@ -127,7 +133,5 @@ def test_futures_tell_their_scales_mode_by_mode() -> None:
 def test_no_scale_is_told_that_training_does_not_teach() -> None:
     wild = torch.full((1, 3, 2, 12, 2), 9.0)
     config = TrajectoryLossConfig()
-    scales = decode(_outputs(mode_log_scales=wild), 7, PLAIN).trajectories.scales_m
-    assert scales == pytest.approx(math.exp(config.max_log_scale))
-    scales = decode(_outputs(mode_log_scales=-wild), 7, PLAIN).trajectories.scales_m
-    assert scales == pytest.approx(math.exp(config.min_log_scale))
+    assert _scales_m(_outputs(mode_log_scales=wild)) == pytest.approx(math.exp(config.max_log_scale))
+    assert _scales_m(_outputs(mode_log_scales=-wild)) == pytest.approx(math.exp(config.min_log_scale))
