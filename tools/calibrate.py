@@ -19,7 +19,7 @@ from tricast.perception.detectors.network_config import weights_path
 from tricast.perception.evaluation.text_tables import TextTable, number
 from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network, write_score_scales
-from tricast.perception.score_calibration import SubsetName
+from tricast.perception.score_calibration import ScoreScale, SubsetName
 from tricast.perception.training.score_fit import SubsetFit, fit_all
 from tricast.perception.training.shards import ShardSet, read_manifest
 from tricast.perception.training.validation import spread
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{name}: {fit.boxes} boxes, {fit.right} right", file=sys.stderr, flush=True)
 
     fits = fit_all(network, shards, spread(len(shards), args.ticks), config.network.decoding, told=told)
-    scales = {name: fit.scale for name, fit in fits.items() if fit.scale is not None}
+    scales: dict[SubsetName, ScoreScale] = {name: fit.scale for name, fit in fits.items() if fit.scale is not None}
     if not scales:
         raise InputError(
             where=str(args.shards),
