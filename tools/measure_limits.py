@@ -64,7 +64,9 @@ def corrected(detections: Detections, truth: TickTruth, *, right_class: bool, ri
 
 def confusion(found: list[Detections], truths: list[TickTruth]) -> dict[str, dict[str, int]]:
     """Of true objects by class, the class of the best box within 2 m; "none" where there is no box."""
-    counts = {name: dict.fromkeys((*DETECTION_CLASSES, "none"), 0) for name in DETECTION_CLASSES}
+    counts: dict[str, dict[str, int]] = {
+        name: dict.fromkeys((*DETECTION_CLASSES, "none"), 0) for name in map(str, DETECTION_CLASSES)
+    }
     for detections, truth in zip(found, truths, strict=True):
         apart = _distances(detections, truth)
         for number, kind in enumerate(truth.class_indices):

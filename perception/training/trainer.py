@@ -300,13 +300,11 @@ def _reproducible(threads: int, device: torch.device) -> Iterator[None]:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(device.type == "cpu")
     # Nothing reads memory that it has not written; filling all of it first is a tenth of a step.
-    fill, torch.utils.deterministic.fill_uninitialized_memory = (
-        torch.utils.deterministic.fill_uninitialized_memory,
-        False,
-    )
+    memory: Any = torch.utils.deterministic  # its property is unknown to type checkers
+    fill, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
     try:
         yield
     finally:
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        memory.fill_uninitialized_memory = fill
         torch.set_num_threads(before_threads)
         torch.use_deterministic_algorithms(before)

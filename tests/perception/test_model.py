@@ -78,7 +78,10 @@ def test_a_tick_without_any_sensor_runs(network: Network, ticks: list[TickSample
 
 def test_the_order_of_points_and_padding_change_nothing(network: Network, ticks: list[TickSample]) -> None:
     batch, rng = collate(ticks, network.config.batch), np.random.default_rng(1)
-    mixed = [dataclasses.replace(t, lidar=rng.permutation(t.lidar), radar=rng.permutation(t.radar)) for t in ticks]
+    mixed = [
+        dataclasses.replace(t, lidar=rng.permutation(np.asarray(t.lidar)), radar=rng.permutation(np.asarray(t.radar)))
+        for t in ticks
+    ]
     shuffled = collate(mixed, network.config.batch)
     expected = _run(network, batch)
     _assert_same(expected, _run(network, shuffled))
