@@ -40,6 +40,9 @@ class DecodingConfig(StrictConfig):
     """Of two boxes of a class nearer than this share of the better one's shorter side, the worse one is left out."""
     other_class_share: float = Field(default=0.0, ge=0, le=4)
     """The same for two boxes of different classes; 0 keeps both, which average precision likes best."""
+    classes_per_query: int = Field(default=3, ge=1, le=len(DETECTION_CLASSES))
+    """A query's likeliest classes are a detection each: where it is in doubt, average precision counts every guess by
+    its score (Carion et al., DETR; Liu et al., PETR, take the best pairs of query and class likewise)."""
     max_detections: int = Field(default=300, ge=1, le=500)
     calibration: dict[SubsetName, ScoreScale] | None = None
     """How scores become probabilities, by the sensors that are present; the settings above are of scores before that.
@@ -66,6 +69,7 @@ def decode(
     """
     last = outputs.layers[-1]
     chosen, classes, scores = decoded_queries(outputs, config, row=row)
+    likeliest = _array(last.class_logits, row).argmax(axis=1)
     centers, sizes = _array(last.centers_m, row), _sizes_m(outputs, row)
     sine, cosine = _array(last.headings, row)[chosen].T
     boxes = Boxes(
@@ -80,28 +84,30 @@ def decode(
         class_names=tuple(DETECTION_CLASSES[c] for c in classes),
         scores=_calibrated(scores, present, config),
         trajectories=_futures(outputs, row, chosen, boxes),
+        alternative=classes != likeliest[chosen],
     )
 
 
 def decoded_queries(
     outputs: QueryOutputs, config: DecodingConfig, *, row: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Float64]:
-    """Queries (N,) that become boxes, best score first, with their classes (N,) and scores (N,) before calibration."""
+    """Queries (N,) that become boxes, best score first, with their classes (N,) and scores (N,) before calibration.
+
+    A query is there once for each of its classes.
+    """
     last = outputs.layers[-1]
-    classes, scores = _scored(outputs, row, config)
+    queries, classes, scores = _scored(outputs, row, config)
     centers, sizes = _array(last.centers_m, row), _sizes_m(outputs, row)
     numbers = np.concatenate([centers, sizes, _array(last.velocities_mps, row)], axis=1)
-    finite = np.asarray(np.isfinite(numbers).all(axis=1))
+    usable = np.asarray(np.isfinite(numbers).all(axis=1)) & _array(outputs.query_mask, row).astype(bool)
     order = np.argsort(-scores, kind="stable")
-    order = order[
-        finite[order] & (scores[order] >= config.min_score) & _array(outputs.query_mask, row).astype(bool)[order]
-    ]
-    shorter = sizes[order, :2].min(axis=1)
+    order = order[usable[queries[order]] & (scores[order] >= config.min_score)]
+    queries, classes, scores = queries[order], classes[order], scores[order]
+    shorter = sizes[queries, :2].min(axis=1)
     kept = distinct(
-        centers[order, :2], shorter * config.duplicate_share, shorter * config.other_class_share, classes[order]
-    )
-    chosen = order[kept][: config.max_detections]
-    return chosen, classes[chosen], scores[chosen]
+        centers[queries, :2], shorter * config.duplicate_share, shorter * config.other_class_share, classes
+    )[: config.max_detections]
+    return queries[kept], classes[kept], scores[kept]
 
 
 def distinct(
@@ -126,17 +132,20 @@ def distinct(
     return np.flatnonzero(alive)
 
 
-def _scored(outputs: QueryOutputs, row: int, config: DecodingConfig) -> tuple[NDArray[np.int64], Float64]:
-    """Class (Q,) and score (Q,) of each query: the heat of the cell that it started from counts for any class."""
+def _scored(
+    outputs: QueryOutputs, row: int, config: DecodingConfig
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Float64]:
+    """Queries, classes and scores (Q * classes per query): the heat of a query's first cell counts for any class."""
     probabilities = _sigmoid(_array(outputs.layers[-1].class_logits, row))
-    classes = probabilities.argmax(axis=1)
+    classes = np.argsort(-probabilities, axis=1, kind="stable")[:, : config.classes_per_query]
+    queries = np.repeat(np.arange(len(classes)), classes.shape[1])
     heatmap = _array(outputs.heatmap, row).reshape(len(DETECTION_CLASSES), -1)
     cells, started = _array(outputs.query_cells, row), _array(outputs.query_classes, row)
     heat = _sigmoid(heatmap[started.astype(np.int64), cells.astype(np.int64)])
     quality = _sigmoid(_array(outputs.layers[-1].quality_logits, row))
-    best = probabilities[np.arange(len(classes)), classes]
-    score = heat**config.heat_share * best ** (1 - config.heat_share) * quality**config.quality_power
-    return classes, np.nan_to_num(score)
+    told = np.take_along_axis(probabilities, classes, axis=1).flatten()
+    whole = heat**config.heat_share * quality**config.quality_power
+    return queries, classes.flatten(), np.nan_to_num(whole[queries] * told ** (1 - config.heat_share))
 
 
 def _calibrated(scores: Float64, present: Sequence[bool] | None, config: DecodingConfig) -> Float64:

@@ -68,6 +68,8 @@ class Detections:
         scores: (N,) float64 in [0, 1].
         trajectories: N futures, row by row those of the boxes; None from a detector that forecasts nothing.
         sensor_shares: What each sensor had to do with each box; None where nobody asked.
+        alternative: (N,) bool, boxes that are there already and stand here once more as another class that they may
+            be; None: none are. They count as detections, and no track is made of them.
 
     """
 
@@ -77,11 +79,14 @@ class Detections:
     scores: NDArray[np.float64]
     trajectories: Trajectories | None = None
     sensor_shares: SensorShares | None = None
+    alternative: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
         scores = checked_array(self.scores, name="scores", shape=(count,), dtype=np.float64, finite=True)
         object.__setattr__(self, "scores", scores)
+        if self.alternative is not None:
+            checked_array(self.alternative, name="alternative", shape=(count,), dtype=np.bool_)
         if len(self.class_names) != count:
             raise SensorDataError(
                 where=f"detections at {self.timestamp_ns} ns",

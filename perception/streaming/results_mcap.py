@@ -128,7 +128,8 @@ def _delivery_message(delivery: Delivery) -> Any:
 def detection_markers(result: TickResult) -> Any:
     """`visualization_msgs/MarkerArray` of the detector's boxes; the first marker clears those of the tick before."""
     markers = [_marker(result, "clear", 0, CUBE, action=DELETE_ALL)]
-    for i in range(len(result.detections)):
+    repeated = result.detections.alternative
+    for i in range(len(result.detections)) if repeated is None else np.flatnonzero(~repeated).tolist():
         color = (*CLASS_COLORS[result.detections.class_names[i]], 0.25)
         markers.append(_cube(result, "detections", i, result.detections.boxes, color))
     return message_class("visualization_msgs/msg/MarkerArray")(markers=markers)

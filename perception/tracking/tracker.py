@@ -302,6 +302,8 @@ class _Seen:
     def of(detections: Detections, odom_from_ego: SE3) -> _Seen:
         centers = detections.boxes.centers_m
         order = np.lexsort((centers[:, 1], centers[:, 0], -detections.scores)).astype(np.int64)
+        if detections.alternative is not None:
+            order = order[~detections.alternative[order]]
         classes = np.array([DETECTION_CLASSES.index(name) for name in detections.class_names], np.int64)
         return _Seen(
             boxes=detections.boxes[order].transformed(odom_from_ego),

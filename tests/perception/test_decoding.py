@@ -9,7 +9,7 @@ from tricast.perception.losses.trajectories import TrajectoryLossConfig
 from tricast.perception.query_outputs import LayerOutputs, QueryOutputs
 from tricast.perception.score_calibration import ScoreScale
 
-PLAIN = DecodingConfig(heat_share=0.5, quality_power=1.0, min_score=0.1, duplicate_share=0.5)
+PLAIN = DecodingConfig(classes_per_query=1, heat_share=0.5, quality_power=1.0, min_score=0.1, duplicate_share=0.5)
 
 
 def _logit(probability: float) -> float:
@@ -135,3 +135,13 @@ def test_no_scale_is_told_that_training_does_not_teach() -> None:
     config = TrajectoryLossConfig()
     assert _scales_m(_outputs(mode_log_scales=wild)) == pytest.approx(math.exp(config.max_log_scale))
     assert _scales_m(_outputs(mode_log_scales=-wild)) == pytest.approx(math.exp(config.min_log_scale))
+
+
+def test_a_query_in_doubt_is_there_once_for_each_of_its_likeliest_classes() -> None:
+    outputs = _outputs()
+    outputs.layers[0].class_logits[0, 0, 1] = _logit(0.6)
+    detections = decode(outputs, 7, PLAIN.model_copy(update={"classes_per_query": 2}))
+    assert detections.class_names == ("car", "truck", "pedestrian")
+    assert detections.scores[1] == pytest.approx(0.5 * math.sqrt(0.6 * 0.45))
+    assert detections.boxes.centers_m[1].tolist() == detections.boxes.centers_m[0].tolist()
+    assert detections.alternative is not None and detections.alternative.tolist() == [False, True, False]

@@ -21,7 +21,7 @@ def test_a_devkit_that_was_ended_gives_a_lower_bound() -> None:
 
 @pytest.mark.parametrize(("task", "figure"), [("detection", "NDS"), ("tracking", "AMOTA")])
 def test_made_boxes_are_partly_found(task: str, figure: str) -> None:
-    line = measured(task, *made_boxes(80, 20, ("car", "pedestrian")))
+    line = measured(task, *made_boxes(300, 30, ("car", "pedestrian")))
     assert 0.05 < line[figure] < 0.95
     assert line["seconds"] > 0 and line["peak_mb"] > 10
 

@@ -143,10 +143,12 @@ def test_work_is_counted_by_stage_and_kind(small_model: ModelConfig, ticks: list
     batch = collate(ticks[:1], small_model.batch)
     work = count_work(network, batch)
     assert {"camera_encoder", "lidar_encoder", "radar_encoder", "fusion", "decoder", "heads"} <= work.keys()
-    # The LiDAR's network per return: 10 to 32 and 32 to 32, two operations for each weight and return.
-    assert work["lidar_encoder"].matmul_flops == 2 * len(batch.lidar_points) * (10 * 32 + 32 * 32)
+    # The LiDAR's network per return: 10 to 32 and 32 to 32, two operations for each weight and return; then kernels
+    # of 1x1, products too, on its grid 32 x 32: three ages of 32 to 32, 32 to 16 and back.
+    per_return, per_cell = 10 * 32 + 32 * 32, 3 * 32 * 32 + 32 * 16 + 16 * 32
+    assert work["lidar_encoder"].matmul_flops == 2 * (len(batch.lidar_points) * per_return + 32 * 32 * per_cell)
     # The radar's grid 16 x 16 of width 16: 1x1 to 8, 3x3 of 8, 1x1 to 16.
-    assert work["radar_encoder"].convolution_flops == 2 * 256 * (16 * 8 + 9 * 8 * 8 + 8 * 16)
+    assert work["radar_encoder"].convolution_flops == 2 * 256 * 9 * 8 * 8
     assert work["fusion"].moved_bytes > 0
     total = summed(work)
     assert total.flops == sum(part.flops for part in work.values())

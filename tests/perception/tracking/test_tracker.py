@@ -62,6 +62,18 @@ def test_tracks_name_the_detection_that_updated_them_and_none_while_they_coast()
     assert rows == {identity[5.0]: 0, identity[20.0]: -1}
 
 
+def test_a_box_that_is_there_once_more_as_another_class_makes_no_track() -> None:
+    tracker = Tracker()
+    for tick in range(5):
+        doubted = replace(
+            detections(tick, (10.0, 0.0), (10.0, 0.0), (30.0, 5.0)),
+            class_names=("truck", "car", "car"),
+            alternative=np.array([False, True, False]),
+        )
+        tracks = tracker.update(doubted, SE3())
+    assert sorted(zip(tracks.class_names, tracks.detection_indices.tolist(), strict=True)) == [("car", 2), ("truck", 0)]
+
+
 def test_two_objects_that_cross_keep_their_identities() -> None:
     tracker = Tracker()
     for tick in range(40):
