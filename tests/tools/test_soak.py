@@ -1,6 +1,7 @@
 """The gauge sees what grows; a short soak of the runtime grows nothing. The one through a graph is in tests/ros."""
 
 import json
+import mmap
 import os
 import subprocess
 import sys
@@ -51,7 +52,8 @@ def test_the_gauge_sees_memory_threads_and_files_of_a_process(tmp_path: Path) ->
     try:
         thread.start()
         held.append((tmp_path / "open").open("w"))
-        held.append(bytearray(b"x") * 50_000_000)
+        held.append(mmap.mmap(-1, 50_000_000))  # of its own: memory that others have freed would not show
+        held[1].write(b"x" * 50_000_000)
         gauge.add(7.0)
     finally:
         stop.set()

@@ -48,6 +48,7 @@ def test_a_replay_that_ends_before_its_first_tick_leaves_whole_empty_files(tmp_p
 
 
 def test_the_second_signal_ends_the_program_as_usual() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # programs begun in the background ignore it
     with pytest.raises(KeyboardInterrupt), stop_on_signals() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop.is_set()
