@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from tricast.configs.errors import InputError
 from tricast.configs.strict import StrictConfig, load_config
@@ -23,6 +23,10 @@ class PipelineConfig(StrictConfig):
     network: NetworkConfig = NetworkConfig()
     tracker: TrackerConfig = TrackerConfig()
     forecast: ForecastConfig = ForecastConfig()
+
+    def with_network(self, **settings: Any) -> PipelineConfig:
+        """The same with other settings of the network, by the names of `NetworkConfig`."""
+        return self.model_copy(update={"network": self.network.model_copy(update=settings)})
 
 
 def chosen_config(
@@ -54,7 +58,7 @@ def chosen_config(
     detector = "network" if weights is not None else detector
     config = load_config(PipelineConfig, name or detector or "network")
     if weights is not None:
-        config = config.model_copy(update={"network": config.network.model_copy(update={"weights": weights})})
+        config = config.with_network(weights=weights)
     config = config if detector is None else config.model_copy(update={"detector": detector})
     if backend is None:
         return config
@@ -65,4 +69,4 @@ def chosen_config(
             expected="a backend for the network only",
             remedy="leave --backend out, or choose --detector network",
         )
-    return config.model_copy(update={"network": config.network.model_copy(update={"backend": backend})})
+    return config.with_network(backend=backend)

@@ -26,12 +26,12 @@ from threadpoolctl import ThreadpoolController
 
 from tricast.configs.errors import InputError
 from tricast.perception.backends.choice import thread_counts
+from tricast.perception.backends.interleaved import interleaved_ms
 from tricast.perception.backends.onnx_graph import cache_folder
 from tricast.perception.config import PipelineConfig, chosen_config
 from tricast.perception.detectors.network_config import weights_path
 from tricast.perception.evaluation.text_tables import TextTable
 from tricast.perception.latency.closed_loop import ratios_to
-from tricast.perception.latency.interleaved_runs import interleaved_ms
 from tricast.perception.latency.machine import machine
 from tricast.perception.latency.padded_pillars import canvas_ways, made_points
 from tricast.perception.latency.percentiles import percentiles_of
@@ -193,7 +193,7 @@ def _measured(args: argparse.Namespace) -> dict[str, Any]:
             raise InputError(where=name, got=str(value), expected=expected, remedy="correct it")
     figures: dict[str, Any] = {"machine": machine(), "threads": args.threads}
     config = chosen_config(detector="network", weights=args.weights)
-    config = config.model_copy(update={"network": config.network.model_copy(update={"threads": args.threads})})
+    config = config.with_network(threads=args.threads)
     network = load_network(weights_path(config.network.weights))
     fold_norms(network)
     torch.set_num_threads(args.threads)

@@ -114,7 +114,7 @@ def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:
 
     config = chosen_config(args.config, detector=args.detector, weights=args.weights, backend=args.backend)
     # One thread whatever the number of processes: sums in another order would give other last digits.
-    scoring = config.model_copy(update={"network": config.network.model_copy(update={"threads": 1})})
+    scoring = config.with_network(threads=1)
     if args.out is not None:
         check_writable(args.out)
     paths = _paths(args)

@@ -104,7 +104,7 @@ def with_sensor_share(config: PipelineConfig) -> PipelineConfig:
             expected="the network, whose attention can be asked for",
             remedy="leave --sensor-share out, or give --detector network",
         )
-    return config.model_copy(update={"network": config.network.model_copy(update={"sensor_share": True})})
+    return config.with_network(sensor_share=True)
 
 
 def parse_rate(text: str) -> float | None:

@@ -56,4 +56,4 @@ class WeightedMean(nn.Module):
     def _weights(self, present: Tensor) -> Tensor:
         """(B, 3, C), over the sensors that are present summing to 1."""
         weights = self.weights.exp()[None] * present[:, :, None]
-        return weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        return weights / weights.sum(dim=1, keepdim=True).clamp(min=SMALLEST_SHARE)

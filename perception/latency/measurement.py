@@ -113,7 +113,7 @@ def benchmark(
         threads=thread_counts() if options.threads is None else (options.threads,),
         candidates=None if options.backend == AUTO else (options.backend,),
     )
-    config = config.model_copy(update={"network": config.network.model_copy(update={"threads": threads})})
+    config = config.with_network(threads=threads)
     names = dict.fromkeys((backend.name, *options.compare))
     others = [backend if n == backend.name else open_backend(n, network, batches, threads=threads) for n in names]
     say("closed loop")

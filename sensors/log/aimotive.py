@@ -30,6 +30,7 @@ from tricast.sensors.log.recorded import (
     SENSOR,
     PlannedMessage,
     RecordedLog,
+    only_one,
     planned_poses,
     planned_sensor,
     planned_truth,
@@ -91,15 +92,7 @@ def _sequences(path: Path) -> list[Path]:
 
 
 def _sequence(path: Path) -> Path:
-    found = _sequences(path)
-    if len(found) == 1:
-        return found[0]
-    raise LogError(
-        where=str(path),
-        got=f"{len(found)} aiMotive sequences",
-        expected="one",
-        remedy="name the sequence's folder" if found else "check the path",
-    )
+    return only_one(_sequences(path), path, kind="aiMotive sequences", folder="sequence")
 
 
 def _plan(sequence: Path, rig: Rig) -> Iterator[PlannedMessage]:

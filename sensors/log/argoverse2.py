@@ -29,6 +29,7 @@ from tricast.sensors.log.pose_twists import poses_with_twist
 from tricast.sensors.log.recorded import (
     PlannedMessage,
     RecordedLog,
+    only_one,
     planned_poses,
     planned_sensor,
     planned_truth,
@@ -102,15 +103,7 @@ def _log_folders(path: Path) -> list[Path]:
 
 
 def _log_folder(path: Path) -> Path:
-    found = _log_folders(path)
-    if len(found) == 1:
-        return found[0]
-    raise LogError(
-        where=str(path),
-        got=f"{len(found)} Argoverse 2 sensor logs",
-        expected="one",
-        remedy="name the log's folder" if found else "check the path",
-    )
+    return only_one(_log_folders(path), path, kind="Argoverse 2 sensor logs", folder="log")
 
 
 def _plan(folder: Path, rig: Rig) -> Iterator[PlannedMessage]:

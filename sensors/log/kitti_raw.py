@@ -34,6 +34,7 @@ from tricast.sensors.log.recorded import (
     SENSOR,
     PlannedMessage,
     RecordedLog,
+    only_one,
     planned_poses,
     planned_sensor,
     planned_truth,
@@ -95,15 +96,7 @@ def _drives(path: Path) -> list[Path]:
 
 
 def _drive(path: Path) -> Path:
-    found = _drives(path)
-    if len(found) == 1:
-        return found[0].resolve()
-    raise LogError(
-        where=str(path),
-        got=f"{len(found)} drives of KITTI raw",
-        expected="one",
-        remedy="name the drive's folder" if found else "check the path",
-    )
+    return only_one(_drives(path), path, kind="drives of KITTI raw", folder="drive").resolve()
 
 
 def _plan(drive: Path, rig: Rig) -> Iterator[PlannedMessage]:

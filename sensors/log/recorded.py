@@ -152,6 +152,29 @@ def planned_poses(poses: Iterable[EgoPose]) -> Iterator[PlannedMessage]:
         )
 
 
+def only_one(found: list[Path], path: Path, *, kind: str, folder: str) -> Path:
+    """The one recording that was found under a path.
+
+    Args:
+        found: Folders of recordings.
+        path: What was named.
+        kind: What they are called, many of them, e.g. "aiMotive sequences".
+        folder: What one of them is called, e.g. "sequence".
+
+    Raises:
+        LogError: There is none, or more than one.
+
+    """
+    if len(found) == 1:
+        return found[0]
+    raise LogError(
+        where=str(path),
+        got=f"{len(found)} {kind}",
+        expected="one",
+        remedy=f"name the {folder}'s folder" if found else "check the path",
+    )
+
+
 def planned_sensor(channel: str, timestamp_ns: int, load: Callable[[], Message]) -> PlannedMessage:
     """A sensor message that arrives when it is stamped."""
     return PlannedMessage(rank=SENSOR, channel=channel, earliest_ns=timestamp_ns, latest_ns=timestamp_ns, load=load)

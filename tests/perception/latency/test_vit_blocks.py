@@ -2,8 +2,8 @@
 
 import torch
 
+from tricast.perception.backends.interleaved import interleaved_ms
 from tricast.perception.encoders.camera_vit import CameraConfig
-from tricast.perception.latency.interleaved_runs import interleaved_ms
 from tricast.perception.latency.vit_blocks import vit_blocks
 
 
