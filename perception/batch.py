@@ -24,6 +24,7 @@ from tricast.configs.strict import StrictConfig
 from tricast.perception.tick_sample import LIDAR_COLUMNS, RADAR_COLUMNS, CameraInput, TickSample
 from tricast.sensors.errors import SensorDataError
 from tricast.sensors.geometry.lenses import Lens
+from tricast.sensors.geometry.se3 import SE3
 
 Float64 = NDArray[np.float64]
 
@@ -104,6 +105,12 @@ class BevTransform:
         moved[..., :2] = vectors[..., :2] @ self.matrix.T.astype(vectors.dtype)
         return moved
 
+    def pose(self, odom_from_ego: SE3) -> Float64:
+        """(4, 4) pose of the turned frame: odometry stays as it is."""
+        ego_from_turned = np.eye(4)
+        ego_from_turned[:2, :2] = self.matrix.T
+        return odom_from_ego.matrix @ ego_from_turned
+
     def yaws_rad(self, yaws_rad: Float64) -> Float64:
         """Headings, by the direction they point in."""
         ahead = np.stack([np.cos(yaws_rad), np.sin(yaws_rad)], axis=-1) @ self.matrix.T
@@ -131,6 +138,8 @@ class SensorBatch:
         radar_sample: (R,) int64 likewise.
         with_radar: (K,) int64 samples whose radar delivered.
         present: (B, 3) bool for camera, LiDAR and radar.
+        timestamps_ns: (B,) int64 of the ticks.
+        odom_from_ego: (B, 4, 4) float64 poses of the ticks, whose motion memory is moved by.
 
     """
 
@@ -149,6 +158,8 @@ class SensorBatch:
     radar_sample: Tensor
     with_radar: Tensor
     present: Tensor
+    timestamps_ns: Tensor
+    odom_from_ego: Tensor
 
     def to(self, device: torch.device | str) -> SensorBatch:
         """The same batch on another device."""
@@ -248,6 +259,10 @@ def collate(
         radar_sample=radar_sample,
         with_radar=_holding(present, 2),
         present=torch.tensor(present, dtype=torch.bool).reshape(len(samples), len(MODALITY_ORDER)),
+        timestamps_ns=torch.tensor([sample.timestamp_ns for sample in samples], dtype=torch.int64),
+        odom_from_ego=torch.from_numpy(
+            np.stack([t.pose(s.odom_from_ego) for s, t in zip(samples, transforms, strict=True)])
+        ),
     )
 
 

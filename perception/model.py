@@ -5,6 +5,8 @@ Letters in shapes: B batch, N cameras, T tokens, Q queries, D width, C channels,
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from tricast.perception.encoders.camera_vit import CameraConfig, CameraEncoder
 from tricast.perception.encoders.lidar_pointnet import LidarConfig, LidarEncoder
 from tricast.perception.encoders.radar_pointnet import RadarConfig, RadarEncoder
 from tricast.perception.fusion.camera_lift import CameraLift
+from tricast.perception.fusion.memory_look import MemoryTokenizer
 from tricast.perception.fusion.picture_look import pictures_of
 from tricast.perception.fusion.point_look import near_points
 from tricast.perception.fusion.query_decoder import DecoderConfig, QueryDecoder, Tokenizer
@@ -25,7 +28,8 @@ from tricast.perception.heads.detection import BoxPrior
 from tricast.perception.heads.heatmap import AuxiliaryHeatmap, HeatmapHead, peaks_of
 from tricast.perception.heads.trajectory import TrajectoryHead
 from tricast.perception.layers.convolution import Pointwise, on_present
-from tricast.perception.query_outputs import QueryMemory, QueryOutputs, TrainingSeeds
+from tricast.perception.query_memory import MemoryConfig, ObjectNotes, QueryMemory, Recalled, notes_of
+from tricast.perception.query_outputs import LayerOutputs, QueryOutputs, TrainingSeeds
 from tricast.perception.tick_sample import SampleConfig
 from tricast.sensors.annotations import DETECTION_CLASSES
 
@@ -39,6 +43,7 @@ class ModelConfig(StrictConfig):
     lidar: LidarConfig = LidarConfig()
     radar: RadarConfig = RadarConfig()
     decoder: DecoderConfig = DecoderConfig()
+    memory: MemoryConfig = MemoryConfig()
     width: int = Field(default=64, ge=4, le=1024)
     """Of the fused grid; encoders' grids have the same."""
     trunk_blocks: int = Field(default=2, ge=0, le=32)
@@ -69,7 +74,9 @@ class Network(nn.Module):
         )
         self.picture_head = nn.Linear(config.camera.width, len(DETECTION_CLASSES) + 1)
         self.shape_head = nn.Linear(config.decoder.points.width + 1, len(DETECTION_CLASSES))
-        self.decoder = QueryDecoder(config.decoder, grid.range_m, config.camera.width)
+        self.memory_tokenizer = MemoryTokenizer(config.decoder.width) if config.memory.objects else None
+        ticks = len(config.memory.lags_s) if config.memory.objects else 0
+        self.decoder = QueryDecoder(config.decoder, grid.range_m, config.camera.width, ticks)
         self.trajectory_head = TrajectoryHead(config.decoder.width)
 
     def forward(
@@ -92,6 +99,34 @@ class Network(nn.Module):
             Outputs, and the memory for the next tick. Nothing else changes.
 
         """
+        outputs, notes = self.look(batch, self.recalled(batch, memory), seeds, with_attention=with_attention)
+        return outputs, self.remembering(batch, memory, notes)
+
+    def recalled(self, batch: SensorBatch, memory: QueryMemory) -> Recalled | None:
+        """What the network is told of earlier ticks; None of a network without memory."""
+        config = self.config.memory
+        if not config.objects:
+            return None
+        return memory.recalled(batch.timestamps_ns, batch.odom_from_ego, config, self.config.decoder.width)
+
+    def remembering(self, batch: SensorBatch, memory: QueryMemory, notes: ObjectNotes | None) -> QueryMemory:
+        """The memory after a tick."""
+        if notes is None:
+            return memory
+        return memory.with_tick(notes, batch.timestamps_ns, batch.odom_from_ego, self.config.memory)
+
+    def look(
+        self,
+        batch: SensorBatch,
+        recalled: Recalled | None,
+        seeds: TrainingSeeds | None = None,
+        *,
+        with_attention: bool = False,
+    ) -> tuple[QueryOutputs, ObjectNotes | None]:
+        """`forward` as a function of what is recalled, for fixed shapes; gives what is to be remembered of the tick.
+
+        Without memory both are None.
+        """
         camera = self.camera_encoder(batch)  # tokens (B, N, h, w, D), features to look up
         lidar = self.lidar_encoder(batch)  # bev (B, C, Y, X), fine (B, F, 2Y, 2X)
         radar = self.radar_encoder(batch)  # bev (B, C, Y, X)
@@ -107,7 +142,10 @@ class Network(nn.Module):
         num_seeded, prior = self.config.decoder.queries, self.prior(places_m, classes)
         pictures = pictures_of(camera.features, rays, origins_m, batch.camera_mask)
         near = near_points(batch, cells, self.config.decoder.points, heatmap.shape[3], self.config.batch.range_m)
-        decoded = self.decoder(queries, prior, tokens, pictures, near, mask, num_seeded, with_attention=with_attention)
+        remembered = self.memory_tokenizer(recalled) if self.memory_tokenizer is not None and recalled else None
+        decoded = self.decoder(
+            queries, prior, tokens, pictures, near, remembered, mask, num_seeded, with_attention=with_attention
+        )
         # Decoded: queries (B, Q, D), boxes of every layer.
         points, log_scales, logits = self.trajectory_head(decoded.queries, decoded.layers[-1])  # (B, Q, K, 12, 2)
         outputs = QueryOutputs(
@@ -131,7 +169,15 @@ class Network(nn.Module):
             if with_attention
             else None,
         )
-        return outputs, memory
+        return outputs, self._notes(outputs, decoded.queries)
+
+    def _notes(self, outputs: QueryOutputs, queries: Tensor) -> ObjectNotes | None:
+        """What is to be remembered of the queries (B, Q, D) that come from peaks."""
+        if not self.config.memory.objects:
+            return None
+        last = outputs.layers[-1]
+        from_peaks = LayerOutputs(**{f.name: getattr(last, f.name)[:, : outputs.num_seeded] for f in fields(last)})
+        return notes_of(queries[:, : outputs.num_seeded], from_peaks, self.config.memory.objects)
 
     def _starts(self, heatmap: Tensor, seeds: TrainingSeeds | None) -> tuple[Tensor, Tensor, Tensor]:
         """Cells, classes and mask (B, Q) of the queries: peaks, then training seeds."""

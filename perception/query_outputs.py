@@ -112,8 +112,3 @@ class TrainingSeeds:
     cells: Tensor
     classes: Tensor
     mask: Tensor
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class QueryMemory:
-    """What the network carries from tick to tick: nothing yet, it looks at single ticks. A new one forgets all."""

@@ -15,7 +15,8 @@ from tricast.perception.batch import MODALITY_ORDER, SensorBatch
 from tricast.perception.decoding import DecodingConfig, decode, decoded_queries
 from tricast.perception.model import Network
 from tricast.perception.outputs import Detections, SensorShares
-from tricast.perception.query_outputs import QueryMemory, QueryOutputs
+from tricast.perception.query_memory import QueryMemory
+from tricast.perception.query_outputs import QueryOutputs
 
 SAME_OBJECT_M = 2.0
 """Boxes of a class whose centres are nearer than this on the ground are one object."""

@@ -6,7 +6,7 @@ A `TickSample` is made of a `SyncedFrame` at inference and read from shards at t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,7 @@ class TickSample:
         lidar: (P, 5) float32, `LIDAR_COLUMNS`, each return moved by the ego motion since its own time. None where no
             LiDAR delivered; an empty array is a LiDAR that saw nothing.
         radar: (R, 9) float32, `RADAR_COLUMNS`; None likewise.
+        odom_from_ego: Where the vehicle is, so that ticks can be laid side by side.
 
     Raises:
         SensorDataError: An array has a wrong shape, type or a value that is not finite.
@@ -88,6 +89,7 @@ class TickSample:
     cameras: tuple[CameraInput, ...]
     lidar: NDArray[np.float32] | None
     radar: NDArray[np.float32] | None
+    odom_from_ego: SE3 = field(default_factory=SE3)
 
     def __post_init__(self) -> None:
         for name, columns in (("lidar", LIDAR_COLUMNS), ("radar", RADAR_COLUMNS)):
@@ -119,6 +121,7 @@ def sample_of(frame: SyncedFrame, config: SampleConfig) -> TickSample:
         cameras=tuple(cameras),
         lidar=_lidar(frame, config) if frame.lidars else None,
         radar=_radar(frame, config) if frame.radars else None,
+        odom_from_ego=frame.ego_motion.odom_from_ego(frame.timestamp_ns),
     )
 
 

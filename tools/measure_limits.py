@@ -24,11 +24,11 @@ from tricast.perception.evaluation.detection import evaluate_detection
 from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network
 from tricast.perception.outputs import Detections
-from tricast.perception.query_outputs import QueryMemory
 from tricast.perception.training.augmentation import SUBSETS, restricted
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
 from tricast.perception.training.validation import found_table, spread, truth_table
+from tricast.perception.training.warm_up import memory_before
 from tricast.sensors.annotations import DETECTION_CLASSES
 
 NEAR_M = 4.0
@@ -43,7 +43,8 @@ def detected(
     found = []
     for index in indices:
         sample = restricted(shards[index].sample, modalities)
-        outputs, _ = network(collate([sample], network.config.batch), QueryMemory())
+        memory = memory_before(network, shards, index, modalities)
+        outputs, _ = network(collate([sample], network.config.batch), memory)
         found.append(decode(outputs, sample.timestamp_ns, config))
     return found
 

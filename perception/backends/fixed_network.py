@@ -9,16 +9,22 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor, nn
 
-from tricast.perception.backends.fixed_shapes import INPUT_NAMES, LIDAR_COLUMN, FixedInputs
+from tricast.perception.backends.fixed_shapes import LIDAR_COLUMN, FixedInputs
 from tricast.perception.batch import SensorBatch
 from tricast.perception.encoders.lidar_pointnet import LidarEncoder, LidarFeatures
-from tricast.perception.model import Network
-from tricast.perception.query_outputs import LayerOutputs, QueryMemory, QueryOutputs
+from tricast.perception.model import ModelConfig, Network
+from tricast.perception.query_memory import ObjectNotes
+from tricast.perception.query_outputs import LayerOutputs, QueryOutputs
 
 BOX_NAMES = tuple(field.name for field in fields(LayerOutputs))
 QUERY_NAMES = ("heatmap", "query_cells", "query_classes", "mode_points_m", "mode_log_scales", "mode_logits")
-OUTPUT_NAMES = (*QUERY_NAMES, *BOX_NAMES)
-"""Outputs of a graph in this order: those of `QueryOutputs`, then the boxes of the last layer."""
+NOTE_NAMES = tuple(field.name for field in fields(ObjectNotes))
+
+
+def output_names(config: ModelConfig) -> tuple[str, ...]:
+    """Outputs of a graph in order: of `QueryOutputs`, of the last layer's boxes, and what is to be remembered."""
+    notes = tuple(f"noted_{name}" for name in NOTE_NAMES) if config.memory.objects else ()
+    return (*QUERY_NAMES, *BOX_NAMES, *notes)
 
 
 class _MaskedLidar(nn.Module):
@@ -36,10 +42,11 @@ class _MaskedLidar(nn.Module):
 
 
 class FixedNetwork(nn.Module):
-    """From `FixedInputs.tensors()` to tensors named by `OUTPUT_NAMES`; no shape depends on which sensors are there.
+    """From `FixedInputs.tensors()` to tensors named by `output_names`; no shape depends on which sensors are there.
 
     Fusion gives absent sensors no weight, look-ups and attention are masked; only the LiDAR's fine map goes around
-    them, and gets a mask here. The network carries nothing from tick to tick, so that a graph has no memory.
+    them, and gets a mask here. What is remembered goes in moved to the tick, and what is to be remembered comes out:
+    a graph keeps nothing.
     """
 
     def __init__(self, network: Network) -> None:
@@ -49,19 +56,22 @@ class FixedNetwork(nn.Module):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """One tick."""
-        batch = FixedInputs(**dict(zip(INPUT_NAMES, tensors, strict=True))).as_batch()
-        outputs, _ = self.network(batch, QueryMemory())
+        inputs = FixedInputs.of_tensors(tensors)
+        outputs, notes = self.network.look(inputs.as_batch(), inputs.recalled)
         return (
             *(getattr(outputs, name) for name in QUERY_NAMES),
             *(getattr(outputs.layers[-1], name) for name in BOX_NAMES),
+            *(() if notes is None else (getattr(notes, name) for name in NOTE_NAMES)),
         )
 
 
-def outputs_of(tensors: Sequence[Tensor]) -> QueryOutputs:
-    """The outputs of a graph as those of the network, with the last layer's boxes alone."""
-    named = dict(zip(OUTPUT_NAMES, tensors, strict=True))
+def outputs_of(tensors: Sequence[Tensor]) -> tuple[QueryOutputs, ObjectNotes | None]:
+    """The outputs of a graph as those of `Network.look`, with the last layer's boxes alone."""
+    named = dict(zip((*QUERY_NAMES, *BOX_NAMES), tensors, strict=False))
+    noted = tensors[len(named) :]
+    notes = ObjectNotes(**dict(zip(NOTE_NAMES, noted, strict=True))) if noted else None
     cells = named["query_cells"]
-    return QueryOutputs(
+    outputs = QueryOutputs(
         heatmap=named["heatmap"],
         query_cells=cells,
         query_classes=named["query_classes"],
@@ -74,3 +84,4 @@ def outputs_of(tensors: Sequence[Tensor]) -> QueryOutputs:
         num_seeded=cells.shape[1],
         layers=(LayerOutputs(**{name: named[name] for name in BOX_NAMES}),),
     )
+    return outputs, notes

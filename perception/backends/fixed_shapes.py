@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from tricast.perception.batch import MODALITY_ORDER, BatchConfig, SensorBatch
+from tricast.perception.model import ModelConfig
+from tricast.perception.query_memory import Recalled
 from tricast.perception.tick_sample import LIDAR_COLUMNS, RADAR_COLUMNS
 
 ROW_STEP = 4096
@@ -68,6 +70,7 @@ class FixedInputs:
         radar_points: (R, 9).
         radar_sample: (R,) int64 likewise.
         present: (1, 3) bool.
+        recalled: Of a network with memory what it remembers, in the axes of the tick.
 
     """
 
@@ -82,9 +85,12 @@ class FixedInputs:
     radar_points: Tensor
     radar_sample: Tensor
     present: Tensor
+    recalled: Recalled | None = None
 
     @staticmethod
-    def of(batch: SensorBatch, shapes: FixedShapes, config: BatchConfig) -> FixedInputs:
+    def of(
+        batch: SensorBatch, shapes: FixedShapes, config: BatchConfig, recalled: Recalled | None = None
+    ) -> FixedInputs:
         """Put a tick that fits into its slots."""
         padded = batch.padded(shapes.lidar_rows, shapes.radar_rows)
         width, height = config.image_size_px
@@ -106,11 +112,13 @@ class FixedInputs:
             radar_points=padded.radar_points,
             radar_sample=padded.radar_sample,
             present=batch.present,
+            recalled=recalled,
         )
 
     @staticmethod
-    def blank(shapes: FixedShapes, config: BatchConfig) -> FixedInputs:
-        """A tick in which all sensors are there and none saw anything: an example of the shapes."""
+    def blank(shapes: FixedShapes, model: ModelConfig) -> FixedInputs:
+        """A tick in which all sensors are there, none saw anything and nothing is known: an example of the shapes."""
+        config, memory = model.batch, model.memory
         width, height = config.image_size_px
         look_up = (1, config.cells, config.cells, len(config.lift_heights_m))
         rays = torch.zeros(1, shapes.cameras, *config.feature_size, 3)
@@ -127,22 +135,41 @@ class FixedInputs:
             radar_points=torch.zeros(shapes.radar_rows, len(RADAR_COLUMNS)),
             radar_sample=torch.ones(shapes.radar_rows, dtype=torch.int64),
             present=torch.ones(1, len(MODALITY_ORDER), dtype=torch.bool),
+            recalled=Recalled.nothing(1, memory, model.decoder.width) if memory.objects else None,
         )
+
+    @staticmethod
+    def of_tensors(tensors: Sequence[Tensor]) -> FixedInputs:
+        """What `tensors` gives, as it was."""
+        own = dict(zip(SENSOR_NAMES, tensors, strict=False))
+        memory = tensors[len(SENSOR_NAMES) :]
+        recalled = Recalled(**dict(zip(RECALLED_NAMES, memory, strict=True))) if memory else None
+        return FixedInputs(**own, recalled=recalled)
+
+    def named(self) -> dict[str, Tensor]:
+        """All inputs of a graph by name, in order."""
+        own = {name: getattr(self, name) for name in SENSOR_NAMES}
+        if self.recalled is None:
+            return own
+        return own | {f"memory_{name}": getattr(self.recalled, name) for name in RECALLED_NAMES}
 
     def tensors(self) -> tuple[Tensor, ...]:
         """All inputs in order."""
-        return tuple(getattr(self, name) for name in INPUT_NAMES)
+        return tuple(self.named().values())
 
     def as_batch(self) -> SensorBatch:
         """The batch that the network takes: every slot and every sensor has its rows, absent or not."""
         device = self.images.device
         first = torch.zeros(1, dtype=torch.int64, device=device)
         return SensorBatch(
-            **{name: getattr(self, name) for name in INPUT_NAMES},
+            **{name: getattr(self, name) for name in SENSOR_NAMES},
             camera_slots=torch.arange(len(self.images), device=device),
             with_camera=first,
             with_lidar=first,
             with_radar=first,
+            # What is remembered enters beside the batch, in the axes of the tick.
+            timestamps_ns=first,
+            odom_from_ego=torch.eye(4, dtype=torch.float64, device=device)[None],
         )
 
 
@@ -151,5 +178,6 @@ def _blank_images(count: int, width: int, height: int) -> Tensor:
     return torch.zeros((count, 3, height, width), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
 
 
-INPUT_NAMES = tuple(field.name for field in fields(FixedInputs))
+SENSOR_NAMES = tuple(field.name for field in fields(FixedInputs) if field.name != "recalled")
+RECALLED_NAMES = tuple(field.name for field in fields(Recalled))
 LIDAR_COLUMN = MODALITY_ORDER.index("lidar")

@@ -13,10 +13,11 @@ from tricast.perception.backends.fixed_network import outputs_of
 from tricast.perception.backends.fixed_shapes import FixedInputs, FixedShapes
 from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
-from tricast.perception.query_outputs import QueryMemory, QueryOutputs
+from tricast.perception.query_memory import QueryMemory
+from tricast.perception.query_outputs import QueryOutputs
 
 Graph: TypeAlias = Callable[[FixedInputs], Sequence[Tensor]]
-"""Runs one tick at fixed shapes; gives tensors in the order of `OUTPUT_NAMES`, on the CPU."""
+"""Runs one tick at fixed shapes; gives tensors in the order of `output_names`, on the CPU."""
 
 
 class Backend(Protocol):
@@ -59,7 +60,7 @@ class GraphBackend:
 
     def __init__(self, name: str, network: Network, shapes: FixedShapes, graph: Graph) -> None:
         self.name, self.shapes = name, shapes
-        self._network, self._graph = network, graph
+        self._network, self._graph, self.config = network, graph, network.config
         self.not_fitting = 0
 
     def __call__(self, batch: SensorBatch, memory: QueryMemory) -> tuple[QueryOutputs, QueryMemory]:
@@ -68,8 +69,9 @@ class GraphBackend:
             if not self.shapes.hold(batch):
                 self.not_fitting += 1
                 return self._network(batch, memory)
-            inputs = FixedInputs.of(batch, self.shapes, self._network.config.batch)
-            return outputs_of(self._graph(inputs)), memory
+            recalled = self._network.recalled(batch, memory)
+            outputs, notes = outputs_of(self._graph(FixedInputs.of(batch, self.shapes, self.config.batch, recalled)))
+            return outputs, self._network.remembering(batch, memory, notes)
 
 
 def not_installed(backend: str, lacking: str, remedy: str) -> InputError:

@@ -8,7 +8,7 @@ from itertools import cycle
 
 from tricast.perception.backends.interface import Backend
 from tricast.perception.batch import SensorBatch
-from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.query_memory import QueryMemory
 
 
 def run_interleaved(backends: Sequence[Backend], batches: Sequence[SensorBatch], rounds: int) -> dict[str, list[float]]:

@@ -11,7 +11,8 @@ import torch
 from tricast.perception.backends.interface import Backend, EagerBackend, GraphBackend
 from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
-from tricast.perception.query_outputs import QueryMemory, QueryOutputs
+from tricast.perception.query_memory import QueryMemory
+from tricast.perception.query_outputs import QueryOutputs
 
 PROOF_TICKS = 8
 MOST_OPENINGS = 3

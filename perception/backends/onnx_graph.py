@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tricast.perception.backends.fixed_network import OUTPUT_NAMES, FixedNetwork
-from tricast.perception.backends.fixed_shapes import INPUT_NAMES, FixedInputs, FixedShapes
+from tricast.perception.backends.fixed_network import FixedNetwork, output_names
+from tricast.perception.backends.fixed_shapes import FixedInputs, FixedShapes
 from tricast.perception.backends.interface import Graph, not_installed
 from tricast.perception.model import Network
 
@@ -38,15 +38,15 @@ def write_onnx(network: Network, shapes: FixedShapes, path: Path) -> None:
     for package in ("onnx", "onnxscript"):
         if importlib.util.find_spec(package) is None:
             raise not_installed("onnx", f"the package {package}", REMEDY)
-    example = FixedInputs.blank(shapes, network.config.batch).tensors()
+    example = FixedInputs.blank(shapes, network.config).named()
     with _quiet():
         program = torch.onnx.export(
             FixedNetwork(network).eval(),
-            example,
+            tuple(example.values()),
             dynamo=True,
             opset_version=OPSET,
-            input_names=list(INPUT_NAMES),
-            output_names=list(OUTPUT_NAMES),
+            input_names=list(example),
+            output_names=list(output_names(network.config)),
             verbose=False,
         )
         assert program is not None
@@ -100,8 +100,8 @@ class OnnxRuntimeGraph:
 
     def __call__(self, inputs: FixedInputs) -> Sequence[Tensor]:
         """See `Graph`."""
-        arrays = {name: getattr(inputs, name).contiguous().numpy() for name in INPUT_NAMES}
-        return [torch.from_numpy(np.asarray(output)) for output in self._session.run(list(OUTPUT_NAMES), arrays)]
+        arrays = {name: tensor.contiguous().numpy() for name, tensor in inputs.named().items()}
+        return [torch.from_numpy(np.asarray(output)) for output in self._session.run(None, arrays)]
 
     def end(self) -> Path:
         """Finish the profile and say where it lies."""
@@ -142,10 +142,10 @@ class OpenVinoGraph:
 
     def __call__(self, inputs: FixedInputs) -> Sequence[Tensor]:
         """See `Graph`."""
-        arrays = {name: getattr(inputs, name).contiguous().numpy() for name in INPUT_NAMES}
+        arrays = {name: tensor.contiguous().numpy() for name, tensor in inputs.named().items()}
         results = self._request.infer(arrays)
         # Copied: the next tick writes over what the request holds.
-        return [torch.from_numpy(np.array(results[name])) for name in OUTPUT_NAMES]
+        return [torch.from_numpy(np.array(results[place])) for place in range(len(results))]
 
     def operation_ms(self) -> list[tuple[str, float]]:
         """Kind and milliseconds of every operation of the last tick."""

@@ -12,7 +12,8 @@ from tricast.configs.errors import InputError
 from tricast.perception.backends.interface import Backend
 from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
-from tricast.perception.query_outputs import LayerOutputs, QueryMemory, QueryOutputs
+from tricast.perception.query_memory import QueryMemory
+from tricast.perception.query_outputs import LayerOutputs, QueryOutputs
 
 ABSOLUTE, RELATIVE = 5e-3, 1e-3
 """Metres, logits, logarithms of metres. Sums in another order differ by less; a wrong graph by far more."""
@@ -22,7 +23,7 @@ FUTURES = ("mode_points_m", "mode_log_scales", "mode_logits")
 
 
 def check_parity(backend: Backend, network: Network, batches: Sequence[SensorBatch]) -> float:
-    """Compare a backend with the network in eager mode on single ticks that have some sensor.
+    """Compare a backend with the network in eager mode on ticks that have some sensor, in order, with its memory.
 
     Returns:
         The largest difference of any output that was compared.
@@ -34,13 +35,22 @@ def check_parity(backend: Backend, network: Network, batches: Sequence[SensorBat
     compared = [batch for batch in batches if bool(batch.present.any())]
     if not compared:
         raise _unproven(backend.name, "no tick with a sensor to compare on")
-    worst = 0.0
+    worst, memory = 0.0, QueryMemory()
     for number, batch in enumerate(compared):
+        where = f"{backend.name}, tick {number}"
         with torch.inference_mode():
-            expected, _ = network(batch, QueryMemory())
-            got, _ = backend(batch, QueryMemory())
-        worst = max(worst, _difference(f"{backend.name}, tick {number}", expected, got))
+            expected, after = network(batch, memory)
+            got, remembered = backend(batch, memory)
+        worst = max(worst, _difference(where, expected, got), _difference_of_memory(where, after, remembered))
+        memory = after
     return worst
+
+
+def _difference_of_memory(where: str, expected: QueryMemory, got: QueryMemory) -> float:
+    if not expected.ticks:
+        return 0.0
+    # Equally sure objects may swap; how sure they are, from the surest on, is the same.
+    return _checked(where, "memory", expected.ticks[0].notes.scores, got.ticks[0].notes.scores)
 
 
 def _difference(where: str, expected: QueryOutputs, got: QueryOutputs) -> float:

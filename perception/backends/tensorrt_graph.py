@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from tricast.configs.errors import InputError
-from tricast.perception.backends.fixed_network import OUTPUT_NAMES
-from tricast.perception.backends.fixed_shapes import INPUT_NAMES, FixedInputs
+from tricast.perception.backends.fixed_shapes import FixedInputs
 from tricast.perception.backends.interface import Graph
 from tricast.perception.backends.onnx_graph import check_tensorrt
 
@@ -52,18 +51,20 @@ def engine_graph(engine_bytes: bytes) -> Graph:
     engine = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR)).deserialize_cuda_engine(engine_bytes)
     context, stream = engine.create_execution_context(), torch.cuda.Stream()
 
+    names = [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
+    given = [name for name in names if engine.get_tensor_mode(name) == tensorrt.TensorIOMode.OUTPUT]
+
     def run(inputs: FixedInputs) -> Sequence[Tensor]:
-        held = {name: getattr(inputs, name).contiguous().cuda() for name in INPUT_NAMES}
+        held = {name: tensor.contiguous().cuda() for name, tensor in inputs.named().items()}
         outputs = {
-            name: torch.empty(tuple(engine.get_tensor_shape(name)), dtype=_dtype(name), device="cuda")
-            for name in OUTPUT_NAMES
+            name: torch.empty(tuple(engine.get_tensor_shape(name)), dtype=_dtype(name), device="cuda") for name in given
         }
         for name, tensor in (held | outputs).items():
             context.set_tensor_address(name, tensor.data_ptr())
         torch.cuda.current_stream().synchronize()
         context.execute_async_v3(stream.cuda_stream)
         stream.synchronize()
-        return [outputs[name].cpu() for name in OUTPUT_NAMES]
+        return [outputs[name].cpu() for name in given]
 
     return run
 

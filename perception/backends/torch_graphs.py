@@ -29,7 +29,7 @@ def compiled_graph(network: Network, shapes: FixedShapes) -> Graph:
 
     try:
         with torch.inference_mode():
-            run(FixedInputs.blank(shapes, network.config.batch))
+            run(FixedInputs.blank(shapes, network.config))
     except (InvalidCxxCompiler, InductorError) as error:
         if "compiler" not in str(error).lower():
             raise
@@ -47,7 +47,7 @@ def cuda_graph(network: Network, shapes: FixedShapes) -> Graph:
     if not torch.cuda.is_available():
         raise not_installed("cuda_graphs", "a CUDA device", "use a backend for the CPU")
     module = FixedNetwork(network).cuda()
-    held = [tensor.cuda() for tensor in FixedInputs.blank(shapes, network.config.batch).tensors()]
+    held = [tensor.cuda() for tensor in FixedInputs.blank(shapes, network.config).tensors()]
     stream, recording = torch.cuda.Stream(), torch.cuda.CUDAGraph()
     with torch.inference_mode():
         stream.wait_stream(torch.cuda.current_stream())

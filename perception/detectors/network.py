@@ -22,7 +22,7 @@ from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network, read_score_scales
 from tricast.perception.outputs import Detections, SensorShares
-from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.query_memory import QueryMemory
 from tricast.perception.sensor_share import explained
 from tricast.perception.tick_sample import sample_of
 from tricast.sensors.calibration import MODALITIES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import torch
 from pydantic import Field
@@ -30,6 +31,7 @@ class PointLookConfig(StrictConfig):
     ground_cells: int = Field(default=2, ge=0, le=32)
     """How far around the lowest return is sought, in cells on each side."""
     width: int = Field(default=64, ge=4, le=1024)
+    layers: int = Field(default=2, ge=1, le=8)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,12 +124,13 @@ class PointLook(nn.Module):
 
     def __init__(self, config: PointLookConfig, width: int) -> None:
         super().__init__()
-        self.point_net = nn.Sequential(
-            nn.Linear(FEATURES, config.width),
-            nn.ReLU(inplace=True),
-            nn.Linear(config.width, config.width),
-            nn.ReLU(inplace=True),
-        )
+        widths = (FEATURES, *[config.width] * config.layers)
+        layers = [[nn.Linear(before, after), nn.ReLU(inplace=True)] for before, after in pairwise(widths)]
+        self.point_net = nn.Sequential(*chain.from_iterable(layers))
+        # What comes in is not negative: the third layer and those after it change nothing at first.
+        for linear, _ in layers[2:]:
+            nn.init.eye_(linear.weight)
+            nn.init.zeros_(linear.bias)
         self.project = nn.Linear(config.width + 1, width)
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.project.bias)

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tricast.configs.strict import StrictConfig
+from tricast.perception.fusion.memory_look import MemoryLook, MemoryTokens
 from tricast.perception.fusion.picture_look import PictureLook, Pictures
 from tricast.perception.fusion.point_look import NearPoints, PointLook, PointLookConfig
 from tricast.perception.heads.detection import DetectionHead
@@ -119,13 +120,14 @@ def _pooled(tokens: Tensor) -> Tensor:
 class DecoderLayer(nn.Module):
     """Pre-norm self-attention, cross-attention and feed-forward, then corrections to the boxes."""
 
-    def __init__(self, config: DecoderConfig, image_width: int) -> None:
+    def __init__(self, config: DecoderConfig, image_width: int, memory_ticks: int) -> None:
         super().__init__()
         width, heads = config.width, config.heads
         self.self_norm, self.cross_norm, self.feed_norm = (nn.LayerNorm(width) for _ in range(3))
         self.self_attention = Attention(width, heads)
         self.cross_attention = Attention(width, heads)
         self.look = PictureLook(image_width, width)
+        self.memory_look = MemoryLook(width, memory_ticks) if memory_ticks else None
         self.feed_forward = FeedForward(width, 2 * width)
         self.head = DetectionHead(width)
 
@@ -136,6 +138,7 @@ class DecoderLayer(nn.Module):
         believed: LayerOutputs,
         tokens: Tokens,
         pictures: Pictures,
+        memory: MemoryTokens | None,
         apart: Tensor | None,
     ) -> tuple[Tensor, LayerOutputs]:
         """One round.
@@ -146,6 +149,7 @@ class DecoderLayer(nn.Module):
             believed: Boxes so far, without gradient.
             tokens: What there is to attend to.
             pictures: Where to look what is at the believed centres.
+            memory: What is remembered; None of a network without memory.
             apart: Logits, broadcast to (B, heads, Q, Q), that keep groups of queries from each other.
 
         Returns:
@@ -156,6 +160,8 @@ class DecoderLayer(nn.Module):
         asking = self.cross_norm(queries) + position
         queries = queries + self.cross_attention(asking, tokens.keys, tokens.values, tokens.bias(believed.centers_m))
         queries = queries + self.look(believed.centers_m, pictures)
+        if self.memory_look is not None and memory is not None:
+            queries = queries + self.memory_look(queries, believed.centers_m, memory)
         queries = queries + self.feed_forward(self.feed_norm(queries))
         return queries, self.head(queries, believed)
 
@@ -195,13 +201,14 @@ class QueryDecoder(nn.Module):
     Source: Carion et al., DETR, ECCV 2020; corrections layer by layer as in Deformable DETR (Zhu et al., ICLR 2021).
     """
 
-    def __init__(self, config: DecoderConfig, range_m: float, image_width: int) -> None:
+    def __init__(self, config: DecoderConfig, range_m: float, image_width: int, memory_ticks: int) -> None:
         super().__init__()
         self.first_look = PictureLook(image_width, config.width)
         self.point_look = PointLook(config.points, config.width)
+        self.memory_look = MemoryLook(config.width, memory_ticks) if memory_ticks else None
         self.first_head = DetectionHead(config.width)
         self.position = FourierPosition(config.width, range_m)
-        self.layers = nn.ModuleList(DecoderLayer(config, image_width) for _ in range(config.layers))
+        self.layers = nn.ModuleList(DecoderLayer(config, image_width, memory_ticks) for _ in range(config.layers))
 
     def forward(
         self,
@@ -210,6 +217,7 @@ class QueryDecoder(nn.Module):
         tokens: Tokens,
         pictures: Pictures,
         near: NearPoints,
+        memory: MemoryTokens | None,
         mask: Tensor,
         num_seeded: int,
         *,
@@ -223,6 +231,7 @@ class QueryDecoder(nn.Module):
             tokens: What there is to attend to.
             pictures: Where to look what is at a centre.
             near: LiDAR returns around each query.
+            memory: What is remembered; None of a network without memory.
             mask: (B, Q) bool; nobody sees a query that is False.
             num_seeded: Queries from peaks; they and the rest do not see each other.
             with_attention: Also give the weights of the cross-attention.
@@ -231,6 +240,8 @@ class QueryDecoder(nn.Module):
         apart = _apart(mask, num_seeded)
         from_points, shapes = self.point_look(prior.centers_m, near)
         queries = queries + self.first_look(prior.centers_m, pictures) + from_points
+        if self.memory_look is not None and memory is not None:
+            queries = queries + self.memory_look(queries, prior.centers_m, memory)
         boxes = [self.first_head(queries, prior)]
         weights: list[Tensor] = []
         for layer in self.layers:
@@ -238,7 +249,7 @@ class QueryDecoder(nn.Module):
             position = self.position(believed.centers_m[..., :2])
             if with_attention:
                 weights.append(layer.attention(queries, position, believed, tokens, apart))  # type: ignore[operator]
-            queries, better = layer(queries, position, believed, tokens, pictures, apart)
+            queries, better = layer(queries, position, believed, tokens, pictures, memory, apart)
             boxes.append(better)
         return Decoded(queries=queries, layers=tuple(boxes), shapes=shapes, attention=tuple(weights))
 

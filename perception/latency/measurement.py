@@ -33,7 +33,7 @@ from tricast.perception.latency.stage_clock import (
 )
 from tricast.perception.latency.work import NETWORK, Work, count_work, summed
 from tricast.perception.model import Network
-from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.query_memory import QueryMemory
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.sensors.synced_frame import SyncedFrame
 

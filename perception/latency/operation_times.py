@@ -16,7 +16,7 @@ from tricast.perception.backends.onnx_graph import OnnxRuntimeGraph, OpenVinoGra
 from tricast.perception.backends.opening import onnx_file
 from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
-from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.query_memory import QueryMemory
 
 KINDS = {
     "convolution": ("convolution", "conv2d", "conv", "groupconv", "fusedconv", "nhwcfusedconv"),

@@ -18,7 +18,8 @@ from tricast.perception.batch import SensorBatch
 from tricast.perception.detectors.network import NetworkDetector
 from tricast.perception.model import Network
 from tricast.perception.outputs import Detections
-from tricast.perception.query_outputs import QueryMemory, QueryOutputs
+from tricast.perception.query_memory import QueryMemory
+from tricast.perception.query_outputs import QueryOutputs
 from tricast.sensors.frames import CameraFrame
 from tricast.sensors.synced_frame import SyncedFrame
 
@@ -158,6 +159,7 @@ def network_parts(network: Network) -> list[tuple[str, nn.Module]]:
         "radar_encoder": [network.radar_encoder],
         "fusion": [network.camera_lift, network.fusion, network.trunk],
         "decoder": [network.seeding, network.prior, network.tokenizer, network.decoder],
+        "memory": [network.memory_tokenizer] if network.memory_tokenizer is not None else [],
         "heads": [network.heatmap_head, network.trajectory_head, *heads],
     }
     return [(stage, module) for stage, modules in stages.items() for module in modules]

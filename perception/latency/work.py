@@ -15,7 +15,7 @@ from torch.utils.flop_counter import flop_registry
 from tricast.perception.batch import SensorBatch
 from tricast.perception.latency.stage_clock import StageClock, network_stages
 from tricast.perception.model import Network
-from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.query_memory import QueryMemory
 
 NETWORK = "network"
 """What belongs to no stage inside the network."""

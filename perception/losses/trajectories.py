@@ -16,6 +16,11 @@ class TrajectoryLossConfig(StrictConfig):
 
     mover_mps: float = Field(default=0.5, gt=0)
     mover_weight: float = Field(default=3.0, gt=0)
+    loser_share: float = Field(default=0.0, ge=0, lt=1)
+    """Of the likelihood's weight: so much is spread over all modes, so that each stays sensible where another won."""
+    mode_temperature_m: float = Field(default=0.0, ge=0)
+    """Above 0, probabilities are to be those of a softmax of minus the mean errors over this: modes that come near
+    share what the winner would have alone."""
     min_log_scale: float = -2.5
     max_log_scale: float = 2.5
 
@@ -43,7 +48,7 @@ def trajectory_losses(
     target: MatchedTruth,
     config: TrajectoryLossConfig,
 ) -> dict[str, Tensor]:
-    """Laplace negative log-likelihood of the winning mode, and cross-entropy of its probability.
+    """Laplace negative log-likelihood of the winning mode, and cross-entropy of the modes' probabilities.
 
     The winner has the least mean distance to the truth over the steps that are known.
     Source: Zhou et al., QCNet, 2023 (Laplace, winner takes all).
@@ -62,10 +67,13 @@ def trajectory_losses(
     moving = (target.velocities_mps.norm(dim=-1) > config.mover_mps).float()
     weight = (1 + (config.mover_weight - 1) * moving) * (steps > 0)
     total = weight.sum().clamp(min=1)
-    winner = mean_displacement_errors(points_m.detach(), offsets_m, known).argmin(dim=1)
-    row = torch.arange(len(winner), device=winner.device)
-    scale = log_scales[row, winner].clamp(config.min_log_scale, config.max_log_scale)
-    error = (points_m[row, winner] - offsets_m).abs()
-    likelihood = ((error * torch.exp(-scale) + scale) * known[..., None]).sum(dim=(1, 2)) / steps.clamp(min=1)
-    entropy = functional.cross_entropy(logits, winner, reduction="none")
+    distances = mean_displacement_errors(points_m.detach(), offsets_m, known)
+    winner = functional.one_hot(distances.argmin(dim=1), distances.shape[1]).to(distances.dtype)
+    scale = log_scales.clamp(config.min_log_scale, config.max_log_scale)
+    error = (points_m - offsets_m[:, None]).abs()
+    likelihood = ((error * torch.exp(-scale) + scale) * known[:, None, :, None]).sum(dim=(2, 3))
+    shares = (1 - config.loser_share) * winner + config.loser_share / winner.shape[1]
+    likelihood = (likelihood * shares).sum(dim=1) / steps.clamp(min=1)
+    wanted = torch.softmax(-distances / config.mode_temperature_m, dim=1) if config.mode_temperature_m else winner
+    entropy = functional.cross_entropy(logits, wanted, reduction="none")
     return {"forecast": (likelihood * weight).sum() / total, "mode": (entropy * weight).sum() / total}

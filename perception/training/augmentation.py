@@ -36,7 +36,7 @@ BEAM_SPAN_RAD = (-0.45, 0.12)
 
 
 class AugmentationConfig(StrictConfig):
-    """Chances, each per sample unless it says otherwise."""
+    """Chances, each per sample unless it says otherwise; what is drawn holds for all ticks of a sequence."""
 
     drop_modalities: float = Field(default=0.5, ge=0, le=1)
     """Keep one of the six smaller subsets of modalities, all alike."""
@@ -45,6 +45,8 @@ class AugmentationConfig(StrictConfig):
     thin_beams: float = Field(default=0.1, ge=0, le=1)
     lose_sector: float = Field(default=0.05, ge=0, le=1)
     lose_radar_returns: float = Field(default=0.1, ge=0, le=1)
+    blink: float = Field(default=0.0, ge=0, le=1)
+    """One modality more is missing at a single tick of a sequence."""
     jitter_extrinsics: float = Field(default=0.2, ge=0, le=1)
     jitter_m: float = Field(default=0.05, ge=0, le=1)
     jitter_rad: float = Field(default=0.005, ge=0, le=0.2)
@@ -72,8 +74,17 @@ class AugmentedTick:
 def augmented(
     sample: TickSample, truth: TickTruth, config: AugmentationConfig, rng: np.random.Generator
 ) -> AugmentedTick:
-    """Draw modality dropout, losses within sensors, and a turn of the ego frame."""
+    """Draw a turn of the ego frame, modality dropout and losses within sensors.
+
+    Ticks of one sequence are given generators of the same seed, and draw the same: how much is drawn does not depend on
+    what a tick's sensors saw.
+    """
     lidar_before = sample.lidar
+    transform = BevTransform(
+        yaw_rad=float(rng.uniform(-config.max_turn_rad, config.max_turn_rad)),
+        flip_x=bool(rng.random() < config.flip_x),
+        flip_y=bool(rng.random() < config.flip_y),
+    )
     if rng.random() < config.drop_modalities:
         smaller = list(SUBSETS.values())[1:]
         sample = restricted(sample, smaller[int(rng.integers(len(smaller)))])
@@ -81,17 +92,22 @@ def augmented(
     if sample.lidar is not None:
         sample, truth = _worse_lidar(sample, truth, config, rng)
     if sample.radar is not None and rng.random() < config.lose_radar_returns:
-        kept = rng.random(len(sample.radar)) < 0.5
+        kept = rng.spawn(1)[0].random(len(sample.radar)) < 0.5
         sample = replace(sample, radar=sample.radar[kept])
     if rng.random() < config.jitter_extrinsics:
         cameras = tuple(_jittered(camera, config, rng) for camera in sample.cameras)
         sample = replace(sample, cameras=cameras)
-    transform = BevTransform(
-        yaw_rad=float(rng.uniform(-config.max_turn_rad, config.max_turn_rad)),
-        flip_x=bool(rng.random() < config.flip_x),
-        flip_y=bool(rng.random() < config.flip_y),
-    )
     return AugmentedTick(sample=sample, truth=truth, transform=transform, lidar_before=lidar_before)
+
+
+def blinked(sample: TickSample, config: AugmentationConfig, rng: np.random.Generator) -> TickSample:
+    """Draw whether a modality is missing at this tick alone; one always stays."""
+    there = {"camera": bool(sample.cameras), "lidar": sample.lidar is not None, "radar": sample.radar is not None}
+    present = [name for name, is_there in there.items() if is_there]
+    if rng.random() >= config.blink or len(present) < 2:
+        return sample
+    lost = present[int(rng.integers(len(present)))]
+    return restricted(sample, [name for name in present if name != lost])
 
 
 def restricted(sample: TickSample, modalities: Sequence[str]) -> TickSample:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from tricast.configs.errors import InputError
 from tricast.perception.batch import BatchConfig, SensorBatch, collate
 from tricast.perception.losses.targets import TruthBatch, cells_of
 from tricast.perception.query_outputs import TrainingSeeds
@@ -24,6 +25,7 @@ from tricast.perception.training.augmentation import (
     AugmentationConfig,
     AugmentedTick,
     augmented,
+    blinked,
     recolored,
     restricted,
     turned,
@@ -33,8 +35,8 @@ from tricast.perception.training.picture_targets import picture_targets
 from tricast.perception.training.shards import ShardSet, TrainingTick
 from tricast.perception.training.tick_truth import TickTruth, countable
 
-ORDER, SAMPLE = 0, 1
-"""What a generator is for: the order of an epoch, or one sample's augmentation."""
+ORDER, SEQUENCE, TICK = 0, 1, 2
+"""What a generator is for: the order of an epoch, the augmentation of a sequence, or what is drawn for each tick."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,6 +85,8 @@ class BatchSource:
         batch_config: Grid and image size.
         augmentation: Chances.
         seed_jitter_m: How far training seeds lie from true centres, a standard deviation.
+        sequence_ticks: A batch's samples are followed by the next ticks of their scenes, in so many batches; 1 takes
+            single ticks.
         pictures_only: Leave out other sensors and what lifts pictures to the grid.
         parts: Every batch is cut into so many.
         own_parts: Those that this process makes; None makes all.
@@ -96,6 +100,7 @@ class BatchSource:
     batch_config: BatchConfig
     augmentation: AugmentationConfig
     seed_jitter_m: float
+    sequence_ticks: int = 1
     pictures_only: bool = False
     parts: int = 1
     own_parts: tuple[int, ...] | None = None
@@ -105,6 +110,10 @@ class BatchSource:
         own = range(self.parts) if self.own_parts is None else self.own_parts
         return [step * self.parts + part for step in steps for part in own]
 
+    def begins(self, step: int) -> bool:
+        """Whether a step's samples are the first of their sequences, so that nothing is to be remembered."""
+        return step % self.sequence_ticks == 0
+
 
 class TrainingBatches(Dataset[TrainingBatch]):
     """The parts of a run's batches by number, `step * parts + part`; opened anew in whichever process reads it."""
@@ -112,17 +121,19 @@ class TrainingBatches(Dataset[TrainingBatch]):
     def __init__(self, source: BatchSource) -> None:
         self._source = source
         self._shards: ShardSet | None = None
+        self._first: list[int] = []
         self._order: tuple[int, np.ndarray] | None = None
 
     def __getitem__(self, number: int) -> TrainingBatch:
         source = self._source
         size = source.batch_size // source.parts
-        first = number * size
+        step, part = divmod(number, source.parts)
+        block, place = divmod(step, source.sequence_ticks)
+        first = block * source.batch_size + part * size
         ticks, rngs = [], []
-        for place in range(first, first + size):
-            rng = np.random.default_rng([source.seed, SAMPLE, place])
-            tick = self._opened()[self._tick_at(place)]
-            ticks.append(self._augmented(tick, rng))
+        for sequence in range(first, first + size):
+            rng = np.random.default_rng([source.seed, TICK, sequence, place])
+            ticks.append(self._augmented(self._tick_at(sequence, place), sequence, rng))
             rngs.append(rng)
         config = source.batch_config
         if source.pictures_only:
@@ -131,25 +142,52 @@ class TrainingBatches(Dataset[TrainingBatch]):
         images = recolored(batch.sensors.images, source.augmentation, rngs[0])
         return replace(batch, sensors=replace(batch.sensors, images=images))
 
-    def _augmented(self, tick: TrainingTick, rng: np.random.Generator) -> AugmentedTick:
+    def _augmented(self, tick: TrainingTick, sequence: int, rng: np.random.Generator) -> AugmentedTick:
+        config = self._source.augmentation
+        held = np.random.default_rng([self._source.seed, SEQUENCE, sequence])
         if not self._source.pictures_only:
-            return augmented(tick.sample, tick.truth, self._source.augmentation, rng)
-        every = self._source.augmentation.model_copy(update={"drop_modalities": 0.0})
-        turned_tick = augmented(tick.sample, tick.truth, every, rng)
-        return replace(turned_tick, sample=restricted(turned_tick.sample, ("camera",)))
+            ready = augmented(tick.sample, tick.truth, config, held)
+            return replace(ready, sample=blinked(ready.sample, config, rng))
+        every = config.model_copy(update={"drop_modalities": 0.0})
+        ready = augmented(tick.sample, tick.truth, every, held)
+        return replace(ready, sample=restricted(ready.sample, ("camera",)))
 
     def _opened(self) -> ShardSet:
         if self._shards is None:
             self._shards = ShardSet(self._source.folder, self._source.scenes)
+            self._first = _first_ticks(self._shards, self._source)
         return self._shards
 
-    def _tick_at(self, place: int) -> int:
-        """Every tick once an epoch, in an order of that epoch's own."""
-        epoch, position = divmod(place, len(self._opened()))
+    def _tick_at(self, sequence: int, place: int) -> TrainingTick:
+        """Every sequence once an epoch, in an order of that epoch's own."""
+        shards = self._opened()
+        epoch, position = divmod(sequence, len(self._first))
         if self._order is None or self._order[0] != epoch:
             rng = np.random.default_rng([self._source.seed, ORDER, epoch])
-            self._order = epoch, rng.permutation(len(self._opened()))
-        return int(self._order[1][position])
+            self._order = epoch, rng.permutation(len(self._first))
+        return shards[self._first[int(self._order[1][position])] + place]
+
+
+def _first_ticks(shards: ShardSet, source: BatchSource) -> list[int]:
+    """Where the sequences begin into which scenes are cut; what is left at the end of a scene is not used.
+
+    Raises:
+        InputError: No scene is so long.
+
+    """
+    length, first = source.sequence_ticks, []
+    scenes = [shards.scene_of(index) for index in range(len(shards))]
+    for scene in sorted(set(scenes)):
+        begin, ticks = scenes.index(scene), scenes.count(scene)
+        first += range(begin, begin + ticks - length + 1, length)
+    if not first:
+        raise InputError(
+            where=str(source.folder),
+            got=f"scenes of at most {max(map(scenes.count, set(scenes)))} ticks",
+            expected=f"one of {length} ticks, as training.sequence_ticks asks for",
+            remedy="make longer scenes, or set training.sequence_ticks lower",
+        )
+    return first
 
 
 def batches_from(source: BatchSource, steps: range, *, workers: int) -> Iterator[TrainingBatch]:

@@ -50,6 +50,9 @@ class TrainingConfig(StrictConfig):
     parts: int = Field(default=1, ge=1)
     """Each batch is learned from in so many equal parts, with losses and statistics of their own, whose gradients are
     averaged. The processes of `torchrun` share the parts; if this is 1, each of them takes one."""
+    sequence_ticks: int = Field(default=1, ge=1, le=1000)
+    """Batches follow scenes through so many ticks, and the network remembers the earlier ones (without gradient); 1
+    takes single ticks. A run ends and is saved between sequences only."""
     max_samples: int = Field(default=45_000, ge=1)
     """Planned length: the cosine ends here."""
     log_every_steps: int = Field(default=50, ge=1)

@@ -17,12 +17,12 @@ from tricast.perception.evaluation.detection import DetectionConfig, match_detec
 from tricast.perception.evaluation.true_positives import MATCH_M, calibration
 from tricast.perception.model import Network
 from tricast.perception.outputs import Detections
-from tricast.perception.query_outputs import QueryMemory
 from tricast.perception.score_calibration import ScoreScale, SubsetName, score_logits
 from tricast.perception.training.augmentation import restricted
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
 from tricast.perception.training.validation import found_table, truth_table
+from tricast.perception.training.warm_up import memory_before
 
 Float64 = NDArray[np.float64]
 
@@ -121,7 +121,7 @@ def scored_boxes(
         if int(batch.present.sum()) < len(modalities):
             continue
         with torch.inference_mode():
-            outputs, _ = network(batch, QueryMemory())
+            outputs, _ = network(batch, memory_before(network, shards, index, modalities))
         used.append(index)
         truths.append(tick.truth[countable(tick.truth)])
         found.append(decode(outputs, tick.sample.timestamp_ns, config))

@@ -51,13 +51,11 @@ class TrainingTick:
     Args:
         sample: What the network sees.
         truth: What is there.
-        odom_from_ego: Where the vehicle is, so that ticks of a scene can be laid side by side.
 
     """
 
     sample: TickSample
     truth: TickTruth
-    odom_from_ego: SE3
 
 
 def settings_digest(source: str, config: SampleConfig) -> str:
@@ -116,7 +114,6 @@ class ShardWriter:
             tick = TrainingTick(
                 sample=sample_of(frame, self._config),
                 truth=truth_of(annotated, instances),
-                odom_from_ego=frame.ego_motion.odom_from_ego(frame.timestamp_ns),
             )
             described.append(_packed(tick, f"{len(described):04d}", arrays))
         partial = self._path(scene).with_suffix(".partial")
@@ -233,7 +230,7 @@ def _packed(tick: TrainingTick, prefix: str, arrays: dict[str, NDArray[Any]]) ->
         "lidar": sample.lidar is not None,
         "radar": sample.radar is not None,
         "cameras": cameras,
-        "odom_from_ego": asdict(tick.odom_from_ego),
+        "odom_from_ego": asdict(sample.odom_from_ego),
     }
 
 
@@ -266,9 +263,10 @@ def _unpacked(described: Mapping[str, Any], prefix: str, file: Any) -> TrainingT
         cameras=tuple(cameras),
         lidar=lidar,
         radar=file.get_tensor(f"{prefix}.radar") if described["radar"] else None,
+        odom_from_ego=_pose(described["odom_from_ego"]),
     )
     truth = TickTruth(**{f.name: file.get_tensor(f"{prefix}.truth.{f.name}") for f in fields(TickTruth)})
-    return TrainingTick(sample=sample, truth=truth, odom_from_ego=_pose(described["odom_from_ego"]))
+    return TrainingTick(sample=sample, truth=truth)
 
 
 def _lens_values(lens: Lens) -> dict[str, Any]:

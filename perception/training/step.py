@@ -12,13 +12,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tricast.perception.losses.criterion import LossTable, training_losses
 from tricast.perception.model import Network
-from tricast.perception.query_outputs import QueryMemory, QueryOutputs
+from tricast.perception.query_memory import QueryMemory
+from tricast.perception.query_outputs import QueryOutputs
 from tricast.perception.training.batches import TrainingBatch
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.picture_stage import picture_stage_losses
 from tricast.perception.training.processes import Processes
 
-PartLosses = tuple[QueryOutputs | None, LossTable]
+PartLosses = tuple[QueryOutputs | None, LossTable, QueryMemory]
 """What a part gave, without graphs but for the loss's; no outputs in a stage of pictures alone."""
 
 
@@ -29,12 +30,12 @@ class LossOfNetwork(nn.Module):
         super().__init__()
         self.network, self._config = network, config
 
-    def forward(self, batch: TrainingBatch) -> PartLosses:
-        """Losses of the stage's objective."""
+    def forward(self, batch: TrainingBatch, memory: QueryMemory) -> PartLosses:
+        """Losses of the stage's objective, and what is remembered after."""
         training = self._config.training
         if training.objective == "pictures":
-            return None, picture_stage_losses(self.network, batch, training.loss)
-        outputs, _ = self.network(batch.sensors, QueryMemory(), batch.seeds)
+            return None, picture_stage_losses(self.network, batch, training.loss), memory
+        outputs, memory = self.network(batch.sensors, memory, batch.seeds)
         table = training_losses(
             outputs,
             batch.truth,
@@ -47,10 +48,12 @@ class LossOfNetwork(nn.Module):
             picture_targets=batch.picture_targets,
         )
         # Only the loss keeps its graph: what other outputs need alone would be waited for in vain.
-        return _without_graph(outputs), table
+        return _without_graph(outputs), table, memory
 
 
-def backward(module: nn.Module, parts: Sequence[TrainingBatch], processes: Processes) -> list[PartLosses]:
+def backward(
+    module: nn.Module, parts: Sequence[TrainingBatch], memories: Sequence[QueryMemory], processes: Processes
+) -> list[PartLosses]:
     """Leave in the parameters the mean gradient over all parts of all processes.
 
     Every part begins with the same running statistics; afterwards they are the mean of what the parts made of them,
@@ -59,6 +62,7 @@ def backward(module: nn.Module, parts: Sequence[TrainingBatch], processes: Proce
     Args:
         module: `LossOfNetwork`, wrapped where there are several processes; gradients are zero.
         parts: This process's own.
+        memories: What each of them is to remember.
         processes: All of them.
 
     """
@@ -66,13 +70,13 @@ def backward(module: nn.Module, parts: Sequence[TrainingBatch], processes: Proce
     before = [buffer.clone() for buffer in statistics] if len(parts) > 1 else []
     sums: list[Tensor] = []
     losses: list[PartLosses] = []
-    for number, part in enumerate(parts):
+    for number, (part, memory) in enumerate(zip(parts, memories, strict=True)):
         for buffer, start in zip(statistics, before, strict=False):
             buffer.copy_(start)
         with _unsynchronised(module) if number + 1 < len(parts) else nullcontext():
-            outputs, table = module(part)
+            outputs, table, memory = module(part, memory)
             (table.total / len(parts)).backward()
-        losses.append((outputs, replace(table, total=table.total.detach())))
+        losses.append((outputs, replace(table, total=table.total.detach()), memory))
         if before:
             sums = [b.clone() if not sums else sums[i] + b for i, b in enumerate(statistics)]
     for buffer, total in zip(statistics, sums, strict=False):

@@ -17,6 +17,7 @@ from tricast.perception.losses.channels import ChannelMeter
 from tricast.perception.losses.criterion import LossTable
 from tricast.perception.model import Network
 from tricast.perception.model_weights import copy_weights, read_tensors, save_weights
+from tricast.perception.query_memory import QueryMemory
 from tricast.perception.training.batches import BatchSource, TrainingBatch, batches_from
 from tricast.perception.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tricast.perception.training.config import TrainingConfig, TrainingRunConfig
@@ -102,11 +103,13 @@ class Trainer:
             batch_config=config.model.batch,
             augmentation=settings.augmentation,
             seed_jitter_m=settings.seed_jitter_m,
+            sequence_ticks=settings.sequence_ticks,
             pictures_only=settings.objective == "pictures",
             parts=parts,
             own_parts=tuple(range(processes.rank, parts, processes.count)),
         )
         self._loss = processes.wrapped(LossOfNetwork(self.model, config))
+        self._memories = [QueryMemory() for _ in self._source.numbers(range(1))]
         if resume:
             self.progress = load_checkpoint(
                 out / CHECKPOINT,
@@ -160,18 +163,19 @@ class Trainer:
             while self.progress.step < last_step:
                 now_s = time.monotonic()
                 self.progress.seconds = earlier_s + now_s - began_s
-                over = stop() or (minutes is not None and now_s - began_s >= 60 * minutes)
+                between = self._source.begins(self.progress.step)
+                over = between and (stop() or (minutes is not None and now_s - began_s >= 60 * minutes))
                 if self._processes.any(over, self._device):
                     break
+                if between and now_s - saved_s >= 60 * settings.checkpoint_minutes:
+                    self.save()
+                    saved_s = time.monotonic()
                 self._step([self._next(batches, interval) for _ in self._source.numbers(range(1))], interval)
                 if self.progress.step % settings.log_every_steps == 0:
                     self._log(interval)
                     interval = _Interval()
                 if self._validation_due():
                     self.validate()
-                if time.monotonic() - saved_s >= 60 * settings.checkpoint_minutes:
-                    self.save()
-                    saved_s = time.monotonic()
             self.progress.seconds = earlier_s + time.monotonic() - began_s
         self.save()
         return self.progress.step >= last_step
@@ -223,9 +227,12 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        losses = backward(self._loss, parts, self._processes)
+        if self._source.begins(self.progress.step):
+            self._memories = [QueryMemory() for _ in parts]
+        losses = backward(self._loss, parts, self._memories, self._processes)
+        self._memories = [memory for _, _, memory in losses]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.optimizer.clip_norm)
-        for _, table in losses:
+        for _, table, _ in losses:
             if not torch.isfinite(table.total + norm):
                 raise NonFiniteLossError(
                     f"step {self.progress.step}, {self.progress.samples} samples, "
@@ -235,9 +242,9 @@ class Trainer:
         self.average.update(self.model, self.progress.step)
         self.progress.step += 1
         self.progress.samples += settings.batch_size
-        interval.add([table for _, table in losses], norm.detach())
+        interval.add([table for _, table, _ in losses], norm.detach())
         if self.progress.step % METER_EVERY_STEPS == 0:
-            for batch, (outputs, table) in zip(parts, losses, strict=True):
+            for batch, (outputs, table, _) in zip(parts, losses, strict=True):
                 if outputs is not None:
                     interval.meter.add(outputs, table, batch.truth, range_m=self._config.model.batch.range_m)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import nn
 
 from tricast.perception.batch import BevTransform
 from tricast.perception.decoding import DecodingConfig, decode
@@ -14,13 +13,13 @@ from tricast.perception.losses.channels import ChannelMeter
 from tricast.perception.losses.criterion import training_losses
 from tricast.perception.model import Network
 from tricast.perception.outputs import Detections
-from tricast.perception.query_outputs import QueryMemory
 from tricast.perception.training.augmentation import SUBSETS, AugmentedTick, restricted
 from tricast.perception.training.batches import make_batch
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.picture_stage import picture_figures
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
+from tricast.perception.training.warm_up import memory_before
 from tricast.sensors.annotations import DETECTION_CLASSES
 from tricast.sensors.geometry.boxes import concatenate_boxes
 
@@ -50,7 +49,7 @@ def spread(total: int, count: int) -> list[int]:
 
 @torch.inference_mode()
 def _scored(
-    model: nn.Module,
+    model: Network,
     shards: ShardSet,
     indices: list[int],
     modalities: tuple[str, ...],
@@ -66,7 +65,7 @@ def _scored(
         sample = restricted(tick.sample, modalities)
         augmented = AugmentedTick(sample=sample, truth=tick.truth, transform=BevTransform(), lidar_before=None)
         batch = make_batch([augmented], grid, [np.random.default_rng(index)], jitter_m=0.0).to(device)
-        outputs, _ = model(batch.sensors, QueryMemory())
+        outputs, _ = model(batch.sensors, memory_before(model, shards, index, modalities))
         no_seeds = torch.zeros_like(batch.seeds.mask)
         table = training_losses(
             outputs,

@@ -7,6 +7,7 @@ from tricast.perception.batch import BatchConfig
 from tricast.perception.encoders.camera_vit import CameraConfig
 from tricast.perception.fusion.query_decoder import DecoderConfig
 from tricast.perception.model import ModelConfig
+from tricast.perception.query_memory import MemoryConfig
 from tricast.perception.tick_sample import CameraInput, TickSample
 from tricast.sensors.frames import CameraFrame
 from tricast.sensors.geometry.lenses import PinholeLens
@@ -22,6 +23,7 @@ def small_model() -> ModelConfig:
         batch=BatchConfig(cells=16, image_size_px=(64, 32), depth_bins=8),
         camera=CameraConfig(stem_width=8, width=16, token_width=24, heads=2, blocks=1),
         decoder=DecoderConfig(width=32, heads=2, layers=2, queries=20),
+        memory=MemoryConfig(objects=6),
         width=16,
         trunk_blocks=1,
         heatmap_width=8,

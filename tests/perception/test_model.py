@@ -8,7 +8,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from tricast.perception.batch import SensorBatch, collate
 from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import ModelConfig, Network
-from tricast.perception.query_outputs import QueryMemory, QueryOutputs, TrainingSeeds
+from tricast.perception.query_memory import QueryMemory
+from tricast.perception.query_outputs import QueryOutputs, TrainingSeeds
 from tricast.perception.tick_sample import TickSample
 
 
@@ -103,7 +104,11 @@ def test_every_sensor_has_a_say(network: Network, ticks: list[TickSample]) -> No
 
 def test_gradients_reach_every_parameter(network: Network, ticks: list[TickSample]) -> None:
     network.train()
-    outputs, _ = network(collate(ticks, network.config.batch), QueryMemory(), _seeds(network, 3))
+    batch, memory = collate(ticks, network.config.batch), QueryMemory()
+    for _ in range(2):
+        _, memory = network(batch, memory)
+        batch = dataclasses.replace(batch, timestamps_ns=batch.timestamps_ns + 500_000_000)
+    outputs, _ = network(batch, memory, _seeds(network, 3))
     _sum(outputs).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name

@@ -11,7 +11,8 @@ from tricast.perception.decoding import DecodingConfig, decode
 from tricast.perception.fusion.weighted_mean import WeightedMean
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.outputs import Detections, SensorShares
-from tricast.perception.query_outputs import QueryMemory, QueryOutputs
+from tricast.perception.query_memory import QueryMemory
+from tricast.perception.query_outputs import QueryOutputs
 from tricast.perception.sensor_share import attention_shares, explained, score_drops
 from tricast.perception.tick_sample import TickSample
 from tricast.sensors.errors import SensorDataError

@@ -26,8 +26,9 @@ from tricast.perception.backends.parity import check_parity
 from tricast.perception.batch import SensorBatch, collate
 from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import ModelConfig, Network
-from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.query_memory import QueryMemory
 from tricast.perception.tick_sample import TickSample
+from tricast.sensors.geometry.se3 import SE3
 
 SUBSETS = {
     "all": {},
@@ -89,6 +90,11 @@ def _batches(network: Network, ticks: list[TickSample]) -> list[SensorBatch]:
     """Every subset of the sensors, and one camera of four."""
     samples = [dataclasses.replace(ticks[0], **change) for change in SUBSETS.values()]
     samples.append(dataclasses.replace(ticks[1], cameras=ticks[1].cameras[2:3]))
+    # Half a second apart and on the way: what is remembered of one comes up in the next.
+    samples = [
+        dataclasses.replace(sample, timestamp_ns=500_000_000 * n, odom_from_ego=SE3.from_yaw(0.1 * n, (2.0 * n, 0, 0)))
+        for n, sample in enumerate(samples)
+    ]
     return [collate([sample], network.config.batch) for sample in samples]
 
 
@@ -135,12 +141,17 @@ def test_a_tick_that_does_not_fit_is_run_by_the_network_and_counted(network: Net
 
 def test_the_example_of_the_shapes_is_finite_and_shaped_as_ticks_are(network: Network, ticks: list[TickSample]) -> None:
     shapes = FixedShapes(cameras=4, lidar_rows=600, radar_rows=128)
-    blank = FixedInputs.blank(shapes, network.config.batch)
-    real = FixedInputs.of(collate(ticks[:1], network.config.batch), shapes, network.config.batch)
+    blank = FixedInputs.blank(shapes, network.config)
+    batch = collate(ticks[:1], network.config.batch)
+    with torch.no_grad():
+        _, memory = network(batch, QueryMemory())
+    later = dataclasses.replace(batch, timestamps_ns=batch.timestamps_ns + 500_000_000)
+    real = FixedInputs.of(later, shapes, network.config.batch, network.recalled(later, memory))
+    assert real.recalled is not None and real.recalled.valid[:, 0].all()
     for mine, other in zip(blank.tensors(), real.tensors(), strict=True):
         assert (mine.shape, mine.dtype, mine.stride()) == (other.shape, other.dtype, other.stride())
     with torch.no_grad():
-        assert outputs_of(FixedNetwork(network)(*blank.tensors())).heatmap.isfinite().all()
+        assert outputs_of(FixedNetwork(network)(*blank.tensors()))[0].heatmap.isfinite().all()
 
 
 def test_parity_refuses_other_weights_and_no_ticks(

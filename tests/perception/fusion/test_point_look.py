@@ -29,6 +29,8 @@ def _batch(points: list[list[float]], samples: list[int], count: int = 1) -> Sen
         radar_sample=none,
         with_radar=none,
         present=torch.ones(count, 3, dtype=torch.bool),
+        timestamps_ns=torch.zeros(count, dtype=torch.int64),
+        odom_from_ego=torch.eye(4, dtype=torch.float64).expand(count, 4, 4),
     )
 
 

@@ -15,7 +15,8 @@ from tricast.perception.detectors.network import NetworkDetector
 from tricast.perception.detectors.network_config import NetworkConfig
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.outputs import Detections
-from tricast.perception.query_outputs import QueryMemory, QueryOutputs
+from tricast.perception.query_memory import QueryMemory
+from tricast.perception.query_outputs import QueryOutputs
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.runtime_result import RuntimeResult
 from tricast.perception.streaming.streaming_config import StreamingConfig

@@ -15,6 +15,7 @@ SMALL_MODEL = {
     "camera": {"stem_width": 8, "width": 16, "token_width": 24, "heads": 2, "blocks": 1},
     "lidar": {"point_width": 16, "fine_width": 16},
     "decoder": {"width": 32, "heads": 2, "layers": 1, "queries": 40},
+    "memory": {"objects": 8},
     "width": 16,
     "trunk_blocks": 1,
     "heatmap_width": 16,

@@ -22,7 +22,7 @@ from tests.perception.training.conftest import SMALL_MODEL
 from tricast.perception.losses.criterion import training_losses
 from tricast.perception.losses.matching import Matches
 from tricast.perception.model import Network
-from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.query_memory import QueryMemory
 from tricast.perception.training.batches import BatchSource, TrainingBatch, TrainingBatches
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.optimization import AveragedModel, make_optimizer

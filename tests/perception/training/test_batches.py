@@ -1,11 +1,13 @@
 """Batches follow from seed and step alone."""
 
 from dataclasses import fields, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 
+from tricast.configs.errors import InputError
 from tricast.perception.batch import BatchConfig
 from tricast.perception.losses.targets import cell_centers_m
 from tricast.perception.training.augmentation import AugmentationConfig
@@ -46,14 +48,33 @@ def test_a_step_has_the_same_batch_whatever_came_before(source: BatchSource) -> 
 def test_another_seed_or_step_has_another_batch(source: BatchSource) -> None:
     first = TrainingBatches(source)[0]
     others = TrainingBatches(source)[1], TrainingBatches(replace(source, seed=4))[0]
-    assert all(first.sensors.lidar_points.shape != other.sensors.lidar_points.shape for other in others)
+    turns = [first.sensors.odom_from_ego, *(other.sensors.odom_from_ego for other in others)]
+    assert not torch.equal(turns[0], turns[1]) and not torch.equal(turns[0], turns[2])
 
 
 def test_every_tick_is_seen_once_an_epoch(source: BatchSource) -> None:
     batches = TrainingBatches(source)
-    order = [batches._tick_at(place) for place in range(18)]
-    assert [sorted(order[i : i + 6]) for i in (0, 6, 12)] == [list(range(6))] * 3
+    order = [batches._tick_at(place, 0).sample.timestamp_ns for place in range(18)]
+    assert [sorted(order[i : i + 6]) for i in (0, 6, 12)] == [sorted(set(order))] * 3 and len(set(order)) == 6
     assert order[:6] != order[6:12]
+
+
+def test_sequences_go_through_their_scenes_under_one_turn_and_with_the_same_sensors(source: BatchSource) -> None:
+    batches = TrainingBatches(replace(source, sequence_ticks=3))
+    for block in range(4):
+        steps = [batches[3 * block + place].sensors for place in range(3)]
+        for earlier, later in pairwise(steps):
+            assert (later.timestamps_ns - earlier.timestamps_ns == 500_000_000).all()
+            assert torch.equal(later.present, earlier.present)
+            # Where the ground lies does not turn: the frames share their turn, and so the motion between them is small.
+            motion = torch.linalg.solve(later.odom_from_ego, earlier.odom_from_ego)
+            torch.testing.assert_close(motion[:, :3, :3], torch.eye(3).double().expand(2, 3, 3), atol=0.2, rtol=0)
+    assert [replace(source, sequence_ticks=3).begins(step) for step in range(4)] == [True, False, False, True]
+
+
+def test_sequences_longer_than_every_scene_are_refused(source: BatchSource) -> None:
+    with pytest.raises(InputError, match="sequence_ticks"):
+        TrainingBatches(replace(source, sequence_ticks=7))[0]
 
 
 def test_batches_on_the_spot_come_in_order(source: BatchSource) -> None:

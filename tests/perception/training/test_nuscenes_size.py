@@ -9,7 +9,7 @@ from tricast.perception.batch import BevTransform
 from tricast.perception.config import PipelineConfig
 from tricast.perception.decoding import DecodingConfig, decode
 from tricast.perception.model import Network
-from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.query_memory import QueryMemory
 from tricast.perception.tick_sample import CameraInput, TickSample
 from tricast.perception.training.augmentation import AugmentedTick
 from tricast.perception.training.batches import make_batch
@@ -105,7 +105,7 @@ def test_it_runs_forward_and_learns_a_step_on_a_cpu(config: TrainingRunConfig) -
     assert batch.sensors.images.shape == (6, 3, 256, 704)
     optimizer = make_optimizer(network, config.training.optimizer)
     before = {name: value.clone() for name, value in network.named_parameters()}
-    ((outputs, table),) = backward(LossOfNetwork(network.train(), config), [batch], ALONE)
+    ((outputs, table, _),) = backward(LossOfNetwork(network.train(), config), [batch], [QueryMemory()], ALONE)
     assert torch.isfinite(table.total) and len(table.matches) > 0
     assert outputs is not None and outputs.query_cells.shape[1] == 300 + len(DETECTION_CLASSES)
     optimizer.step()

@@ -36,7 +36,7 @@ def test_a_tick_comes_back_as_it_was_made(shards: Path) -> None:
     np.testing.assert_allclose(tick.sample.lidar[:, :3], sample.lidar[:, :3], atol=0.5 / 256 + 1e-6)
     np.testing.assert_allclose(tick.sample.lidar[:, 3:], sample.lidar[:, 3:], rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(tick.sample.radar, sample.radar)
-    assert tick.odom_from_ego == frame.ego_motion.odom_from_ego(frame.timestamp_ns)
+    assert tick.sample.odom_from_ego == frame.ego_motion.odom_from_ego(frame.timestamp_ns)
     for ours, theirs in zip(tick.sample.cameras, sample.cameras, strict=True):
         assert (ours.channel, ours.image.data, ours.lens) == (theirs.channel, theirs.image.data, theirs.lens)
         assert ours.tick_from_camera == theirs.tick_from_camera

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from tricast.configs.errors import InputError
 from tricast.perception.model_weights import load_network
-from tricast.perception.query_outputs import QueryMemory
+from tricast.perception.query_memory import QueryMemory
 from tricast.perception.training.augmentation import AugmentationConfig
 from tricast.perception.training.batches import TrainingBatches
 from tricast.perception.training.config import TrainingRunConfig
@@ -151,6 +151,24 @@ def test_two_ticks_can_be_overfitted(make: Make, small_config: TrainingRunConfig
     assert last["velocity_movers_mps"] < 0.4 * last["velocity_movers_mps_constant"]
     assert last["log_size"] < 0.5 * first["log_size"]
     assert last["yaw_rad"] < 0.4 * last["yaw_rad_constant"]
+
+
+def test_a_run_through_sequences_stops_between_them_and_resumes_to_the_bit(
+    make: Make, small_config: TrainingRunConfig, tmp_path: Path
+) -> None:
+    config = changed(small_config, sequence_ticks=3, max_samples=18)
+    whole = make(tmp_path / "whole", config)
+    whole.run()
+    first = make(tmp_path / "parts", config)
+    assert not first.run(stop=stop_after(1))  # asked at the second beginning of a sequence
+    assert first.progress.step == 3
+    second = make(tmp_path / "parts", config, resume=True)
+    assert second.run()
+    assert_same_bits(checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "parts"))
+    alone = make(tmp_path / "alone", changed(small_config, max_samples=18))
+    alone.run()
+    last = [float(curve(tmp_path / run / "train.csv")[-1]["loss"]) for run in ("whole", "alone")]
+    assert last[0] != last[1]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_table(make: Make, tmp_path: Path) -> None:

@@ -1,0 +1,198 @@
+"""What the network carries from tick to tick: the best queries of the last ticks, with their boxes, poses and times.
+
+It is a value: adding a tick makes a new one. Recalling brings what is remembered to the vehicle's axes of another tick,
+so that dropped ticks and gaps need no care. Letters in shapes: B batch, S remembered ticks, M objects of each, D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from tricast.configs.strict import StrictConfig
+from tricast.perception.query_outputs import LayerOutputs
+
+
+class MemoryConfig(StrictConfig):
+    """How much is remembered, and from how long ago it is looked at."""
+
+    objects: int = Field(default=0, ge=0, le=2000)
+    """Of each tick so many, the surest; 0 remembers nothing."""
+    lags_s: tuple[float, ...] = Field(default=(0.5, 1.0), min_length=1)
+    """Of the remembered ticks, those nearest to so long ago are looked at: the spacing of the ticks of training, and
+    the same at any other rate."""
+    lag_tolerance_s: float = Field(default=0.2, gt=0, le=2)
+
+    @property
+    def longest_s(self) -> float:
+        """What is older than this is forgotten."""
+        return max(self.lags_s) + self.lag_tolerance_s
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ObjectNotes:
+    """What is written down of the surest queries of one tick, in ego axes at that tick, without gradient.
+
+    Args:
+        features: (B, M, D), the queries after the last layer.
+        centers_m: (B, M, 2).
+        velocities_mps: (B, M, 2) over ground.
+        headings: (B, M, 2) cosine and sine.
+        scores: (B, M) the probability of the likeliest class.
+
+    """
+
+    features: Tensor
+    centers_m: Tensor
+    velocities_mps: Tensor
+    headings: Tensor
+    scores: Tensor
+
+
+@torch.no_grad()
+def notes_of(queries: Tensor, boxes: LayerOutputs, count: int) -> ObjectNotes:
+    """Write down the surest of queries (B, Q, D) with their boxes."""
+    scores, rows = torch.sigmoid(boxes.class_logits).amax(dim=2).topk(min(count, queries.shape[1]), dim=1)
+
+    def chosen(values: Tensor) -> Tensor:
+        return values.gather(1, rows[..., None].expand(-1, -1, values.shape[2]))
+
+    return ObjectNotes(
+        features=chosen(queries),
+        centers_m=chosen(boxes.centers_m[..., :2]),
+        velocities_mps=chosen(boxes.velocities_mps),
+        headings=chosen(boxes.headings.flip(2)),
+        scores=scores,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recalled:
+    """What is remembered of S ticks, in ego axes at the tick that recalls it.
+
+    Args:
+        features: (B, S, M, D).
+        places_m: (B, S, M, 2) where objects were; they may have moved since.
+        velocities_mps: (B, S, M, 2) over ground, as they were.
+        headings: (B, S, M, 2) cosine and sine, as they were.
+        scores: (B, S, M).
+        ages_s: (B, S).
+        valid: (B, S, M) bool; the rest is zeros, or of no meaning.
+
+    """
+
+    features: Tensor
+    places_m: Tensor
+    velocities_mps: Tensor
+    headings: Tensor
+    scores: Tensor
+    ages_s: Tensor
+    valid: Tensor
+
+    @staticmethod
+    def nothing(batch: int, config: MemoryConfig, width: int, device: torch.device | None = None) -> Recalled:
+        """Of the shapes that a network with such a memory takes, and empty."""
+        shape = (batch, len(config.lags_s), config.objects)
+        pairs = torch.zeros(*shape, 2, device=device)
+        return Recalled(
+            features=torch.zeros(*shape, width, device=device),
+            places_m=pairs,
+            velocities_mps=pairs,
+            headings=pairs,
+            scores=torch.zeros(shape, device=device),
+            ages_s=torch.zeros(shape[:2], device=device),
+            valid=torch.zeros(shape, dtype=torch.bool, device=device),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _RememberedTick:
+    """Notes with the time (B,) and the pose (B, 4, 4) they belong to."""
+
+    notes: ObjectNotes
+    timestamps_ns: Tensor
+    odom_from_ego: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class QueryMemory:
+    """The last ticks, newest first. A new one remembers nothing."""
+
+    ticks: tuple[_RememberedTick, ...] = ()
+
+    def with_tick(
+        self, notes: ObjectNotes, timestamps_ns: Tensor, odom_from_ego: Tensor, config: MemoryConfig
+    ) -> QueryMemory:
+        """This memory and one more tick; without those that nothing will ask for.
+
+        Args:
+            notes: Of the tick.
+            timestamps_ns: (B,) int64.
+            odom_from_ego: (B, 4, 4) float64.
+            config: What is kept.
+
+        """
+        tick = _RememberedTick(notes=notes, timestamps_ns=timestamps_ns, odom_from_ego=odom_from_ego)
+        recent = (t for t in self.ticks if 0 < _age_s(t, timestamps_ns) <= config.longest_s)
+        return QueryMemory(ticks=(tick, *recent))
+
+    def recalled(self, timestamps_ns: Tensor, odom_from_ego: Tensor, config: MemoryConfig, width: int) -> Recalled:
+        """What is known of the ticks nearest to each lag, in the axes of another tick.
+
+        Args:
+            timestamps_ns: (B,) int64 of that tick.
+            odom_from_ego: (B, 4, 4) float64.
+            config: The lags; a lag without a tick near enough is not valid.
+            width: D.
+
+        """
+        empty = Recalled.nothing(len(timestamps_ns), config, width, timestamps_ns.device)
+        if not self.ticks:
+            return empty
+        slots = [self._slot(lag_s, timestamps_ns, odom_from_ego, config) for lag_s in config.lags_s]
+        blank = _Slot(**{f.name: getattr(empty, f.name)[:, 0] for f in fields(_Slot)})
+        chosen = [slot or blank for slot in slots]
+        return Recalled(**{f.name: torch.stack([getattr(s, f.name) for s in chosen], dim=1) for f in fields(Recalled)})
+
+    def _slot(self, lag_s: float, timestamps_ns: Tensor, odom_from_ego: Tensor, config: MemoryConfig) -> _Slot | None:
+        nearest = min(self.ticks, key=lambda tick: abs(_age_s(tick, timestamps_ns) - lag_s))
+        if abs(_age_s(nearest, timestamps_ns) - lag_s) > config.lag_tolerance_s:
+            return None
+        return _moved(nearest, timestamps_ns, odom_from_ego)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Slot:
+    """One remembered tick as in `Recalled`, without S."""
+
+    features: Tensor
+    places_m: Tensor
+    velocities_mps: Tensor
+    headings: Tensor
+    scores: Tensor
+    ages_s: Tensor
+    valid: Tensor
+
+
+def _age_s(tick: _RememberedTick, timestamps_ns: Tensor) -> float:
+    """How long ago the tick was; ticks of a batch are taken at the same pace, so that the first sample tells it."""
+    return int(timestamps_ns[0] - tick.timestamps_ns[0]) / 1e9
+
+
+def _moved(tick: _RememberedTick, timestamps_ns: Tensor, odom_from_ego: Tensor) -> _Slot:
+    """Notes in the axes of a later tick. Poses are kept in float64, in which odometry of any length is exact enough."""
+    notes = tick.notes
+    now_from_then = torch.linalg.solve(odom_from_ego, tick.odom_from_ego).to(notes.features.dtype)
+    turn, shift = now_from_then[:, :2, :2].transpose(1, 2), now_from_then[:, None, :2, 3]
+    return _Slot(
+        features=notes.features,
+        places_m=notes.centers_m @ turn + shift,
+        velocities_mps=notes.velocities_mps @ turn,
+        headings=notes.headings @ turn,
+        scores=notes.scores,
+        ages_s=((timestamps_ns - tick.timestamps_ns).double() / 1e9).to(notes.features.dtype),
+        valid=torch.ones_like(notes.scores, dtype=torch.bool),
+    )
