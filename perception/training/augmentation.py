@@ -47,6 +47,8 @@ class AugmentationConfig(StrictConfig):
     lose_radar_returns: float = Field(default=0.1, ge=0, le=1)
     blink: float = Field(default=0.0, ge=0, le=1)
     """One modality more is missing at a single tick of a sequence."""
+    stale: float = Field(default=0.0, ge=0, le=1)
+    """At a single tick one camera, the LiDARs or the radars still show what they showed at the tick before it."""
     jitter_extrinsics: float = Field(default=0.2, ge=0, le=1)
     jitter_m: float = Field(default=0.05, ge=0, le=1)
     jitter_rad: float = Field(default=0.005, ge=0, le=0.2)
@@ -108,6 +110,34 @@ def blinked(sample: TickSample, config: AugmentationConfig, rng: np.random.Gener
         return sample
     lost = present[int(rng.integers(len(present)))]
     return restricted(sample, [name for name in present if name != lost])
+
+
+def staled(sample: TickSample, before: TickSample, config: AugmentationConfig, rng: np.random.Generator) -> TickSample:
+    """Draw whether one camera, the LiDARs or the radars are still those of the tick before, and so much older."""
+    if rng.random() >= config.stale:
+        return sample
+    now_from_then = sample.odom_from_ego.inverse @ before.odom_from_ego
+    age_s = (sample.timestamp_ns - before.timestamp_ns) / 1e9
+    earlier = {camera.channel: camera for camera in before.cameras}
+    shared = [camera.channel for camera in sample.cameras if camera.channel in earlier]
+    choices = [*shared]
+    choices += ["lidar"] if sample.lidar is not None and before.lidar is not None else []
+    choices += ["radar"] if sample.radar is not None and before.radar is not None else []
+    if not choices:
+        return sample
+    chosen = choices[int(rng.integers(len(choices)))]
+    if chosen in shared:
+        old = replace(earlier[chosen], tick_from_camera=now_from_then @ earlier[chosen].tick_from_camera)
+        return replace(sample, cameras=tuple(old if c.channel == chosen else c for c in sample.cameras))
+    rows = before.lidar if chosen == "lidar" else before.radar
+    assert rows is not None
+    moved = rows.copy()
+    moved[:, :3] = now_from_then.apply(rows[:, :3].astype(np.float64))
+    moved[:, -1] += age_s
+    if chosen == "lidar":
+        return replace(sample, lidar=moved)
+    moved[:, 6:8] = rows[:, 6:8] @ now_from_then.rotation[:2, :2].T.astype(np.float32)
+    return replace(sample, radar=moved)
 
 
 def restricted(sample: TickSample, modalities: Sequence[str]) -> TickSample:

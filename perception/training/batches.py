@@ -28,11 +28,12 @@ from tricast.perception.training.augmentation import (
     blinked,
     recolored,
     restricted,
+    staled,
     turned,
 )
 from tricast.perception.training.depth_targets import UNKNOWN, depth_targets
 from tricast.perception.training.picture_targets import picture_targets
-from tricast.perception.training.shards import ShardSet, TrainingTick
+from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
 
 ORDER, SEQUENCE, TICK = 0, 1, 2
@@ -133,7 +134,7 @@ class TrainingBatches(Dataset[TrainingBatch]):
         ticks, rngs = [], []
         for sequence in range(first, first + size):
             rng = np.random.default_rng([source.seed, TICK, sequence, place])
-            ticks.append(self._augmented(self._tick_at(sequence, place), sequence, rng))
+            ticks.append(self._augmented(self._index_at(sequence, place), sequence, rng))
             rngs.append(rng)
         config = source.batch_config
         if source.pictures_only:
@@ -142,8 +143,11 @@ class TrainingBatches(Dataset[TrainingBatch]):
         images = recolored(batch.sensors.images, source.augmentation, rngs[0])
         return replace(batch, sensors=replace(batch.sensors, images=images))
 
-    def _augmented(self, tick: TrainingTick, sequence: int, rng: np.random.Generator) -> AugmentedTick:
-        config = self._source.augmentation
+    def _augmented(self, index: int, sequence: int, rng: np.random.Generator) -> AugmentedTick:
+        shards, config = self._opened(), self._source.augmentation
+        tick = shards[index]
+        if config.stale and index and shards.scene_of(index - 1) == shards.scene_of(index):
+            tick = replace(tick, sample=staled(tick.sample, shards[index - 1].sample, config, rng))
         held = np.random.default_rng([self._source.seed, SEQUENCE, sequence])
         if not self._source.pictures_only:
             ready = augmented(tick.sample, tick.truth, config, held)
@@ -158,14 +162,14 @@ class TrainingBatches(Dataset[TrainingBatch]):
             self._first = _first_ticks(self._shards, self._source)
         return self._shards
 
-    def _tick_at(self, sequence: int, place: int) -> TrainingTick:
+    def _index_at(self, sequence: int, place: int) -> int:
         """Every sequence once an epoch, in an order of that epoch's own."""
-        shards = self._opened()
+        self._opened()
         epoch, position = divmod(sequence, len(self._first))
         if self._order is None or self._order[0] != epoch:
             rng = np.random.default_rng([self._source.seed, ORDER, epoch])
             self._order = epoch, rng.permutation(len(self._first))
-        return shards[self._first[int(self._order[1][position])] + place]
+        return self._first[int(self._order[1][position])] + place
 
 
 def _first_ticks(shards: ShardSet, source: BatchSource) -> list[int]:

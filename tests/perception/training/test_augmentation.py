@@ -13,13 +13,16 @@ from tricast.perception.training.augmentation import (
     SUBSETS,
     AugmentationConfig,
     augmented,
+    blinked,
     recolored,
     restricted,
+    staled,
     turned,
 )
 from tricast.perception.training.shards import ShardSet, TrainingTick
 from tricast.perception.training.tick_truth import TickTruth, countable
 from tricast.sensors.geometry.boxes import Boxes
+from tricast.sensors.geometry.se3 import SE3
 
 NOTHING = AugmentationConfig(
     drop_modalities=0,
@@ -129,6 +132,51 @@ def test_fewer_beams_and_a_lost_sector_take_points_and_counts(tick: TrainingTick
     had = boxes_of(tick.truth).contains(tick.sample.lidar[:, :3]).sum(axis=1)
     lost = (gap.truth.num_lidar_points == 0) & (tick.truth.num_lidar_points > 0)
     assert lost.any() and (kept[lost] <= 0.5 * had[lost]).all()
+
+
+def test_a_stale_sensor_shows_the_tick_before_from_where_the_vehicle_is_now(shards: Path) -> None:
+    before, now = (ShardSet(shards)[index].sample for index in (1, 2))
+    config = NOTHING.model_copy(update={"stale": 1.0})
+    turned_left = SE3.from_yaw(math.pi / 2, (2.0, 0, 0))
+    before = replace(before, odom_from_ego=SE3())
+    now = replace(now, odom_from_ego=turned_left)
+    assert before.lidar is not None and before.radar is not None
+    kinds: set[str] = set()
+    for seed in range(40):
+        stale = staled(now, before, config, np.random.default_rng(seed))
+        assert stale.lidar is not None and now.lidar is not None and stale.radar is not None and now.radar is not None
+        changed = {c.channel for c, d in zip(stale.cameras, now.cameras, strict=True) if c is not d}
+        if not np.array_equal(stale.lidar, now.lidar):
+            np.testing.assert_allclose(stale.lidar[:, 0], before.lidar[:, 1], atol=1e-5)
+            np.testing.assert_allclose(stale.lidar[:, 1], 2 - before.lidar[:, 0], atol=1e-5)
+            np.testing.assert_allclose(stale.lidar[:, 4], before.lidar[:, 4] + 0.5, atol=1e-3)
+            changed.add("lidar")
+        if not np.array_equal(stale.radar, now.radar):
+            np.testing.assert_allclose(stale.radar[:, 6], before.radar[:, 7], atol=1e-5)
+            np.testing.assert_allclose(stale.radar[:, 7], -before.radar[:, 6], atol=1e-5)
+            np.testing.assert_array_equal(stale.radar[:, 3:6], before.radar[:, 3:6])
+            changed.add("radar")
+        for ours, theirs in zip(stale.cameras, before.cameras, strict=True):
+            if ours.channel in changed:
+                assert ours.image is theirs.image
+                np.testing.assert_allclose(
+                    turned_left.apply(ours.tick_from_camera.translation[None]),
+                    theirs.tick_from_camera.translation[None],
+                    atol=1e-9,
+                )
+        assert len(changed) == 1
+        kinds |= changed
+    assert kinds == {"lidar", "radar", *(camera.channel for camera in now.cameras)}
+    assert staled(now, before, NOTHING, np.random.default_rng(0)) is now
+
+
+def test_a_blink_takes_one_modality_and_leaves_one(tick: TrainingTick) -> None:
+    config = NOTHING.model_copy(update={"blink": 1.0})
+    lost = [blinked(tick.sample, config, np.random.default_rng(seed)) for seed in range(30)]
+    there = {(bool(s.cameras), s.lidar is not None, s.radar is not None) for s in lost}
+    assert there == {(False, True, True), (True, False, True), (True, True, False)}
+    alone = restricted(tick.sample, ("radar",))
+    assert blinked(alone, config, np.random.default_rng(0)) is alone
 
 
 def test_radar_returns_and_extrinsics_change_a_little(tick: TrainingTick) -> None:
