@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.query_outputs import LayerOutputs
@@ -57,8 +58,11 @@ def notes_of(queries: Tensor, boxes: LayerOutputs, count: int) -> ObjectNotes:
     """Write down the surest of queries (B, Q, D) with their boxes."""
     scores, rows = torch.sigmoid(boxes.class_logits).amax(dim=2).topk(min(count, queries.shape[1]), dim=1)
 
+    first = torch.arange(len(rows), device=rows.device)[:, None] * queries.shape[1]
+
     def chosen(values: Tensor) -> Tensor:
-        return values.gather(1, rows[..., None].expand(-1, -1, values.shape[2]))
+        # By whole rows: OpenVINO takes no `gather` along one of several axes that differ.
+        return functional.embedding(rows + first, values.flatten(0, 1))
 
     return ObjectNotes(
         features=chosen(queries),
@@ -96,12 +100,12 @@ class Recalled:
     def nothing(batch: int, config: MemoryConfig, width: int, device: torch.device | None = None) -> Recalled:
         """Of the shapes that a network with such a memory takes, and empty."""
         shape = (batch, len(config.lags_s), config.objects)
-        pairs = torch.zeros(*shape, 2, device=device)
+        # Tensors of their own: exporters take one that stands in several places for one input.
         return Recalled(
             features=torch.zeros(*shape, width, device=device),
-            places_m=pairs,
-            velocities_mps=pairs,
-            headings=pairs,
+            places_m=torch.zeros(*shape, 2, device=device),
+            velocities_mps=torch.zeros(*shape, 2, device=device),
+            headings=torch.zeros(*shape, 2, device=device),
             scores=torch.zeros(shape, device=device),
             ages_s=torch.zeros(shape[:2], device=device),
             valid=torch.zeros(shape, dtype=torch.bool, device=device),

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from tricast.perception.latency.measurement import benchmark
     from tricast.perception.latency.report import table
     from tricast.perception.layers.convolution import fold_norms
-    from tricast.perception.model_weights import load_network
+    from tricast.perception.model_weights import load_network, read_score_scales
     from tricast.tools.benchmark_load import benchmark_log, log_ticks
 
     options = _options(args)
@@ -57,6 +57,10 @@ def run(args: argparse.Namespace) -> int:
     path = weights_path(config.network.weights)
     network = load_network(path)
     fold_norms(network)
+    if config.network.decoding.calibration is None:
+        # As many tracks as a replay has: a network that is handed over comes without what its file says of scores.
+        scales = read_score_scales(path)
+        config = config.with_network(decoding=config.network.decoding.model_copy(update={"calibration": scales}))
     log = args.log or benchmark_log(cache_folder() / "loads")
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
     wanted = options.ticks + CALIBRATION_TICKS + 1
