@@ -98,9 +98,9 @@ class CameraEncoder(nn.Module):
             directions = coarser_rays(batch.ray_directions.flatten(0, 1)[batch.camera_slots]).flatten(1, 2)
             origins_m = batch.ray_origins_m.flatten(0, 1)[batch.camera_slots]
             seen, seen_features = self._encoded(batch.images, directions, origins_m)
-            tokens = tokens.index_copy(0, batch.camera_slots, seen)
-            features = features.index_copy(0, batch.camera_slots, seen_features)
-            depth = depth.index_copy(0, batch.camera_slots, self.depth(seen_features))
+            tokens = tokens.index_copy(0, batch.camera_slots, seen.to(tokens.dtype))
+            features = features.index_copy(0, batch.camera_slots, seen_features.to(features.dtype))
+            depth = depth.index_copy(0, batch.camera_slots, self.depth(seen_features).to(depth.dtype))
         return CameraFeatures(
             tokens=tokens.unflatten(1, self.token_size).unflatten(0, (count, slots)),
             features=features.flatten(0, 1),

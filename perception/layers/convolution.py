@@ -85,7 +85,7 @@ def on_present(module: nn.Module, features: Tensor, slots: Tensor, shape: tuple[
     zeros = torch.zeros((count, *shape), dtype=features.dtype, device=features.device)
     if not len(slots):
         return zeros
-    return zeros.to(memory_format=torch.channels_last).index_copy(0, slots, module(features[slots]))
+    return zeros.to(memory_format=torch.channels_last).index_copy(0, slots, module(features[slots]).to(features.dtype))
 
 
 def fold_norms(module: nn.Module) -> None:

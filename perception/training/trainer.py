@@ -23,6 +23,7 @@ from tricast.perception.training.checkpoint import Progress, load_checkpoint, sa
 from tricast.perception.training.config import TrainingConfig, TrainingRunConfig
 from tricast.perception.training.curves import Curve, tensorboard_writer
 from tricast.perception.training.optimization import AveragedModel, learning_rate, make_optimizer
+from tricast.perception.training.precision import use_bfloat16
 from tricast.perception.training.processes import ALONE, Processes
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.step import LossOfNetwork, backward
@@ -93,6 +94,8 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.model = Network(config.model).to(self._device).train()
         self.average: AveragedModel[Network] = AveragedModel(self.model, settings.optimizer.ema_decay)
+        if settings.precision == "bfloat16":
+            use_bfloat16(self.model, self._device)
         self.optimizer = make_optimizer(self.model, settings.optimizer)
         self.progress = Progress()
         self._source = BatchSource(

@@ -171,6 +171,24 @@ def test_a_run_through_sequences_stops_between_them_and_resumes_to_the_bit(
     assert last[0] != last[1]
 
 
+def test_mixed_precision_learns_the_same_within_its_digits_and_keeps_float32_weights(
+    make: Make, small_config: TrainingRunConfig, tmp_path: Path
+) -> None:
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        config = changed(small_config, precision=precision, max_samples=20, augmentation=STILL)
+        make(tmp_path / precision, config).run()
+        losses[precision] = [float(row["loss"]) for row in curve(tmp_path / precision / "train.csv")]
+        assert {
+            value.dtype for name, value in checkpoint(tmp_path / precision).items() if name.startswith("model.")
+        } <= {
+            torch.float32,
+            torch.int64,
+        }
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.03)
+    assert losses["bfloat16"] != losses["float32"]
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_table(make: Make, tmp_path: Path) -> None:
     trainer = make(tmp_path)
     with torch.no_grad():
