@@ -50,6 +50,8 @@ def scatter_max(features: Tensor, cell: Tensor, rows: int) -> Tensor:
 
 def _maxima(features: Tensor, cell: Tensor, rows: int) -> Tensor:
     index = cell[:, None].expand(-1, features.shape[1])
+    if torch.compiler.is_exporting():  # OpenVINO adds faster than it expands
+        index = cell[:, None] + torch.zeros(features.shape[1], dtype=cell.dtype, device=cell.device)
     maxima = features.new_zeros(rows, features.shape[1])
     return maxima.scatter_reduce_(0, index, features, "amax", include_self=True)  # in place: no copy of a large grid
 
