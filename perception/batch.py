@@ -162,8 +162,11 @@ class SensorBatch:
     odom_from_ego: Tensor
 
     def to(self, device: torch.device | str) -> SensorBatch:
-        """The same batch on another device."""
-        return SensorBatch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        """The same batch on another device; to a GPU through memory that it reads while this goes on."""
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        if torch.device(device).type == "cuda" and self.present.device.type == "cpu":
+            return SensorBatch(**{n: t.pin_memory().to(device, non_blocking=True) for n, t in tensors.items()})
+        return SensorBatch(**{name: tensor.to(device) for name, tensor in tensors.items()})
 
     def padded(self, lidar_rows: int, radar_rows: int) -> SensorBatch:
         """The same batch with its point lists filled up to fixed lengths, for static shapes.

@@ -49,6 +49,11 @@ class ModelConfig(StrictConfig):
     trunk_blocks: int = Field(default=2, ge=0, le=32)
     heatmap_width: int = Field(default=32, ge=4, le=1024)
 
+    @property
+    def kept(self) -> MemoryConfig:
+        """The memory, of no more objects than there are queries."""
+        return self.memory.model_copy(update={"objects": min(self.memory.objects, self.decoder.queries)})
+
 
 class Network(nn.Module):
     """Cameras, LiDARs and radars, any of them missing, to object queries with boxes and futures."""
@@ -104,7 +109,7 @@ class Network(nn.Module):
 
     def recalled(self, batch: SensorBatch, memory: QueryMemory) -> Recalled | None:
         """What the network is told of earlier ticks; None of a network without memory."""
-        config = self.config.memory
+        config = self.config.kept
         if not config.objects:
             return None
         return memory.recalled(batch.timestamps_ns, batch.odom_from_ego, config, self.config.decoder.width)
@@ -113,7 +118,7 @@ class Network(nn.Module):
         """The memory after a tick."""
         if notes is None:
             return memory
-        return memory.with_tick(notes, batch.timestamps_ns, batch.odom_from_ego, self.config.memory)
+        return memory.with_tick(notes, batch.timestamps_ns, batch.odom_from_ego, self.config.kept)
 
     def look(
         self,
@@ -177,7 +182,7 @@ class Network(nn.Module):
             return None
         last = outputs.layers[-1]
         from_peaks = LayerOutputs(**{f.name: getattr(last, f.name)[:, : outputs.num_seeded] for f in fields(last)})
-        return notes_of(queries[:, : outputs.num_seeded], from_peaks, self.config.memory.objects)
+        return notes_of(queries[:, : outputs.num_seeded], from_peaks, self.config.kept.objects)
 
     def _starts(self, heatmap: Tensor, seeds: TrainingSeeds | None) -> tuple[Tensor, Tensor, Tensor]:
         """Cells, classes and mask (B, Q) of the queries: peaks, then training seeds."""

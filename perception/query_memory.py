@@ -56,7 +56,7 @@ class ObjectNotes:
 @torch.no_grad()
 def notes_of(queries: Tensor, boxes: LayerOutputs, count: int) -> ObjectNotes:
     """Write down the surest of queries (B, Q, D) with their boxes."""
-    scores, rows = torch.sigmoid(boxes.class_logits).amax(dim=2).topk(min(count, queries.shape[1]), dim=1)
+    scores, rows = torch.sigmoid(boxes.class_logits).amax(dim=2).topk(count, dim=1)
 
     first = torch.arange(len(rows), device=rows.device)[:, None] * queries.shape[1]
 

@@ -5,7 +5,7 @@ Letters in shapes: B batch, Q queries, C classes, K modes, Y and X cells of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -42,6 +42,10 @@ class LayerOutputs:
         along = torch.stack([angle.sin(), angle.cos()], dim=-1)
         backwards = (along * self.yaw_sin_cos).sum(dim=-1, keepdim=True) < 0
         return torch.where(backwards, -along, along)
+
+    def to(self, device: torch.device | str) -> LayerOutputs:
+        """The same on another device."""
+        return LayerOutputs(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
     def detached(self) -> LayerOutputs:
         """The same values, without gradient."""
@@ -94,6 +98,13 @@ class QueryOutputs:
     depth_logits: Tensor | None = None
     attention: tuple[Tensor, ...] = ()
     grid_shares: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> QueryOutputs:
+        """The same outputs on another device."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {name: value.to(device) for name, value in own.items() if isinstance(value, Tensor)}
+        layers = tuple(layer.to(device) for layer in self.layers)
+        return replace(self, **moved, layers=layers, attention=tuple(weights.to(device) for weights in self.attention))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,10 +8,10 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from tricast.configs.errors import InputError
-from tricast.perception.backends.names import AUTO, BACKENDS
+from tricast.perception.backends.names import AUTO, BACKENDS, DeviceName, PrecisionName
 
 if TYPE_CHECKING:
     from tricast.perception.latency.measurement import BenchmarkOptions
@@ -30,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="auto", help="eager, compile, onnxruntime, openvino ... (default: auto)")
     parser.add_argument("--compare", default="", metavar="B,B", help="further backends, set against eager in turns")
     parser.add_argument("--threads", type=int, metavar="N", help="of the network (default: the fastest number)")
+    parser.add_argument(
+        "--device", choices=["auto", *get_args(DeviceName)], default="auto", help="auto: a GPU where there is one"
+    )
+    parser.add_argument(
+        "--precision", choices=get_args(PrecisionName), default="fp32", help="of the network's dense part"
+    )
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="also the network on N ticks at once")
     parser.add_argument("--sensors", help="modalities or channels, separated by commas: camera,lidar,radar")
     parser.add_argument("--ticks", type=int, metavar="N", help=f"ticks that count (default: {QUICK_TICKS})")
     parser.add_argument("--full", action="store_true", help=f"{FULL_TICKS} ticks, which earn a p99.9")
@@ -78,6 +85,9 @@ def _options(args: argparse.Namespace) -> BenchmarkOptions:
         InputError: It asks for what there is not.
 
     """
+    import torch
+
+    from tricast.perception.backends.placement import Placement
     from tricast.perception.latency.measurement import BenchmarkOptions
 
     for name, value in (("--rate", args.rate), ("--rate-seconds", args.rate_seconds)):
@@ -90,8 +100,18 @@ def _options(args: argparse.Namespace) -> BenchmarkOptions:
         for name in names:
             if name not in known:
                 raise _wrong(option, repr(name), ", ".join(known))
+    if not 1 <= args.batch <= 1024:
+        raise _wrong("--batch", str(args.batch), "1 to 1024")
+    device = args.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    placement = Placement(device=device, precision=args.precision)
+    for name in (args.backend, *compare):
+        placement.checked("eager" if name == AUTO else name)
     return BenchmarkOptions(
         backend=args.backend,
+        placement=placement,
+        batch=args.batch,
         threads=args.threads,
         compare=compare,
         ticks=_ticks(args),

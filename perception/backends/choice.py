@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tricast.perception.backends.interface import Backend
 from tricast.perception.backends.interleaved import run_interleaved
 from tricast.perception.backends.onnx_graph import cache_folder
 from tricast.perception.backends.opening import fingerprint, installed_backends, open_backend, runtime_versions
+from tricast.perception.backends.placement import Placement
 from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
 
@@ -36,6 +37,7 @@ def auto_backend(
     *,
     threads: Sequence[int],
     candidates: Sequence[str] | None = None,
+    placement: Placement | None = None,
 ) -> tuple[Backend, int]:
     """The remembered fastest backend and its threads, or what a measurement finds now.
 
@@ -46,25 +48,32 @@ def auto_backend(
         batches: Real ticks, one each, for proof and measurement.
         threads: Numbers of threads among which to choose; PyTorch is left with the chosen one.
         candidates: Backends among which to choose; all that are installed unless given.
+        placement: Where they run; None is a CPU in single precision.
 
     Raises:
         InputError: None of the candidates can be used.
 
     """
-    candidates = installed_backends() if candidates is None else tuple(candidates)
+    placement = placement or Placement()
+    candidates = installed_backends(placement) if candidates is None else tuple(candidates)
+
+    def opened(name: str, count: int) -> Backend:
+        torch.set_num_threads(count)
+        return open_backend(name, network, batches, threads=count, placement=placement)
+
     if len(candidates) == len(threads) == 1:
-        return _opened(candidates[0], network, batches, threads[0]), threads[0]
-    key, path = _key(network, threads, candidates), cache_folder() / "fastest_backend.json"
+        return opened(candidates[0], threads[0]), threads[0]
+    key, path = _key(network, threads, candidates, placement), cache_folder() / "fastest_backend.json"
     remembered = _read(path).get(key)
     if remembered is not None and remembered["backend"] in candidates and remembered["threads"] in threads:
         name, count = str(remembered["backend"]), int(remembered["threads"])
-        return _opened(name, network, batches, count), count
-    found, refused = _all_opened(network, batches, candidates, max(threads))
+        return opened(name, count), count
+    found, refused = _all_opened(opened, candidates, max(threads))
     samples_ms = run_interleaved(found, batches, ROUNDS)
     times_ms = {name: round(statistics.median(values), 3) for name, values in samples_ms.items()}
     fastest = min(found, key=lambda backend: times_ms[backend.name])
     by_threads = {max(threads): fastest}
-    by_threads |= {n: _opened(fastest.name, network, batches, n) for n in threads if n != max(threads)}
+    by_threads |= {n: opened(fastest.name, n) for n in threads if n != max(threads)}
     threads_ms = _median_ms(by_threads, batches)
     count = min(threads_ms, key=lambda n: threads_ms[n])
     torch.set_num_threads(count)
@@ -73,20 +82,15 @@ def auto_backend(
     return by_threads[count], count
 
 
-def _opened(name: str, network: Network, batches: Sequence[SensorBatch], threads: int) -> Backend:
-    torch.set_num_threads(threads)
-    return open_backend(name, network, batches, threads=threads)
-
-
 def _all_opened(
-    network: Network, batches: Sequence[SensorBatch], candidates: Sequence[str], threads: int
+    opened: Callable[[str, int], Backend], candidates: Sequence[str], threads: int
 ) -> tuple[list[Backend], dict[str, str]]:
     """Backends that can be used, and what was wrong with the others."""
     found: list[Backend] = []
     refused: dict[str, InputError] = {}
     for name in candidates:
         try:
-            found.append(_opened(name, network, batches, threads))
+            found.append(opened(name, threads))
         except InputError as error:
             refused[name] = error
     if not found:
@@ -106,9 +110,9 @@ def _median_ms(by_threads: Mapping[int, Backend], batches: Sequence[SensorBatch]
     return {count: round(statistics.median(values), 3) for count, values in samples_ms.items()}
 
 
-def _key(network: Network, threads: Sequence[int], candidates: Sequence[str]) -> str:
+def _key(network: Network, threads: Sequence[int], candidates: Sequence[str], placement: Placement) -> str:
     machine = f"{platform.node()} {platform.machine()} {os.cpu_count()} {torch.cuda.is_available()}"
-    text = f"{fingerprint(network)} {machine} {runtime_versions()} {threads} {candidates}"
+    text = f"{fingerprint(network)} {machine} {runtime_versions()} {threads} {candidates} {placement}"
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

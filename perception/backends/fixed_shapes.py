@@ -118,7 +118,7 @@ class FixedInputs:
     @staticmethod
     def blank(shapes: FixedShapes, model: ModelConfig) -> FixedInputs:
         """A tick in which all sensors are there, none saw anything and nothing is known: an example of the shapes."""
-        config, memory = model.batch, model.memory
+        config, memory = model.batch, model.kept
         width, height = config.image_size_px
         look_up = (1, config.cells, config.cells, len(config.lift_heights_m))
         rays = torch.zeros(1, shapes.cameras, *config.feature_size, 3)

@@ -11,6 +11,7 @@ from torch import Tensor
 from tricast.configs.errors import InputError
 from tricast.perception.backends.fixed_network import outputs_of
 from tricast.perception.backends.fixed_shapes import FixedInputs, FixedShapes
+from tricast.perception.backends.placement import Placement
 from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
 from tricast.perception.query_memory import QueryMemory
@@ -34,17 +35,27 @@ class Backend(Protocol):
 
 
 class EagerBackend:
-    """The network as it is."""
+    """The network as it is.
+
+    Args:
+        network: In evaluation mode, on the CPU.
+        placement: Where it runs; memory stays there, outputs come back.
+
+    """
 
     name = "eager"
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self, network: Network, placement: Placement | None = None) -> None:
+        placement = placement or Placement()
+        self._network, self._device = placement.placed(network), placement.device
 
     def __call__(self, batch: SensorBatch, memory: QueryMemory) -> tuple[QueryOutputs, QueryMemory]:
         """See `Backend`."""
         with torch.inference_mode():
-            return self._network(batch, memory)
+            if self._device == "cpu":
+                return self._network(batch, memory)
+            outputs, memory = self._network(batch.to(self._device), memory)
+            return outputs.to("cpu"), memory
 
 
 class GraphBackend:

@@ -22,13 +22,16 @@ from tricast.perception.backends.onnx_graph import (
     openvino_graph,
     write_onnx,
 )
-from tricast.perception.backends.parity import check_parity
+from tricast.perception.backends.parity import HALF, SINGLE, check_parity
+from tricast.perception.backends.placement import Placement
 from tricast.perception.backends.torch_graphs import compiled_graph, cuda_graph
 from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
 
 
-def open_backend(name: str, network: Network, batches: Sequence[SensorBatch], *, threads: int) -> Backend:
+def open_backend(
+    name: str, network: Network, batches: Sequence[SensorBatch], *, threads: int, placement: Placement | None = None
+) -> Backend:
     """Make a backend and prove that it gives what the network gives.
 
     Args:
@@ -36,19 +39,21 @@ def open_backend(name: str, network: Network, batches: Sequence[SensorBatch], *,
         network: In evaluation mode, on the CPU.
         batches: Real ticks, one each: they say how much must fit, and the proof is on them.
         threads: Of backends with threads of their own; PyTorch's are set for the whole process.
+        placement: Device and precision; None is a CPU (a GPU for backends that have no other) in single precision.
 
     Raises:
         InputError: There is no such backend, the machine lacks what it needs, or its outputs differ.
 
     """
     check_installed(name)
+    placement = (placement or Placement()).checked(name)
     if name == "eager":
-        return EagerBackend(network)
+        return EagerBackend(network, placement)
     shapes = FixedShapes.around(batches)
     if name == "compile":
-        graph = compiled_graph(network, shapes)
+        graph = compiled_graph(network, shapes, placement)
     elif name == "cuda_graphs":
-        graph = cuda_graph(network, shapes)
+        graph = cuda_graph(network, shapes, placement)
     elif name == "onnxruntime":
         graph = onnxruntime_graph(onnx_file(network, shapes), threads)
     elif name == "openvino":
@@ -58,7 +63,7 @@ def open_backend(name: str, network: Network, batches: Sequence[SensorBatch], *,
 
         graph = engine_graph(build_engine(onnx_file(network, shapes)))
     backend = GraphBackend(name, network, shapes, graph)
-    check_parity(backend, network, batches)
+    check_parity(backend, network, batches, SINGLE if placement.precision == "fp32" else HALF)
     return backend
 
 
@@ -84,9 +89,9 @@ def check_installed(name: str) -> None:
         raise not_installed(name, "a CUDA device", "use a backend for the CPU")
 
 
-def installed_backends() -> tuple[str, ...]:
-    """Names of the backends that pass `check_installed`."""
-    return tuple(name for name in BACKENDS if _passes(name))
+def installed_backends(placement: Placement | None = None) -> tuple[str, ...]:
+    """Names of the backends that pass `check_installed` and run on that device in that precision."""
+    return tuple(name for name in BACKENDS if _passes(name, placement or Placement()))
 
 
 def onnx_file(network: Network, shapes: FixedShapes) -> Path:
@@ -124,9 +129,10 @@ def runtime_versions() -> str:
     return " ".join(f"{name} {_version(name)}" for name in ("torch", "onnxruntime", "openvino", "tensorrt"))
 
 
-def _passes(name: str) -> bool:
+def _passes(name: str, placement: Placement) -> bool:
     try:
         check_installed(name)
+        placement.checked(name)
     except InputError:
         return False
     return True

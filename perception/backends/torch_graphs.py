@@ -10,11 +10,12 @@ from torch import Tensor
 from tricast.perception.backends.fixed_network import FixedNetwork
 from tricast.perception.backends.fixed_shapes import FixedInputs, FixedShapes
 from tricast.perception.backends.interface import Graph, not_installed
+from tricast.perception.backends.placement import Placement
 from tricast.perception.model import Network
 
 
-def compiled_graph(network: Network, shapes: FixedShapes) -> Graph:
-    """The network through `torch.compile`; compiling takes a minute or more.
+def compiled_graph(network: Network, shapes: FixedShapes, placement: Placement) -> Graph:
+    """The network through `torch.compile`, wherever it is to run; compiling takes a minute or more.
 
     Raises:
         InputError: There is no compiler for it to use.
@@ -22,10 +23,13 @@ def compiled_graph(network: Network, shapes: FixedShapes) -> Graph:
     """
     from torch._inductor.exc import InductorError, InvalidCxxCompiler
 
-    module = torch.compile(FixedNetwork(network), dynamic=False)
+    module = torch.compile(FixedNetwork(placement.placed(network)), dynamic=False)
 
     def run(inputs: FixedInputs) -> Sequence[Tensor]:
-        return module(*inputs.tensors())
+        if placement.device == "cpu":
+            return module(*inputs.tensors())
+        given = [tensor.pin_memory().to(placement.device, non_blocking=True) for tensor in inputs.tensors()]
+        return [output.cpu() for output in module(*given)]
 
     try:
         with torch.inference_mode():
@@ -37,7 +41,7 @@ def compiled_graph(network: Network, shapes: FixedShapes) -> Graph:
     return run
 
 
-def cuda_graph(network: Network, shapes: FixedShapes) -> Graph:
+def cuda_graph(network: Network, shapes: FixedShapes, placement: Placement) -> Graph:
     """The network recorded once on a GPU and replayed, which leaves out launching its kernels one by one.
 
     Raises:
@@ -46,7 +50,7 @@ def cuda_graph(network: Network, shapes: FixedShapes) -> Graph:
     """
     if not torch.cuda.is_available():
         raise not_installed("cuda_graphs", "a CUDA device", "use a backend for the CPU")
-    module = FixedNetwork(network).cuda()
+    module = FixedNetwork(placement.placed(network))
     held = [tensor.cuda() for tensor in FixedInputs.blank(shapes, network.config).tensors()]
     stream, recording = torch.cuda.Stream(), torch.cuda.CUDAGraph()
     with torch.inference_mode():
@@ -60,7 +64,7 @@ def cuda_graph(network: Network, shapes: FixedShapes) -> Graph:
 
     def run(inputs: FixedInputs) -> Sequence[Tensor]:
         for place, tensor in zip(held, inputs.tensors(), strict=True):
-            place.copy_(tensor, non_blocking=True)
+            place.copy_(tensor.pin_memory(), non_blocking=True)
         recording.replay()
         return [output.cpu() for output in outputs]
 

@@ -15,6 +15,7 @@ from tricast.perception.backends.interface import Backend, EagerBackend
 from tricast.perception.backends.late import LateBackend
 from tricast.perception.backends.names import AUTO, BACKENDS
 from tricast.perception.backends.opening import check_installed, open_backend
+from tricast.perception.backends.placement import Placement
 from tricast.perception.batch import SensorBatch, collate
 from tricast.perception.decoding import decode
 from tricast.perception.detectors.network_config import NetworkConfig, weights_path
@@ -78,6 +79,13 @@ class NetworkDetector:
                 expected="the backend 'eager'",
                 remedy="leave one of sensor_share and backend out",
             )
+        if config.sensor_share and (config.device, config.precision) != ("cpu", "fp32"):
+            raise InputError(
+                where="network.sensor_share",
+                got=f"device {config.device!r} and precision {config.precision!r}",
+                expected="'cpu' and 'fp32'",
+                remedy="leave sensor_share out, or the others",
+            )
         torch.set_num_threads(config.threads)
         self._memory = QueryMemory()
         # Decoding lets go of the interpreter, so that pictures are decoded beside each other.
@@ -128,10 +136,12 @@ def _configured(config: NetworkConfig, network: Network, live: bool) -> Backend:
         InputError: The machine lacks what it needs, or must not choose.
 
     """
+    placement = Placement(device=config.device, precision=config.precision)
     if config.backend == "eager":
-        return EagerBackend(network)
+        return EagerBackend(network, placement.checked("eager"))
     if config.backend != AUTO:
         check_installed(config.backend)
+        placement = placement.checked(config.backend)
     elif not live:
         raise InputError(
             where="network.backend",
@@ -142,7 +152,8 @@ def _configured(config: NetworkConfig, network: Network, live: bool) -> Backend:
 
     def opened(batches: Sequence[SensorBatch]) -> tuple[Backend, int]:
         if config.backend == AUTO:
-            return auto_backend(network, batches, threads=thread_counts())
-        return open_backend(config.backend, network, batches, threads=config.threads), config.threads
+            return auto_backend(network, batches, threads=thread_counts(), placement=placement)
+        backend = open_backend(config.backend, network, batches, threads=config.threads, placement=placement)
+        return backend, config.threads
 
     return LateBackend(config.backend, network, opened, beside=live)

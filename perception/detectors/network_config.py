@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tricast.configs.errors import InputError
 from tricast.configs.strict import StrictConfig
-from tricast.perception.backends.names import BackendName
+from tricast.perception.backends.names import BackendName, DeviceName, PrecisionName
 from tricast.perception.decoding import DecodingConfig
 
 ENDING = ".safetensors"
@@ -26,6 +26,9 @@ class NetworkConfig(StrictConfig):
     backend: BackendName | Literal["auto"] = "eager"
     """What runs the network (docs/latency.md). `auto` takes the fastest, and its number of threads; only live, where
     results depend on the machine anyway."""
+    device: DeviceName = "cpu"
+    precision: PrecisionName = "fp32"
+    """Of the network's dense part; places, boxes and futures are always in fp32. Accuracy: docs/latency.md."""
     decoding: DecodingConfig = DecodingConfig()
     sensor_share: bool = False
     """Say of every detection what each sensor had to do with it: up to three more passes of the network a tick, which

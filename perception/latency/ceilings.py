@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
+from tricast.perception.backends.placement import Placement
+
 
 @dataclass(frozen=True, kw_only=True)
 class CeilingTrials:
@@ -64,14 +66,17 @@ class Ceilings:
     memory: Ceiling
 
 
-def measure_ceilings(threads: int, trials: CeilingTrials) -> Ceilings:
+def measure_ceilings(threads: int, trials: CeilingTrials, placement: Placement) -> Ceilings:
     """Measure all three; the fastest of repeated runs counts.
 
     Args:
         threads: Used by every library.
         trials: What is tried.
+        placement: On a GPU torch alone is tried, in that precision; on a CPU ceilings are those of single precision.
 
     """
+    if placement.device == "cuda":
+        return _of_gpu(trials, torch.float32 if placement.precision == "fp32" else torch.float16)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -83,6 +88,45 @@ def measure_ceilings(threads: int, trials: CeilingTrials) -> Ceilings:
             )
     finally:
         torch.set_num_threads(before)
+
+
+def _of_gpu(trials: CeilingTrials, dtype: torch.dtype) -> Ceilings:
+    """Larger shapes than on a CPU: a GPU is not full before."""
+
+    def made(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, device="cuda", dtype=dtype)
+
+    def finished(run: Callable[[], Any]) -> Callable[[], None]:
+        def run_and_wait() -> None:
+            run()
+            torch.cuda.synchronize()
+
+        return run_and_wait
+
+    def products() -> Iterator[_Trial]:
+        for size in (2048, 4096, 8192):
+            left, right = made(size, size), made(size, size)
+            yield "torch", (size, size, size), 2e-9 * size**3, finished(lambda a=left, b=right: a @ b)
+
+    def convolutions() -> Iterator[_Trial]:
+        for count, channels, size, kernel in ((8, 256, 128, 3), (8, 512, 64, 3), (8, 1024, 64, 1)):
+            images = made(count, channels, size, size).contiguous(memory_format=torch.channels_last)
+            filters = made(channels, channels, kernel, kernel).contiguous(memory_format=torch.channels_last)
+            billions = 2e-9 * images.numel() * channels * kernel**2
+            run = finished(lambda p=images, f=filters, k=kernel: torch.nn.functional.conv2d(p, f, padding=k // 2))
+            yield "torch", (count, channels, size, size, kernel), billions, run
+
+    def copies() -> Iterator[_Trial]:
+        source = torch.ones(1 << 28, dtype=torch.float32, device="cuda")
+        target = torch.empty_like(source)
+        yield "torch", (source.numel() * 4,), 8e-9 * source.numel(), finished(lambda: target.copy_(source))
+
+    with torch.inference_mode():
+        return Ceilings(
+            matmul=_best(products(), trials.seconds_each),
+            convolution=_best(convolutions(), trials.seconds_each),
+            memory=_best(copies(), trials.seconds_each),
+        )
 
 
 _Trial = tuple[str, tuple[int, ...], float, Callable[[], Any]]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
+
+import torch
 
 from tricast.configs.errors import InputError
 from tricast.perception.backends.choice import auto_backend, thread_counts
@@ -14,7 +18,8 @@ from tricast.perception.backends.interface import Backend, EagerBackend, GraphBa
 from tricast.perception.backends.interleaved import run_interleaved
 from tricast.perception.backends.names import AUTO
 from tricast.perception.backends.opening import open_backend
-from tricast.perception.batch import SensorBatch
+from tricast.perception.backends.placement import Placement
+from tricast.perception.batch import SensorBatch, collate
 from tricast.perception.config import PipelineConfig
 from tricast.perception.detectors.network import NetworkDetector
 from tricast.perception.latency.ceilings import Ceilings, CeilingTrials, measure_ceilings
@@ -25,6 +30,7 @@ from tricast.perception.latency.open_loop import run_open_loop, summed_up
 from tricast.perception.latency.operation_times import operation_ms
 from tricast.perception.latency.percentiles import percentiles_of
 from tricast.perception.latency.stage_clock import (
+    DeviceClock,
     StageClock,
     TimedBackend,
     TimedDetector,
@@ -35,6 +41,7 @@ from tricast.perception.latency.work import NETWORK, Work, count_work, summed
 from tricast.perception.model import Network
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.streaming.pipeline import Pipeline
+from tricast.perception.tick_sample import sample_of
 from tricast.sensors.synced_frame import SyncedFrame
 
 PROBE_TICKS = 12
@@ -57,6 +64,8 @@ class BenchmarkOptions:
         backend: A name, or `auto`.
         threads: Of the network; None finds the fastest number.
         compare: Further backends that are set against eager.
+        placement: Device and precision.
+        batch: Above 1 the network alone is also run on so many ticks at once.
         ticks: Ticks of the closed loop that count.
         rate_hz: Arrivals a second of the open loop; 0 leaves it out.
         open_loop_s: Length of the open loop.
@@ -68,6 +77,8 @@ class BenchmarkOptions:
     backend: str = "auto"
     threads: int | None = None
     compare: tuple[str, ...] = ()
+    placement: Placement = field(default_factory=Placement)
+    batch: int = 1
     ticks: int = 700
     rate_hz: float = 15.0
     open_loop_s: float = 60.0
@@ -96,7 +107,7 @@ def benchmark(
         InputError: A backend is not there, or gives other outputs than the network; or there are no ticks.
 
     """
-    found = machine()
+    found, placement = machine(), options.placement
     detector = NetworkDetector(config.network, network=network)  # sets the threads of torch
     batches = _probe(frames, detector)
     if not batches:
@@ -112,29 +123,33 @@ def benchmark(
         batches,
         threads=thread_counts() if options.threads is None else (options.threads,),
         candidates=None if options.backend == AUTO else (options.backend,),
+        placement=placement,
     )
     config = config.with_network(threads=threads)
     names = dict.fromkeys((backend.name, *options.compare))
-    others = [backend if n == backend.name else open_backend(n, network, batches, threads=threads) for n in names]
+    others = [
+        backend if n == backend.name else open_backend(n, network, batches, threads=threads, placement=placement)
+        for n in names
+    ]
     say("closed loop")
-    closed = _closed(network, backend, config, frames(), options.ticks)
+    closed = _closed(network, backend, config, frames(), options)
     memory = peak_memory_mb()
     say("open loop")
     opened = _open(network, backend, config, frames, options) if options.rate_hz > 0 else None
     say("backends in turns")
-    compared = [EagerBackend(network), *(b for b in others if b.name != "eager")]
+    compared = [EagerBackend(network, placement), *(b for b in others if b.name != "eager")]
     samples_ms = run_interleaved(compared, batches, options.rounds)
     ratios = ratios_to("eager", samples_ms)
     say("ceilings of the machine")
-    ceilings = measure_ceilings(threads, options.ceilings)
+    ceilings = measure_ceilings(threads, options.ceilings, placement)
     work = _mean_work([count_work(network, batch) for batch in batches])
-    eager_ms = _eager_stages(network, batches)
+    eager_ms = _eager_stages(placement.placed(network), batches, placement)
     fastest_ms = statistics.median(samples_ms[backend.name])
-    operations = operation_ms(backend, network, batches, threads)
+    operations = operation_ms(backend, network, batches, threads, placement)
     return {
         "backend": backend.name,
-        "device": "cpu",
-        "precision": "fp32",
+        "device": placement.checked(backend.name).device,
+        "precision": placement.precision,
         "batch": 1,
         "threads": threads,
         "ticks": len(closed.totals_ms),
@@ -150,6 +165,7 @@ def benchmark(
         "peak_memory_mb": memory,
         "open_loop": opened,
         "network_ms": {name: percentiles_of(values) for name, values in samples_ms.items()},
+        "batched": _batched(placement.placed(network), frames, options) if options.batch > 1 else None,
         "speedup": {f"{name}_over_eager": r["median"] for name, r in ratios.items()},
         "speedup_quartiles": {f"{name}_over_eager": [r["quartile_1"], r["quartile_3"]] for name, r in ratios.items()},
         "work": {name: asdict(part) for name, part in work.items()},
@@ -217,15 +233,20 @@ def _probe(frames: Callable[[], Iterator[SyncedFrame]], detector: NetworkDetecto
 
 
 def _closed(
-    network: Network, backend: Backend, config: PipelineConfig, frames: Iterator[SyncedFrame], ticks: int
+    network: Network,
+    backend: Backend,
+    config: PipelineConfig,
+    frames: Iterator[SyncedFrame],
+    options: BenchmarkOptions,
 ) -> ClosedLoop:
     clock = StageClock()
     detector = NetworkDetector(config.network, network=network, backend=TimedBackend(backend, clock))
     pipeline = Pipeline(config, detector=TimedDetector(detector, clock), keep_latencies=1)
     with ExitStack() as stack:
-        if backend.name == "eager":
+        # Elsewhere the network that runs is a copy, and on a GPU the calls return before the work is done.
+        if backend.name == "eager" and options.placement == Placement():
             stack.enter_context(network_stages(network, clock))
-        return run_closed_loop(pipeline, frames, clock, ticks)
+        return run_closed_loop(pipeline, frames, clock, options.ticks)
 
 
 def _open(
@@ -255,19 +276,45 @@ def _share_outside(closed: ClosedLoop, network: Network) -> float:
     return 1 - spent / sum(closed.totals_ms)
 
 
-def _eager_stages(network: Network, batches: Sequence[SensorBatch]) -> dict[str, float]:
-    """Median milliseconds of the network's parts in eager mode."""
-    clock = StageClock()
-    backend = TimedBackend(EagerBackend(network), clock)
-    with network_stages(network, clock):
-        rounds: dict[str, list[float]] = {}
-        backend(batches[0], QueryMemory())
-        clock.take()
-        for batch in batches:
-            backend(batch, QueryMemory())
-            for stage, took_ms in clock.take().items():
-                rounds.setdefault(stage, []).append(took_ms)
+def _eager_stages(placed: Network, batches: Sequence[SensorBatch], placement: Placement) -> dict[str, float]:
+    """Median milliseconds of the network's parts in eager mode, where it is placed."""
+    on_gpu = placement.device == "cuda"
+    clock = DeviceClock() if on_gpu else StageClock()
+    rounds: dict[str, list[float]] = {}
+    with network_stages(placed, clock), torch.inference_mode():
+        for number, batch in enumerate((batches[0], *batches)):
+            given = batch.to(placement.device) if on_gpu else batch
+            with clock.stage(NETWORK):
+                placed(given, QueryMemory())
+            spent = clock.take()
+            if number:  # the first one warms up
+                for stage, took_ms in spent.items():
+                    rounds.setdefault(stage, []).append(took_ms)
     return {stage: statistics.median(values) for stage, values in rounds.items()}
+
+
+def _batched(
+    placed: Network, frames: Callable[[], Iterator[SyncedFrame]], options: BenchmarkOptions
+) -> dict[str, Any] | None:
+    """The network alone in eager mode on several ticks at once; None where the log has not so many."""
+    config, on_gpu = placed.config, options.placement.device == "cuda"
+    samples = [sample_of(frame, config.sample) for frame in islice(frames(), options.batch)]
+    if len(samples) < options.batch:
+        return None
+    batch, took_ms = collate(samples, config.batch), []
+    with torch.inference_mode():
+        for number in range(options.rounds + 2):
+            begin_ns = time.perf_counter_ns()
+            outputs, _ = placed(batch.to(options.placement.device) if on_gpu else batch, QueryMemory())
+            outputs.to("cpu")  # waits for a GPU
+            if number >= 2:
+                took_ms.append((time.perf_counter_ns() - begin_ns) / 1e6)
+    median_ms = statistics.median(took_ms)
+    return {
+        "batch": options.batch,
+        "median_ms": round(median_ms, 3),
+        "ticks_per_s": round(1e3 * options.batch / median_ms, 2),
+    }
 
 
 def _mean_work(counted: Sequence[Mapping[str, Work]]) -> dict[str, Work]:

@@ -14,6 +14,7 @@ from tricast.perception.backends.fixed_shapes import FixedInputs
 from tricast.perception.backends.interface import Backend, GraphBackend
 from tricast.perception.backends.onnx_graph import OnnxRuntimeGraph, OpenVinoGraph
 from tricast.perception.backends.opening import onnx_file
+from tricast.perception.backends.placement import Placement
 from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
 from tricast.perception.query_memory import QueryMemory
@@ -41,23 +42,30 @@ KINDS = {
 
 
 def operation_ms(
-    backend: Backend, network: Network, batches: Sequence[SensorBatch], threads: int
+    backend: Backend, network: Network, batches: Sequence[SensorBatch], threads: int, placement: Placement
 ) -> dict[str, float] | None:
-    """Milliseconds a tick in operations of each kind; None where the runtime tells nothing.
+    """Milliseconds a tick in operations of each kind; None where the runtime tells nothing, as on a GPU.
 
     Args:
         backend: Which runtime.
         network: What it runs.
         batches: Ticks that fit, one each.
         threads: Of the runtime.
+        placement: Where it runs.
 
     """
+    if torch.cuda.is_available() and placement.checked(backend.name).device == "cuda":
+        return None
     if backend.name in ("eager", "compile"):
         return _by_torch(backend, batches)
     if not isinstance(backend, GraphBackend) or backend.name not in ("onnxruntime", "openvino"):
         return None
     path, shapes = onnx_file(network, backend.shapes), backend.shapes
-    inputs = [FixedInputs.of(batch, shapes, network.config.batch) for batch in batches if shapes.hold(batch)]
+    inputs = [
+        FixedInputs.of(batch, shapes, network.config.batch, network.recalled(batch, QueryMemory()))
+        for batch in batches
+        if shapes.hold(batch)
+    ]
     if backend.name == "onnxruntime":
         return _by_onnxruntime(path, inputs, threads)
     return _by_openvino(path, inputs, threads)

@@ -18,6 +18,8 @@ def table(figures: Mapping[str, Any]) -> str:
 def _head(f: Mapping[str, Any]) -> str:
     m = f["machine"]
     gpu = m["gpu"] or "no GPU: measured on the CPU"
+    if m["gpu"] and f["device"] == "cpu":
+        gpu += ", not used"
     lines = [
         f"backend {f['backend']}, {f['precision']}, batch {f['batch']}, {f['threads']} threads, "
         f"{f['ticks']} consecutive ticks of {f['load']['log']}",
@@ -76,6 +78,9 @@ def _backends(f: Mapping[str, Any]) -> str:
         ratio = f["speedup"].get(f"{name}_over_eager")
         figures = "".join(_figure(values[key]) for key in ("p50", "p90", "max"))
         lines.append(f"{name:<16} {figures}   {'' if ratio is None else f'{ratio:.2f} times'}".rstrip())
+    if f["batched"]:
+        b = f["batched"]
+        lines.append(f"eager, {b['batch']} ticks at once: {b['median_ms']:.2f} ms, {b['ticks_per_s']:g} ticks a second")
     return "\n".join(lines)
 
 

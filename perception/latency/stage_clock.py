@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from threading import Lock
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -84,6 +86,39 @@ class StageClock:
     def _charge(self, now_ns: int) -> None:
         name, since_ns = self._open[-1]
         self._spent_ns[name] = self._spent_ns.get(name, 0) + now_ns - since_ns
+
+
+class DeviceClock(StageClock):
+    """The same by events of a CUDA device, whose work goes on after the calls that ask for it have returned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._marks: list[tuple[torch.cuda.Event, str | None]] = []
+
+    def begin(self, name: str) -> None:
+        """See `StageClock.begin`."""
+        self._open.append((name, 0))
+        self._mark()
+
+    def end(self) -> None:
+        """See `StageClock.end`."""
+        self._open.pop()
+        self._mark()
+
+    def take(self) -> dict[str, float]:
+        """See `StageClock.take`; waits for the device."""
+        marks, self._marks = self._marks, []
+        torch.cuda.synchronize()
+        spent: dict[str, float] = {}
+        for (begun, name), (ended, _) in pairwise(marks):
+            if name is not None:
+                spent[name] = spent.get(name, 0.0) + begun.elapsed_time(ended)
+        return spent
+
+    def _mark(self) -> None:
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        self._marks.append((event, self.current))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

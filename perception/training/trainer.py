@@ -17,13 +17,13 @@ from tricast.perception.losses.channels import ChannelMeter
 from tricast.perception.losses.criterion import LossTable
 from tricast.perception.model import Network
 from tricast.perception.model_weights import copy_weights, read_tensors, save_weights
+from tricast.perception.precision import use_half
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.training.batches import BatchSource, TrainingBatch, batches_from
 from tricast.perception.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tricast.perception.training.config import TrainingConfig, TrainingRunConfig
 from tricast.perception.training.curves import Curve, tensorboard_writer
 from tricast.perception.training.optimization import AveragedModel, learning_rate, make_optimizer
-from tricast.perception.training.precision import use_bfloat16
 from tricast.perception.training.processes import ALONE, Processes
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.step import LossOfNetwork, backward
@@ -95,7 +95,7 @@ class Trainer:
         self.model = Network(config.model).to(self._device).train()
         self.average: AveragedModel[Network] = AveragedModel(self.model, settings.optimizer.ema_decay)
         if settings.precision == "bfloat16":
-            use_bfloat16(self.model, self._device)
+            use_half(self.model, torch.bfloat16, self._device)
         self.optimizer = make_optimizer(self.model, settings.optimizer)
         self.progress = Progress()
         self._source = BatchSource(

@@ -97,7 +97,6 @@ def test_the_surest_queries_are_written_down() -> None:
     assert written.velocities_mps[0, :, 0].tolist() == [-1.0, -2.0]
     torch.testing.assert_close(written.headings[0, 0], torch.tensor([0.0, 1.0]), atol=1e-6, rtol=0)
     torch.testing.assert_close(written.scores[0], torch.sigmoid(torch.tensor([3.0, 2.0])))
-    assert notes_of(numbers.expand(1, 3, 5), boxes, 9).features.shape == (1, 3, 5)
 
 
 def test_a_turned_frame_remembers_in_turned_axes(small_model: ModelConfig, ticks: list[TickSample]) -> None:
@@ -160,3 +159,12 @@ def test_what_was_seen_before_changes_what_is_seen_now_and_a_new_memory_forgets_
     forgotten = dataclasses.replace(second, timestamps_ns=second.timestamps_ns + 60 * SECOND_NS)
     after_long, _ = network(forgotten, memory)
     assert torch.equal(after_long.layers[-1].centers_m, fresh.layers[-1].centers_m)
+
+
+@torch.no_grad()
+def test_no_more_is_remembered_than_there_are_queries(small_model: ModelConfig, ticks: list[TickSample]) -> None:
+    few = small_model.model_copy(update={"decoder": small_model.decoder.model_copy(update={"queries": 4})})
+    network, memory = Network(few).eval(), QueryMemory()
+    for number in range(3):
+        _, memory = network(collate([later(ticks[number], number)], few.batch), memory)
+    assert memory.ticks[0].notes.features.shape == (1, 4, 32)

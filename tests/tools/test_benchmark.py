@@ -43,6 +43,8 @@ def test_the_load_has_the_stated_sizes_and_is_the_same_wherever_it_is_made() -> 
         (["--weights", "absent"], "weights of the network: got 'absent'"),
         (["--backend", "onnx"], "--backend: got 'onnx'"),
         (["--compare", "eager,auto"], "--compare: got 'auto'"),
+        (["--batch", "0"], "--batch: got 0"),
+        (["--device", "cpu", "--precision", "fp16", "--backend", "eager"], "fp16 on a CPU"),
     ],
 )
 def test_wrong_options_of_the_benchmark_are_one_line(

@@ -21,8 +21,10 @@ from tricast.perception.backends.graph_export import export_graph, write_proven
 from tricast.perception.backends.interface import EagerBackend, GraphBackend, not_installed
 from tricast.perception.backends.interleaved import run_interleaved
 from tricast.perception.backends.late import MOST_OPENINGS, PROOF_TICKS, LateBackend
+from tricast.perception.backends.names import PrecisionName
 from tricast.perception.backends.opening import onnx_file, open_backend
-from tricast.perception.backends.parity import check_parity
+from tricast.perception.backends.parity import HALF, check_parity
+from tricast.perception.backends.placement import Placement
 from tricast.perception.batch import SensorBatch, collate
 from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import ModelConfig, Network
@@ -176,6 +178,57 @@ def test_a_graph_that_differs_leaves_no_file_behind(
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("graph.onnx", "an older graph")]
     assert write_proven(path, lambda p: p.touch(), lambda _: EagerBackend(network), network, batches) == 0
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("graph.onnx", "")]
+
+
+def test_half_the_digits_find_nearly_the_same(network: Network, ticks: list[TickSample]) -> None:
+    batches, place = _batches(network, ticks), Placement(precision="bf16")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    half = EagerBackend(network, place)
+    assert check_parity(half, network, batches, HALF) > 1e-4, "nothing was rounded"
+    with pytest.raises(InputError, match="parity of eager"):
+        check_parity(half, network, batches)
+    outputs, _ = half(batches[0], QueryMemory())
+    assert outputs.layers[-1].centers_m.dtype == torch.float32
+    # The network itself stays as it is.
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert check_parity(EagerBackend(network), network, batches) == 0
+
+
+@pytest.mark.parametrize(
+    ("backend", "placement", "said"),
+    [
+        ("eager", Placement(precision="fp16"), "fp16 on a CPU"),
+        ("openvino", Placement(precision="bf16"), "bf16 with the backend 'openvino'"),
+        pytest.param(
+            "eager",
+            Placement(device="cuda"),
+            "on 'cuda': got a machine without a CUDA device",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
+        pytest.param(
+            "onnxruntime",
+            Placement(device="cuda"),
+            "the backend 'onnxruntime' on a GPU",
+            marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
+        ),
+    ],
+)
+def test_what_a_backend_cannot_do_is_refused_before_any_work(backend: str, placement: Placement, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        placement.checked(backend)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("name", ["eager", "compile", "cuda_graphs"])
+def test_a_gpu_gives_what_the_cpu_gives(
+    network: Network, ticks: list[TickSample], name: str, precision: PrecisionName
+) -> None:
+    placement = Placement(device="cuda", precision=precision)
+    backend = open_backend(name, network, _batches(network, ticks), threads=1, placement=placement)
+    outputs, memory = backend(_batches(network, ticks)[0], QueryMemory())
+    assert outputs.heatmap.device.type == "cpu"
+    assert len(memory.ticks) == 1
 
 
 @pytest.mark.parametrize("name", ["cuda_graphs", "tensorrt"])

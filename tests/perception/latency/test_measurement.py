@@ -48,7 +48,7 @@ def figures(small_model: ModelConfig) -> dict:
     network = Network(small_model).eval()
     fold_norms(network)
     options = BenchmarkOptions(
-        backend="eager", threads=1, ticks=TICKS, rate_hz=20.0, open_loop_s=0.5, rounds=3, ceilings=TRIALS
+        backend="eager", threads=1, ticks=TICKS, rate_hz=20.0, open_loop_s=0.5, rounds=3, ceilings=TRIALS, batch=2
     )
     return benchmark(network, _config(), _frames_again, options)
 
@@ -84,6 +84,8 @@ def test_the_figures_hold_what_they_promise_and_fit_together(figures: dict) -> N
     assert {"missed", "p99_ms"} <= figures["open_loop"].keys()
     assert set(figures["ceiling_share"]) == {"network", "convolution", "matmul"}
     assert figures["speedup"] == {}
+    assert (figures["device"], figures["precision"]) == ("cpu", "fp32")
+    assert figures["batched"]["batch"] == 2 and figures["batched"]["ticks_per_s"] > 0
     assert isinstance(figures["inside_clock"], list)
     assert figures["machine"]["cores"] >= 1
     assert figures["peak_memory_mb"]["host"] > 50

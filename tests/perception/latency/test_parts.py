@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from tricast.perception.backends.placement import Placement
 from tricast.perception.batch import collate
 from tricast.perception.config import PipelineConfig
 from tricast.perception.latency.ceilings import CeilingTrials, measure_ceilings
@@ -183,7 +184,7 @@ def test_the_best_of_several_libraries_and_shapes_is_the_ceiling() -> None:
         copied_bytes=1 << 20,
         seconds_each=0.01,
     )
-    ceilings = measure_ceilings(1, trials)
+    ceilings = measure_ceilings(1, trials, Placement())
     assert ceilings.matmul.shape == (128, 128, 128)  # a product of 4 x 4 is all overhead
     assert min(ceilings.matmul.rate, ceilings.convolution.rate, ceilings.memory.rate) > 0
     assert torch.get_num_threads() == threads
