@@ -11,7 +11,7 @@ from tricast.perception.detectors.network_config import NetworkConfig
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.model_weights import save_weights
 from tricast.tools.benchmark_parts import main, measure_pillars, measure_start, measure_vit, measure_work, tables
-from tricast.tools.compare_backends import departures, scores_by_backend
+from tricast.tools.compare_backends import Way, departures, scores_by_backend
 from tricast.tools.compare_backends import main as compare_backends
 from tricast.tools.demo import demo_log_path
 
@@ -78,12 +78,14 @@ def test_departures_are_shares_of_what_eager_scores() -> None:
 def test_a_backend_that_is_not_there_is_refused_before_any_log_is_read(capsys: pytest.CaptureFixture) -> None:
     assert compare_backends(["nowhere.mcap", "--backends", "eager,onnx"]) == 2
     assert "backend: got 'onnx'" in capsys.readouterr().err
+    assert compare_backends(["nowhere.mcap", "--backends", "eager-fp8"]) == 2
+    assert "as in eager-bf16" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_every_backend_is_scored_on_the_same_logs(network: Network, tmp_path: Path) -> None:
     save_weights(tmp_path / "w.safetensors", network)
     config = chosen_config(weights=str(tmp_path / "w.safetensors"))
-    scores = scores_by_backend([demo_log_path()], config, ["eager"], workers=1)
+    scores = scores_by_backend([demo_log_path()], config, [Way.named("eager")], workers=1)
     assert list(scores) == ["eager"]
     assert scores["eager"]["mAP"] is not None
