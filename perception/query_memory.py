@@ -153,32 +153,19 @@ class QueryMemory:
             width: D.
 
         """
-        empty = Recalled.nothing(len(timestamps_ns), config, width, timestamps_ns.device)
-        if not self.ticks:
-            return empty
-        slots = [self._slot(lag_s, timestamps_ns, odom_from_ego, config) for lag_s in config.lags_s]
-        blank = _Slot(**{f.name: getattr(empty, f.name)[:, 0] for f in fields(_Slot)})
-        chosen = [slot or blank for slot in slots]
-        return Recalled(**{f.name: torch.stack([getattr(s, f.name) for s in chosen], dim=1) for f in fields(Recalled)})
+        slots = [self._nearest(lag_s, timestamps_ns, config) for lag_s in config.lags_s]
+        blank = Recalled.nothing(
+            len(timestamps_ns), config.model_copy(update={"lags_s": (0.0,)}), width, timestamps_ns.device
+        )
+        chosen = [blank if tick is None else _moved(tick, timestamps_ns, odom_from_ego) for tick in slots]
+        return Recalled(**{f.name: torch.cat([getattr(s, f.name) for s in chosen], dim=1) for f in fields(Recalled)})
 
-    def _slot(self, lag_s: float, timestamps_ns: Tensor, odom_from_ego: Tensor, config: MemoryConfig) -> _Slot | None:
-        nearest = min(self.ticks, key=lambda tick: abs(_age_s(tick, timestamps_ns) - lag_s))
-        if abs(_age_s(nearest, timestamps_ns) - lag_s) > config.lag_tolerance_s:
-            return None
-        return _moved(nearest, timestamps_ns, odom_from_ego)
+    def _nearest(self, lag_s: float, timestamps_ns: Tensor, config: MemoryConfig) -> _RememberedTick | None:
+        def off_s(tick: _RememberedTick) -> float:
+            return abs(_age_s(tick, timestamps_ns) - lag_s)
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Slot:
-    """One remembered tick as in `Recalled`, without S."""
-
-    features: Tensor
-    places_m: Tensor
-    velocities_mps: Tensor
-    headings: Tensor
-    scores: Tensor
-    ages_s: Tensor
-    valid: Tensor
+        nearest = min(self.ticks, key=off_s, default=None)
+        return nearest if nearest is not None and off_s(nearest) <= config.lag_tolerance_s else None
 
 
 def _age_s(tick: _RememberedTick, timestamps_ns: Tensor) -> float:
@@ -186,17 +173,18 @@ def _age_s(tick: _RememberedTick, timestamps_ns: Tensor) -> float:
     return int(timestamps_ns[0] - tick.timestamps_ns[0]) / 1e9
 
 
-def _moved(tick: _RememberedTick, timestamps_ns: Tensor, odom_from_ego: Tensor) -> _Slot:
+def _moved(tick: _RememberedTick, timestamps_ns: Tensor, odom_from_ego: Tensor) -> Recalled:
     """Notes in the axes of a later tick. Poses are kept in float64, in which odometry of any length is exact enough."""
     notes = tick.notes
     now_from_then = torch.linalg.solve(odom_from_ego, tick.odom_from_ego).to(notes.features.dtype)
     turn, shift = now_from_then[:, :2, :2].transpose(1, 2), now_from_then[:, None, :2, 3]
-    return _Slot(
-        features=notes.features,
-        places_m=notes.centers_m @ turn + shift,
-        velocities_mps=notes.velocities_mps @ turn,
-        headings=notes.headings @ turn,
-        scores=notes.scores,
-        ages_s=((timestamps_ns - tick.timestamps_ns).double() / 1e9).to(notes.features.dtype),
-        valid=torch.ones_like(notes.scores, dtype=torch.bool),
+    age_s = ((timestamps_ns - tick.timestamps_ns).double() / 1e9).to(notes.features.dtype)
+    return Recalled(
+        features=notes.features[:, None],
+        places_m=(notes.centers_m @ turn + shift)[:, None],
+        velocities_mps=(notes.velocities_mps @ turn)[:, None],
+        headings=(notes.headings @ turn)[:, None],
+        scores=notes.scores[:, None],
+        ages_s=age_s[:, None],
+        valid=torch.ones_like(notes.scores, dtype=torch.bool)[:, None],
     )
