@@ -5,9 +5,8 @@ Letters in shapes: B batch, N cameras, T tokens, Q queries, D width, C channels,
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -22,6 +21,7 @@ from tricast.perception.fusion.camera_lift import CameraLift
 from tricast.perception.fusion.learned_seeding import LearnedSeeding
 from tricast.perception.fusion.query_decoder import DecoderConfig
 from tricast.perception.fusion.query_seeding import QuerySeeding
+from tricast.perception.heads.alignment import AlignmentConfig, AlignmentHeads
 from tricast.perception.layers.convolution import on_present
 from tricast.perception.query_memory import MemoryConfig, ObjectNotes, QueryMemory, Recalled, notes_of
 from tricast.perception.query_outputs import LayerOutputs, QueryOutputs, TrainingSeeds
@@ -50,13 +50,19 @@ class ModelConfig(StrictConfig):
     """How the sensors' grids become one; `late` leaves them apart."""
     co_attention_blocks: int = Field(default=2, ge=1, le=12)
     """Of `co_attention`."""
+    alignment: AlignmentConfig = AlignmentConfig()
     width: int = Field(default=64, ge=4, le=1024)
     """Of the fused grid; encoders' grids have the same."""
     trunk_blocks: int = Field(default=2, ge=0, le=32)
     heatmap_width: int = Field(default=32, ge=4, le=1024)
 
     @model_validator(mode="after")
-    def _late_starts(self) -> ModelConfig:
+    def _fitting(self) -> ModelConfig:
+        if self.memory.objects > self.decoder.queries:
+            raise ValueError(
+                f"memory.objects {self.memory.objects}: at most the {self.decoder.queries} of decoder.queries, which "
+                "is how many objects there are to remember"
+            )
         if self.fusion == "late" and self.decoder.starts == "learned":
             raise ValueError(
                 "decoder.starts 'learned' with fusion 'late', which merges what its heads find from one peak: "
@@ -85,7 +91,7 @@ class Seen:
     observed: tuple[Tensor, Tensor, Tensor]
 
 
-class Network(nn.Module, ABC):
+class Network(nn.Module):
     """Cameras, LiDARs and radars, any of them missing, to object queries with boxes and futures.
 
     `Network(config)` makes one of the class that `config.fusion` names. Classes give `look`, and add to the encoders
@@ -96,7 +102,7 @@ class Network(nn.Module, ABC):
     """Classes of image features, in training."""
 
     def __new__(cls, config: ModelConfig | None = None) -> Network:  # copying calls it without one
-        chosen = _class_of(config.fusion) if cls is Network and config is not None else cls
+        chosen: Any = _class_of(config.fusion) if cls is Network and config is not None else cls
         return super().__new__(chosen)
 
     def __init__(self, config: ModelConfig) -> None:
@@ -107,6 +113,7 @@ class Network(nn.Module, ABC):
         self.lidar_encoder = LidarEncoder(config.lidar.model_copy(update={"width": width}), grid)
         self.radar_encoder = RadarEncoder(config.radar.model_copy(update={"width": width}), grid)
         self.camera_lift = CameraLift(config.camera, grid, width)
+        self.alignment = AlignmentHeads(config.alignment, width) if config.alignment.width else None
 
     def forward(
         self,
@@ -144,7 +151,6 @@ class Network(nn.Module, ABC):
             return memory
         return memory.with_tick(notes, batch.timestamps_ns, batch.odom_from_ego, self.config.memory)
 
-    @abstractmethod
     def look(
         self,
         batch: SensorBatch,
@@ -157,6 +163,7 @@ class Network(nn.Module, ABC):
 
         Without memory both are None.
         """
+        raise NotImplementedError
 
     def encoded(self, batch: SensorBatch) -> Seen:
         """What each sensor gives, before any of them meet."""
@@ -192,7 +199,7 @@ class Network(nn.Module, ABC):
         )
 
 
-def _class_of(fusion: FusionName) -> type[Network]:
+def _class_of(fusion: FusionName) -> type[Any]:
     """The class of networks that fuse so; imported here, because they are made of what is above."""
     from tricast.perception.networks.late import LateFusion
     from tricast.perception.networks.one_grid import CoAttentionFusion, CrossAttentionFusion, EarlyFusion

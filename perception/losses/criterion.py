@@ -57,6 +57,8 @@ class LossWeights(StrictConfig):
     radar_heatmap: float = Field(default=0.3, ge=0)
     depth: float = Field(default=0.3, ge=0)
     picture: float = Field(default=1.0, ge=0)
+    alignment: float = Field(default=1.0, ge=0)
+    """Of a contrastive stage alone."""
     footprint: float = Field(default=1.0, ge=0)
     shape: float = Field(default=0.5, ge=0)
     classification: float = Field(default=2.0, ge=0)

@@ -185,6 +185,11 @@ def test_late_fusion_starts_from_peaks_alone(small_model: ModelConfig) -> None:
         ModelConfig.model_validate({"fusion": "late", "decoder": {"starts": "learned"}})
 
 
+def test_no_more_can_be_remembered_than_there_are_queries() -> None:
+    with pytest.raises(ValueError, match=r"memory\.objects 9: at most the 8"):
+        ModelConfig.model_validate({"memory": {"objects": 9}, "decoder": {"queries": 8}})
+
+
 def test_learned_queries_begin_where_they_begin_whatever_is_seen(
     small_model: ModelConfig, ticks: list[TickSample]
 ) -> None:
@@ -198,6 +203,7 @@ def test_learned_queries_begin_where_they_begin_whatever_is_seen(
 
 def test_a_query_starts_at_the_centre_of_its_cell(network: Network, ticks: list[TickSample]) -> None:
     outputs = _run(network, collate(ticks[:1], network.config.batch), _seeds(network, 1))
+    assert isinstance(network, CrossAttentionFusion)
     side, cell_m = network.config.batch.heatmap_cells, network.config.batch.heatmap_cell_m
     places = network.seeding(
         (
@@ -264,6 +270,7 @@ def test_folded_norms_change_nothing(any_network: Network, ticks: list[TickSampl
 
 
 def test_modes_begin_as_physics(network: Network, ticks: list[TickSample]) -> None:
+    assert isinstance(network, CrossAttentionFusion)
     torch.nn.init.zeros_(network.trajectory_head.output.weight)
     batch = collate(ticks[:1], network.config.batch)
     outputs = _run(network, batch)
