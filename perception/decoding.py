@@ -135,7 +135,7 @@ def distinct(
 def _scored(
     outputs: QueryOutputs, row: int, config: DecodingConfig
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Float64]:
-    """Queries, classes and scores (Q * classes per query): the heat of a query's first cell counts for any class."""
+    """Queries, classes and scores (Q * classes per query): the heat of a peak counts for any class."""
     probabilities = _sigmoid(_array(outputs.layers[-1].class_logits, row))
     classes = np.argsort(-probabilities, axis=1, kind="stable")[:, : config.classes_per_query]
     queries = np.repeat(np.arange(len(classes)), classes.shape[1])
@@ -144,6 +144,7 @@ def _scored(
     heat = _sigmoid(heatmap[started.astype(np.int64), cells.astype(np.int64)])
     quality = _sigmoid(_array(outputs.layers[-1].quality_logits, row))
     told = np.take_along_axis(probabilities, classes, axis=1).flatten()
+    heat = heat if outputs.from_peaks else np.ones_like(heat)
     whole = heat**config.heat_share * quality**config.quality_power
     return queries, classes.flatten(), np.nan_to_num(whole[queries] * told ** (1 - config.heat_share))
 

@@ -1,37 +1,35 @@
-"""The network: three sensors into one set of objects with futures.
+"""The network: three sensors into one set of objects with futures; its classes in `networks/` differ in the fusion.
 
 Letters in shapes: B batch, N cameras, T tokens, Q queries, D width, C channels, K modes, Y and X cells.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import BatchConfig, SensorBatch
-from tricast.perception.encoders.camera_vit import CameraConfig, CameraEncoder
-from tricast.perception.encoders.lidar_pointnet import LidarConfig, LidarEncoder
-from tricast.perception.encoders.radar_pointnet import RadarConfig, RadarEncoder
+from tricast.perception.encoders.camera_vit import CameraConfig, CameraEncoder, CameraFeatures
+from tricast.perception.encoders.lidar_pointnet import LidarConfig, LidarEncoder, LidarFeatures
+from tricast.perception.encoders.radar_pointnet import RadarConfig, RadarEncoder, RadarFeatures
 from tricast.perception.fusion.camera_lift import CameraLift
-from tricast.perception.fusion.memory_look import MemoryTokenizer
-from tricast.perception.fusion.picture_look import pictures_of
-from tricast.perception.fusion.point_look import near_points
-from tricast.perception.fusion.query_decoder import DecoderConfig, QueryDecoder, Tokenizer
+from tricast.perception.fusion.learned_seeding import LearnedSeeding
+from tricast.perception.fusion.query_decoder import DecoderConfig
 from tricast.perception.fusion.query_seeding import QuerySeeding
-from tricast.perception.fusion.trunk import Trunk
-from tricast.perception.fusion.weighted_mean import WeightedMean
-from tricast.perception.heads.detection import BoxPrior
-from tricast.perception.heads.heatmap import AuxiliaryHeatmap, HeatmapHead, peaks_of
-from tricast.perception.heads.trajectory import TrajectoryHead
-from tricast.perception.layers.convolution import Pointwise, on_present
+from tricast.perception.heads.alignment import AlignmentConfig, AlignmentHeads
+from tricast.perception.layers.convolution import on_present
 from tricast.perception.query_memory import MemoryConfig, ObjectNotes, QueryMemory, Recalled, notes_of
 from tricast.perception.query_outputs import LayerOutputs, QueryOutputs, TrainingSeeds
 from tricast.perception.tick_sample import SampleConfig
 from tricast.sensors.annotations import DETECTION_CLASSES
+
+Seeding = QuerySeeding | LearnedSeeding
+FusionName = Literal["early", "late", "cross_attention", "co_attention"]
 
 
 class ModelConfig(StrictConfig):
@@ -44,6 +42,15 @@ class ModelConfig(StrictConfig):
     radar: RadarConfig = RadarConfig()
     decoder: DecoderConfig = DecoderConfig()
     memory: MemoryConfig = MemoryConfig()
+    fusion: FusionName = "cross_attention"
+    """Where the sensors meet: on the grid alone (`early`), in the merging of what heads of each sensor decide (`late`),
+    on the grid and in queries that attend to it, to pictures and to returns (`cross_attention`), or there after the
+    tokens of grid and pictures have attended to each other (`co_attention`)."""
+    grid_fusion: Literal["weighted_mean", "concatenation"] = "weighted_mean"
+    """How the sensors' grids become one; `late` leaves them apart."""
+    co_attention_blocks: int = Field(default=2, ge=1, le=12)
+    """Of `co_attention`."""
+    alignment: AlignmentConfig = AlignmentConfig()
     width: int = Field(default=64, ge=4, le=1024)
     """Of the fused grid; encoders' grids have the same."""
     trunk_blocks: int = Field(default=2, ge=0, le=32)
@@ -54,9 +61,49 @@ class ModelConfig(StrictConfig):
         """The memory, of no more objects than there are queries."""
         return self.memory.model_copy(update={"objects": min(self.memory.objects, self.decoder.queries)})
 
+    @model_validator(mode="after")
+    def _fitting(self) -> ModelConfig:
+        if self.fusion == "late" and self.decoder.starts == "learned":
+            raise ValueError(
+                "decoder.starts 'learned' with fusion 'late', which merges what its heads find from one peak: "
+                "choose 'heatmap', or another fusion"
+            )
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """What the encoders make of a batch.
+
+    Args:
+        camera: Tokens, and features to look up.
+        lidar: Its grid, and a finer map.
+        radar: Its grid.
+        bevs: (B, C, Y, X) for camera (lifted), LiDAR and radar.
+        observed: (B, Y, X) bool likewise.
+
+    """
+
+    camera: CameraFeatures
+    lidar: LidarFeatures
+    radar: RadarFeatures
+    bevs: tuple[Tensor, Tensor, Tensor]
+    observed: tuple[Tensor, Tensor, Tensor]
+
 
 class Network(nn.Module):
-    """Cameras, LiDARs and radars, any of them missing, to object queries with boxes and futures."""
+    """Cameras, LiDARs and radars, any of them missing, to object queries with boxes and futures.
+
+    `Network(config)` makes one of the class that `config.fusion` names. Classes give `look`, and add to the encoders
+    that are made here whatever comes after them.
+    """
+
+    picture_head: nn.Linear
+    """Classes of image features, in training."""
+
+    def __new__(cls, config: ModelConfig | None = None) -> Network:  # copying calls it without one
+        chosen: Any = _class_of(config.fusion) if cls is Network and config is not None else cls
+        return super().__new__(chosen)
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -66,23 +113,7 @@ class Network(nn.Module):
         self.lidar_encoder = LidarEncoder(config.lidar.model_copy(update={"width": width}), grid)
         self.radar_encoder = RadarEncoder(config.radar.model_copy(update={"width": width}), grid)
         self.camera_lift = CameraLift(config.camera, grid, width)
-        self.fusion = WeightedMean(width)
-        self.trunk = Trunk(width, config.trunk_blocks)
-        self.heatmap_head = HeatmapHead(width, config.lidar.fine_width, config.heatmap_width)
-        self.footprint_head = Pointwise(config.heatmap_width, len(DETECTION_CLASSES) + 1)
-        self.camera_heatmap, self.radar_heatmap = AuxiliaryHeatmap(width), AuxiliaryHeatmap(width)
-        widths = (config.heatmap_width, width, 2 * width)
-        self.seeding = QuerySeeding(widths, config.decoder.width, grid.heatmap_cells, grid.range_m)
-        self.prior = BoxPrior()
-        self.tokenizer = Tokenizer(
-            2 * width, config.camera.token_width, config.decoder.width, grid.cells // 2, grid.range_m
-        )
-        self.picture_head = nn.Linear(config.camera.width, len(DETECTION_CLASSES) + 1)
-        self.shape_head = nn.Linear(config.decoder.points.width + 1, len(DETECTION_CLASSES))
-        self.memory_tokenizer = MemoryTokenizer(config.decoder.width) if config.memory.objects else None
-        ticks = len(config.memory.lags_s) if config.memory.objects else 0
-        self.decoder = QueryDecoder(config.decoder, grid.range_m, config.camera.width, ticks)
-        self.trajectory_head = TrajectoryHead(config.decoder.width)
+        self.alignment = AlignmentHeads(config.alignment, width) if config.alignment.width else None
 
     def forward(
         self,
@@ -132,49 +163,16 @@ class Network(nn.Module):
 
         Without memory both are None.
         """
+        raise NotImplementedError
+
+    def encoded(self, batch: SensorBatch) -> Seen:
+        """What each sensor gives, before any of them meet."""
         camera = self.camera_encoder(batch)  # tokens (B, N, h, w, D), features to look up
         lidar = self.lidar_encoder(batch)  # bev (B, C, Y, X), fine (B, F, 2Y, 2X)
         radar = self.radar_encoder(batch)  # bev (B, C, Y, X)
         camera_bev, camera_observed = self.camera_lift(camera, batch)  # (B, C, Y, X)
-        observed = (camera_observed, lidar.observed, radar.observed)
-        fused = self.fusion((camera_bev, lidar.bev, radar.bev), observed, batch.present)  # (B, C, Y, X)
-        trunk, coarse = self.trunk(fused)  # (B, C, Y, X), (B, 2C, Y/2, X/2)
-        heatmap, fine = self.heatmap_head(trunk, lidar.fine)  # (B, classes, 2Y, 2X), (B, F, 2Y, 2X)
-        cells, classes, mask = self._starts(heatmap, seeds)  # (B, Q) each
-        queries, places_m = self.seeding((fine, trunk, coarse), cells, classes)  # (B, Q, D), (B, Q, 2)
-        rays, origins_m = batch.ray_directions, batch.ray_origins_m
-        tokens = self.tokenizer(coarse, camera.tokens, batch.camera_mask, rays, origins_m)  # (B, T, D)
-        num_seeded, prior = self.config.decoder.queries, self.prior(places_m, classes)
-        pictures = pictures_of(camera.features, rays, origins_m, batch.camera_mask)
-        near = near_points(batch, cells, self.config.decoder.points, heatmap.shape[3], self.config.batch.range_m)
-        remembered = self.memory_tokenizer(recalled) if self.memory_tokenizer is not None and recalled else None
-        decoded = self.decoder(
-            queries, prior, tokens, pictures, near, remembered, mask, num_seeded, with_attention=with_attention
-        )
-        # Decoded: queries (B, Q, D), boxes of every layer.
-        points, log_scales, logits = self.trajectory_head(decoded.queries, decoded.layers[-1])  # (B, Q, K, 12, 2)
-        outputs = QueryOutputs(
-            heatmap=heatmap,
-            camera_heatmap=self._auxiliary(self.camera_heatmap, camera_bev, batch.with_camera),
-            radar_heatmap=self._auxiliary(self.radar_heatmap, radar.bev, batch.with_radar),
-            query_cells=cells,
-            query_classes=classes,
-            query_mask=mask,
-            num_seeded=num_seeded,
-            layers=decoded.layers,
-            mode_points_m=points,
-            mode_log_scales=log_scales,
-            mode_logits=logits,
-            footprint_logits=self.footprint_head(fine) if self.training else None,
-            picture_logits=self.picture_head(camera.features) if self.training else None,
-            depth_logits=camera.depth_logits if self.training else None,
-            shape_logits=self.shape_head(decoded.shapes) if self.training else None,
-            attention=decoded.attention,
-            grid_shares=self.fusion.shares((camera_bev, lidar.bev, radar.bev), batch.present)
-            if with_attention
-            else None,
-        )
-        return outputs, self._notes(outputs, decoded.queries)
+        bevs, observed = (camera_bev, lidar.bev, radar.bev), (camera_observed, lidar.observed, radar.observed)
+        return Seen(camera=camera, lidar=lidar, radar=radar, bevs=bevs, observed=observed)
 
     def _notes(self, outputs: QueryOutputs, queries: Tensor) -> ObjectNotes | None:
         """What is to be remembered of the queries (B, Q, D) that come from peaks."""
@@ -184,9 +182,9 @@ class Network(nn.Module):
         from_peaks = LayerOutputs(**{f.name: getattr(last, f.name)[:, : outputs.num_seeded] for f in fields(last)})
         return notes_of(queries[:, : outputs.num_seeded], from_peaks, self.config.kept.objects)
 
-    def _starts(self, heatmap: Tensor, seeds: TrainingSeeds | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Cells, classes and mask (B, Q) of the queries: peaks, then training seeds."""
-        peaks = peaks_of(heatmap, self.config.decoder.queries)
+    def _starts(self, seeding: Seeding, heatmap: Tensor, seeds: TrainingSeeds | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Cells, classes and mask (B, Q) of the queries: peaks or learned places, then training seeds."""
+        peaks = seeding.starts(heatmap, self.config.decoder.queries)
         mask = torch.ones_like(peaks.cells, dtype=torch.bool)
         if seeds is None:
             return peaks.cells, peaks.classes, mask
@@ -199,3 +197,19 @@ class Network(nn.Module):
             if self.training
             else None
         )
+
+
+def _class_of(fusion: FusionName) -> type[Any]:
+    """The class of networks that fuse so; imported here, because they are made of what is above."""
+    from tricast.perception.networks.late import LateFusion
+    from tricast.perception.networks.one_grid import CoAttentionFusion, CrossAttentionFusion, EarlyFusion
+
+    match fusion:
+        case "early":
+            return EarlyFusion
+        case "late":
+            return LateFusion
+        case "cross_attention":
+            return CrossAttentionFusion
+        case "co_attention":
+            return CoAttentionFusion

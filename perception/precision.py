@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from functools import wraps
 from typing import Any, TypeVar
@@ -10,9 +10,30 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from tricast.perception.encoders.camera_vit import CameraEncoder
+from tricast.perception.encoders.lidar_pointnet import LidarEncoder
+from tricast.perception.encoders.radar_pointnet import RadarEncoder
+from tricast.perception.fusion.camera_lift import CameraLift
+from tricast.perception.fusion.concatenation import Concatenation
+from tricast.perception.fusion.point_look import PointLook
+from tricast.perception.fusion.query_decoder import DecoderLayer
+from tricast.perception.fusion.trunk import Trunk
+from tricast.perception.fusion.weighted_mean import WeightedMean
+from tricast.perception.heads.heatmap import AuxiliaryHeatmap, HeatmapHead
 from tricast.perception.model import Network
 
 T = TypeVar("T")
+
+WHOLE = (
+    CameraEncoder,
+    LidarEncoder,
+    RadarEncoder,
+    CameraLift,
+    WeightedMean,
+    Concatenation,
+    Trunk,
+    AuxiliaryHeatmap,
+)
 
 
 def use_half(network: Network, dtype: torch.dtype, device: torch.device) -> None:
@@ -27,24 +48,22 @@ def use_half(network: Network, dtype: torch.dtype, device: torch.device) -> None
         device: Where the network will run.
 
     """
-    dense: tuple[nn.Module, ...] = (
-        network.camera_encoder,
-        network.lidar_encoder,
-        network.radar_encoder,
-        network.camera_lift,
-        network.fusion,
-        network.trunk,
-        # Not its last layer: of 16 bits many cells would be equal, and each of them a peak.
-        network.heatmap_head.up,
-        network.heatmap_head.lidar,
-        network.heatmap_head.join,
-        network.camera_heatmap,
-        network.radar_heatmap,
-        network.decoder.point_look.point_net,
-        *(part for layer in network.decoder.layers for part in (layer.self_attention, layer.cross_attention)),
-    )
-    for module in dense:
-        module.forward = _in_half(module.forward, dtype, device.type)
+    for part in _dense(network):
+        part.forward = _in_half(part.forward, dtype, device.type)
+
+
+def _dense(network: Network) -> Iterator[nn.Module]:
+    """What computes in 16 bits, whichever way the network fuses."""
+    for module in network.modules():
+        if isinstance(module, WHOLE):
+            yield module
+        elif isinstance(module, HeatmapHead):
+            # Not its last layer: of 16 bits many cells would be equal, and each of them a peak.
+            yield from (part for part in (module.up, module.lidar, module.join) if part is not None)
+        elif isinstance(module, PointLook):
+            yield module.point_net
+        elif isinstance(module, DecoderLayer):
+            yield from (module.self_attention, module.cross_attention)
 
 
 def _in_half(forward: Callable[..., T], dtype: torch.dtype, device_type: str) -> Callable[..., T]:

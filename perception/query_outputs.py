@@ -64,13 +64,15 @@ class QueryOutputs:
         query_cells: (B, Q) int64, `y * X + x` of the heatmap cell that a query started from.
         query_classes: (B, Q) int64, the class that it started from.
         query_mask: (B, Q) bool; False: padding that means nothing.
-        num_seeded: The first so many queries come from peaks, the rest from training seeds.
+        num_seeded: The first so many queries come from peaks or learned places, the rest from training seeds.
         layers: Index 0 straight from the features at the query's cell, then one per decoder layer; the last is the
             answer.
         mode_points_m: (B, Q, K, 12, 2) futures as offsets from the last layer's centre, along and across the query's
             own predicted heading (that yaw is detached).
         mode_log_scales: (B, Q, K, 12, 2) logarithms of Laplace scales in metres, along the same axes.
         mode_logits: (B, Q, K).
+        from_peaks: False: queries began at learned places, so that the heat there says nothing of what they found, and
+            what they find may be anywhere.
         picture_logits: (B * N * h * w, C + 1) what each image feature sees, the last one nothing; None at inference.
         shape_logits: (B, Q, C) what the LiDAR returns around each query are of; None at inference.
         depth_logits: (B * N * h * w, bins) how far along its ray each image feature sees something; None at inference.
@@ -92,6 +94,7 @@ class QueryOutputs:
     mode_points_m: Tensor
     mode_log_scales: Tensor
     mode_logits: Tensor
+    from_peaks: bool = True
     footprint_logits: Tensor | None = None
     picture_logits: Tensor | None = None
     shape_logits: Tensor | None = None

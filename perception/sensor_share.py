@@ -90,7 +90,10 @@ def attention_shares(outputs: QueryOutputs, cameras: int) -> tuple[NDArray[np.fl
     weights = torch.stack([layer[0].mean(dim=0) for layer in outputs.attention]).mean(dim=0).double()  # (Q, T)
     cells = _cell_shares(outputs.grid_shares[0])
     on_grid, on_pictures = weights[:, : len(cells)], weights[:, len(cells) :]
-    by_camera = on_pictures.unflatten(1, (cameras, -1)).sum(dim=2) if cameras else on_pictures
+    # Queries of early fusion attend to no picture, and so do those of a tick without one.
+    by_camera = on_pictures.new_zeros(len(weights), cameras)
+    if on_pictures.shape[1]:
+        by_camera = on_pictures.unflatten(1, (cameras, -1)).sum(dim=2)
     shares = on_grid @ cells
     shares[:, CAMERA] += by_camera.sum(dim=1)
     shares = shares / shares.sum(dim=1, keepdim=True)

@@ -81,7 +81,7 @@ def _train(args: argparse.Namespace, config: TrainingRunConfig, processes: Proce
             trainer.average.model.load_state_dict(trainer.model.state_dict())
         if args.init is not None:
             trainer.start_from(args.init)
-    with _Termination() as stop:
+    with Termination() as stop:
         done = trainer.run(minutes=args.minutes, stop=stop)
     if done:
         trainer.validate()
@@ -90,14 +90,14 @@ def _train(args: argparse.Namespace, config: TrainingRunConfig, processes: Proce
         print(f"{state} after {trainer.progress.samples} samples, weights in {args.out / 'weights.safetensors'}")
 
 
-class _Termination:
+class Termination:
     """Whether SIGTERM or SIGINT has asked for an end; a step that has begun is finished."""
 
     def __init__(self) -> None:
         self._asked = False
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> _Termination:
+    def __enter__(self) -> Termination:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, self._ask)
         return self

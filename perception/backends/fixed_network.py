@@ -65,8 +65,14 @@ class FixedNetwork(nn.Module):
         )
 
 
-def outputs_of(tensors: Sequence[Tensor]) -> tuple[QueryOutputs, ObjectNotes | None]:
-    """The outputs of a graph as those of `Network.look`, with the last layer's boxes alone."""
+def outputs_of(tensors: Sequence[Tensor], *, from_peaks: bool = True) -> tuple[QueryOutputs, ObjectNotes | None]:
+    """The outputs of a graph as those of `Network.look`, with the last layer's boxes alone.
+
+    Args:
+        tensors: Named by `output_names`.
+        from_peaks: See `QueryOutputs`.
+
+    """
     named = dict(zip((*QUERY_NAMES, *BOX_NAMES), tensors, strict=False))
     noted = tensors[len(named) :]
     notes = ObjectNotes(**dict(zip(NOTE_NAMES, noted, strict=True))) if noted else None
@@ -82,6 +88,7 @@ def outputs_of(tensors: Sequence[Tensor]) -> tuple[QueryOutputs, ObjectNotes | N
         radar_heatmap=None,
         query_mask=torch.ones_like(cells, dtype=torch.bool),
         num_seeded=cells.shape[1],
+        from_peaks=from_peaks,
         layers=(LayerOutputs(**{name: named[name] for name in BOX_NAMES}),),
     )
     return outputs, notes

@@ -81,7 +81,8 @@ class GraphBackend:
                 self.not_fitting += 1
                 return self._network(batch, memory)
             recalled = self._network.recalled(batch, memory)
-            outputs, notes = outputs_of(self._graph(FixedInputs.of(batch, self.shapes, self.config.batch, recalled)))
+            tensors = self._graph(FixedInputs.of(batch, self.shapes, self.config.batch, recalled))
+            outputs, notes = outputs_of(tensors, from_peaks=self.config.decoder.starts == "heatmap")
             return outputs, self._network.remembering(batch, memory, notes)
 
 

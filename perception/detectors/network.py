@@ -22,6 +22,7 @@ from tricast.perception.detectors.network_config import NetworkConfig, weights_p
 from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network, read_score_scales
+from tricast.perception.networks.late import no_attention
 from tricast.perception.outputs import Detections, SensorShares
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.sensor_share import explained
@@ -72,6 +73,8 @@ class NetworkDetector:
                 expected="at least one layer",
                 remedy="leave sensor_share out, or give other weights",
             )
+        if config.sensor_share and self.network.config.fusion == "late":
+            raise no_attention("network.sensor_share")
         if config.sensor_share and self.backend.name != "eager":
             raise InputError(
                 where="network.sensor_share",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -29,7 +30,34 @@ class DecoderConfig(StrictConfig):
     heads: int = Field(default=4, ge=1, le=64)
     layers: int = Field(default=2, ge=0, le=12)
     queries: int = Field(default=200, ge=1, le=2000)
+    starts: Literal["heatmap", "learned"] = "heatmap"
+    """Queries begin at the peaks of the heatmap, or at places and with features that are learned and always the same
+    (Carion et al., DETR, ECCV 2020)."""
     points: PointLookConfig = PointLookConfig()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImagePlaces:
+    """Where image tokens look, camera by camera.
+
+    Args:
+        valid: (B, N * T'') bool; False: a token of an absent camera.
+        ray_directions: (B, N, T'', 3).
+        ray_origins_m: (B, N, 3).
+
+    """
+
+    valid: Tensor
+    ray_directions: Tensor
+    ray_origins_m: Tensor
+
+    def bias(self, centers_m: Tensor) -> Tensor:
+        """Logits (B, Q, N * T'') to add for centres (B, Q, 3): Gaussians of angles, minus infinity where absent."""
+        sight = nn.functional.normalize(centers_m[:, None] - self.ray_origins_m[:, :, None], dim=3)  # (B, N, Q, 3)
+        cosine = sight @ self.ray_directions.transpose(2, 3)  # (B, N, Q, T'')
+        aimed = (cosine.transpose(1, 2).flatten(2) - 1) / RAY_SPREAD_RAD**2
+        absent = torch.zeros_like(self.valid, dtype=aimed.dtype).masked_fill(~self.valid, float("-inf"))
+        return aimed + absent[:, None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,19 +67,15 @@ class Tokens:
     Args:
         keys: (B, T, D) with positions.
         values: (B, T, D) without.
-        image_valid: (B, N * T'') bool; False: a token of an absent camera.
         bev_places_m: (T', 2) centres of the BEV tokens, the first T' of T.
-        ray_directions: (B, N, T'', 3) of the image tokens, which follow camera by camera.
-        ray_origins_m: (B, N, 3).
+        images: Where the rest of the tokens look; None of queries that attend to the grid alone.
 
     """
 
     keys: Tensor
     values: Tensor
-    image_valid: Tensor
     bev_places_m: Tensor
-    ray_directions: Tensor
-    ray_origins_m: Tensor
+    images: ImagePlaces | None
 
     def bias(self, centers_m: Tensor) -> Tensor:
         """Logits (B, 1, Q, T) to add: Gaussians around each query's centre (B, Q, 3), minus infinity where absent.
@@ -63,26 +87,22 @@ class Tokens:
         own = -0.5 * scale * (places**2).sum(dim=2, keepdim=True)  # (B, Q, 1)
         others = (-0.5 * scale * (self.bev_places_m**2).sum(dim=1)).expand(len(places), 1, -1)
         near = torch.baddbmm(others, places, self.bev_places_m.T.expand(len(places), -1, -1), alpha=scale) + own
-        sight = nn.functional.normalize(centers_m[:, None] - self.ray_origins_m[:, :, None], dim=3)  # (B, N, Q, 3)
-        cosine = sight @ self.ray_directions.transpose(2, 3)  # (B, N, Q, T'')
-        aimed = (cosine.transpose(1, 2).flatten(2) - 1) / RAY_SPREAD_RAD**2
-        absent = torch.zeros_like(self.image_valid, dtype=aimed.dtype).masked_fill(~self.image_valid, float("-inf"))
-        return torch.cat([near, aimed + absent[:, None]], dim=2)[:, None]
+        return (near if self.images is None else torch.cat([near, self.images.bias(centers_m)], dim=2))[:, None]
 
 
 class Tokenizer(nn.Module):
-    """BEV cells and image tokens as one list."""
+    """BEV cells and image tokens as one list; without the width of the latter, BEV cells alone."""
 
-    def __init__(self, bev_width: int, image_width: int, width: int, cells: int, range_m: float) -> None:
+    def __init__(self, bev_width: int, image_width: int | None, width: int, cells: int, range_m: float) -> None:
         super().__init__()
         axis = (torch.arange(cells) + 0.5) * (2 * range_m / cells) - range_m
         y, x = torch.meshgrid(axis, axis, indexing="ij")
         self.register_buffer("places_m", torch.stack([x, y], dim=2).reshape(-1, 2), persistent=False)
         self.bev = nn.Linear(bev_width, width)
-        self.image = nn.Linear(image_width, width)
+        self.image = nn.Linear(image_width, width) if image_width else None
         self.bev_position = FourierPosition(width, range_m)
-        self.image_position = RayPosition(width)
-        self.bev_norm, self.image_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.image_position = RayPosition(width) if image_width else None
+        self.bev_norm, self.image_norm = nn.LayerNorm(width), nn.LayerNorm(width) if image_width else None
 
     def forward(self, bev: Tensor, image: Tensor, camera_mask: Tensor, rays: Tensor, origins_m: Tensor) -> Tokens:
         """Join. Four neighbouring image tokens become one, which halves the work of attention.
@@ -96,17 +116,19 @@ class Tokenizer(nn.Module):
 
         """
         places_m = self.get_buffer("places_m")
-        rays = coarser_rays(coarser_rays(rays)).flatten(2, 3)  # (B, N, T'', 3)
         on_ground = self.bev_norm(self.bev(bev.flatten(2).transpose(1, 2)))
+        keys = on_ground + self.bev_position(places_m)
+        if self.image is None or self.image_position is None or self.image_norm is None:
+            return Tokens(keys=keys, values=on_ground, bev_places_m=places_m, images=None)
+        rays = coarser_rays(coarser_rays(rays)).flatten(2, 3)  # (B, N, T'', 3)
         in_pictures = self.image_norm(self.image(_pooled(image)))
         position = self.image_position(rays.flatten(0, 1), origins_m.flatten(0, 1)).unflatten(0, camera_mask.shape)
+        valid = camera_mask.repeat_interleave(in_pictures.shape[2], dim=1)
         return Tokens(
-            keys=torch.cat([on_ground + self.bev_position(places_m), (in_pictures + position).flatten(1, 2)], dim=1),
+            keys=torch.cat([keys, (in_pictures + position).flatten(1, 2)], dim=1),
             values=torch.cat([on_ground, in_pictures.flatten(1, 2)], dim=1),
-            image_valid=camera_mask.repeat_interleave(in_pictures.shape[2], dim=1),
             bev_places_m=places_m,
-            ray_directions=rays,
-            ray_origins_m=origins_m,
+            images=ImagePlaces(valid=valid, ray_directions=rays, ray_origins_m=origins_m),
         )
 
 
@@ -120,13 +142,13 @@ def _pooled(tokens: Tensor) -> Tensor:
 class DecoderLayer(nn.Module):
     """Pre-norm self-attention, cross-attention and feed-forward, then corrections to the boxes."""
 
-    def __init__(self, config: DecoderConfig, image_width: int, memory_ticks: int) -> None:
+    def __init__(self, config: DecoderConfig, image_width: int | None, memory_ticks: int) -> None:
         super().__init__()
         width, heads = config.width, config.heads
         self.self_norm, self.cross_norm, self.feed_norm = (nn.LayerNorm(width) for _ in range(3))
         self.self_attention = Attention(width, heads)
         self.cross_attention = Attention(width, heads)
-        self.look = PictureLook(image_width, width)
+        self.look = PictureLook(image_width, width) if image_width else None
         self.memory_look = MemoryLook(width, memory_ticks) if memory_ticks else None
         self.feed_forward = FeedForward(width, 2 * width)
         self.head = DetectionHead(width)
@@ -137,7 +159,7 @@ class DecoderLayer(nn.Module):
         position: Tensor,
         believed: LayerOutputs,
         tokens: Tokens,
-        pictures: Pictures,
+        pictures: Pictures | None,
         memory: MemoryTokens | None,
         apart: Tensor | None,
     ) -> tuple[Tensor, LayerOutputs]:
@@ -148,7 +170,7 @@ class DecoderLayer(nn.Module):
             position: (B, Q, D), the encoding of the queries' places.
             believed: Boxes so far, without gradient.
             tokens: What there is to attend to.
-            pictures: Where to look what is at the believed centres.
+            pictures: Where to look what is at the believed centres; None: nowhere.
             memory: What is remembered; None of a network without memory.
             apart: Logits, broadcast to (B, heads, Q, Q), that keep groups of queries from each other.
 
@@ -159,7 +181,8 @@ class DecoderLayer(nn.Module):
         queries = self._among_themselves(queries, position, apart)
         asking = self.cross_norm(queries) + position
         queries = queries + self.cross_attention(asking, tokens.keys, tokens.values, tokens.bias(believed.centers_m))
-        queries = queries + self.look(believed.centers_m, pictures)
+        if self.look is not None and pictures is not None:
+            queries = queries + self.look(believed.centers_m, pictures)
         if self.memory_look is not None and memory is not None:
             queries = queries + self.memory_look(queries, believed.centers_m, memory)
         queries = queries + self.feed_forward(self.feed_norm(queries))
@@ -184,14 +207,14 @@ class Decoded:
     Args:
         queries: (B, Q, D) after the last layer.
         layers: Boxes from the seeding features, then after each layer.
-        shapes: (B, Q, W), of the LiDAR returns around each query.
+        shapes: (B, Q, W), of the LiDAR returns around each query; None where nobody looks at them.
         attention: Weights per layer, see `QueryOutputs`; empty unless asked for.
 
     """
 
     queries: Tensor
     layers: tuple[LayerOutputs, ...]
-    shapes: Tensor
+    shapes: Tensor | None
     attention: tuple[Tensor, ...]
 
 
@@ -199,12 +222,28 @@ class QueryDecoder(nn.Module):
     """A box straight from each query, then layers that correct it; every layer is trained (deep supervision).
 
     Source: Carion et al., DETR, ECCV 2020; corrections layer by layer as in Deformable DETR (Zhu et al., ICLR 2021).
+
+    Args:
+        config: Size.
+        range_m: Half the grid's side.
+        image_width: Of the image features that queries look up; None: they look into no picture.
+        memory_ticks: How many remembered ticks they look at.
+        points: Whether they look at the LiDAR's returns around them.
+
     """
 
-    def __init__(self, config: DecoderConfig, range_m: float, image_width: int, memory_ticks: int) -> None:
+    def __init__(
+        self,
+        config: DecoderConfig,
+        range_m: float,
+        image_width: int | None,
+        memory_ticks: int,
+        *,
+        points: bool = True,
+    ) -> None:
         super().__init__()
-        self.first_look = PictureLook(image_width, config.width)
-        self.point_look = PointLook(config.points, config.width)
+        self.first_look = PictureLook(image_width, config.width) if image_width else None
+        self.point_look = PointLook(config.points, config.width) if points else None
         self.memory_look = MemoryLook(config.width, memory_ticks) if memory_ticks else None
         self.first_head = DetectionHead(config.width)
         self.position = FourierPosition(config.width, range_m)
@@ -215,8 +254,8 @@ class QueryDecoder(nn.Module):
         queries: Tensor,
         prior: LayerOutputs,
         tokens: Tokens,
-        pictures: Pictures,
-        near: NearPoints,
+        pictures: Pictures | None,
+        near: NearPoints | None,
         memory: MemoryTokens | None,
         mask: Tensor,
         num_seeded: int,
@@ -229,8 +268,8 @@ class QueryDecoder(nn.Module):
             queries: (B, Q, D).
             prior: What is believed of the boxes before anything was looked at.
             tokens: What there is to attend to.
-            pictures: Where to look what is at a centre.
-            near: LiDAR returns around each query.
+            pictures: Where to look what is at a centre; None: nowhere.
+            near: LiDAR returns around each query; None: they are not looked at.
             memory: What is remembered; None of a network without memory.
             mask: (B, Q) bool; nobody sees a query that is False.
             num_seeded: Queries from peaks; they and the rest do not see each other.
@@ -238,8 +277,12 @@ class QueryDecoder(nn.Module):
 
         """
         apart = _apart(mask, num_seeded)
-        from_points, shapes = self.point_look(prior.centers_m, near)
-        queries = queries + self.first_look(prior.centers_m, pictures) + from_points
+        shapes = None
+        if self.first_look is not None and pictures is not None:
+            queries = queries + self.first_look(prior.centers_m, pictures)
+        if self.point_look is not None and near is not None:
+            from_points, shapes = self.point_look(prior.centers_m, near)
+            queries = queries + from_points
         if self.memory_look is not None and memory is not None:
             queries = queries + self.memory_look(queries, prior.centers_m, memory)
         boxes = [self.first_head(queries, prior)]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tricast.perception.heads.heatmap import Peaks, peaks_of
 from tricast.perception.layers.positions import FourierPosition
 from tricast.sensors.annotations import DETECTION_CLASSES
 
@@ -23,6 +24,8 @@ class QuerySeeding(nn.Module):
     Source: Bai et al., TransFusion, CVPR 2022 (category-aware, heatmap-initialised queries).
     """
 
+    from_peaks = True
+
     def __init__(self, widths: tuple[int, int, int], width: int, cells: int, range_m: float) -> None:
         super().__init__()
         self.cells, self.range_m = cells, range_m
@@ -31,6 +34,10 @@ class QuerySeeding(nn.Module):
         self.kind = nn.Embedding(len(DETECTION_CLASSES), width)
         self.position = FourierPosition(width, range_m)
         self.norm = nn.LayerNorm(width)
+
+    def starts(self, heatmap: Tensor, count: int) -> Peaks:
+        """Where queries begin: the highest cells of the heatmap (B, C, Y, X)."""
+        return peaks_of(heatmap, count)
 
     def forward(self, maps: tuple[Tensor, Tensor, Tensor], cells: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Make queries.

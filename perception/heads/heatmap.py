@@ -17,18 +17,26 @@ NARROW_CLASSES = ("pedestrian", "motorcycle", "bicycle", "traffic_cone", "barrie
 
 
 class HeatmapHead(nn.Module):
-    """The trunk at twice its resolution, with the LiDAR's fine map beside it where there is one."""
+    """The trunk at twice its resolution, with the LiDAR's fine map beside it where there is one.
 
-    def __init__(self, trunk_width: int, lidar_width: int, width: int) -> None:
+    Args:
+        trunk_width: Of the trunk.
+        lidar_width: Of the fine map; None: there never is one.
+        width: Of the features under the heatmap.
+
+    """
+
+    def __init__(self, trunk_width: int, lidar_width: int | None, width: int) -> None:
         super().__init__()
         self.up = nn.Sequential(Pointwise(trunk_width, 4 * width), nn.PixelShuffle(2))
-        self.lidar = Pointwise(lidar_width, width, bias=False)
+        self.lidar = Pointwise(lidar_width, width, bias=False) if lidar_width else None
         self.join = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True), Bottleneck(width, width // 2))
         self.logits = _logits(width)
 
     def forward(self, trunk: Tensor, lidar_fine: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, C, Y, X) and the features under them (B, F, Y, X); an absent LiDAR's fine map is all zeros."""
-        features = self.join(self.up(trunk) + self.lidar(lidar_fine))
+        up = self.up(trunk)
+        features = self.join(up if self.lidar is None else up + self.lidar(lidar_fine))
         return self.logits(features), features
 
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,21 @@ from torch import nn
 from tricast.perception.backends.interface import Backend
 from tricast.perception.batch import SensorBatch
 from tricast.perception.detectors.network import NetworkDetector
+from tricast.perception.encoders.camera_vit import CameraEncoder
+from tricast.perception.encoders.lidar_pointnet import LidarEncoder
+from tricast.perception.encoders.radar_pointnet import RadarEncoder
+from tricast.perception.fusion.camera_lift import CameraLift
+from tricast.perception.fusion.co_attention import CoAttention
+from tricast.perception.fusion.concatenation import Concatenation
+from tricast.perception.fusion.learned_seeding import LearnedSeeding
+from tricast.perception.fusion.memory_look import MemoryTokenizer
+from tricast.perception.fusion.query_decoder import QueryDecoder, Tokenizer
+from tricast.perception.fusion.query_seeding import QuerySeeding
+from tricast.perception.fusion.trunk import Trunk
+from tricast.perception.fusion.weighted_mean import WeightedMean
+from tricast.perception.heads.detection import BoxPrior, DetectionHead
+from tricast.perception.heads.heatmap import HeatmapHead
+from tricast.perception.heads.trajectory import TrajectoryHead
 from tricast.perception.model import Network
 from tricast.perception.outputs import Detections
 from tricast.perception.query_memory import QueryMemory
@@ -185,19 +199,21 @@ class TimedDetector:
         self._detector.reset()
 
 
+STAGES: dict[type[nn.Module], str] = {
+    CameraEncoder: "camera_encoder",
+    LidarEncoder: "lidar_encoder",
+    RadarEncoder: "radar_encoder",
+    **dict.fromkeys((CameraLift, WeightedMean, Concatenation, Trunk, CoAttention), "fusion"),
+    **dict.fromkeys((QuerySeeding, LearnedSeeding, BoxPrior, Tokenizer, QueryDecoder), "decoder"),
+    MemoryTokenizer: "memory",
+    **dict.fromkeys((HeatmapHead, DetectionHead, TrajectoryHead), "heads"),
+}
+"""Which stage a module's time belongs to; that of the modules inside counts for theirs."""
+
+
 def network_parts(network: Network) -> list[tuple[str, nn.Module]]:
     """Stages inside the network, and the modules that make them up; heads lie inside the decoder and count apart."""
-    heads = [network.decoder.first_head, *(layer.head for layer in network.decoder.layers)]
-    stages: dict[str, list[Any]] = {
-        "camera_encoder": [network.camera_encoder],
-        "lidar_encoder": [network.lidar_encoder],
-        "radar_encoder": [network.radar_encoder],
-        "fusion": [network.camera_lift, network.fusion, network.trunk],
-        "decoder": [network.seeding, network.prior, network.tokenizer, network.decoder],
-        "memory": [network.memory_tokenizer] if network.memory_tokenizer is not None else [],
-        "heads": [network.heatmap_head, network.trajectory_head, *heads],
-    }
-    return [(stage, module) for stage, modules in stages.items() for module in modules]
+    return [(STAGES[type(module)], module) for module in network.modules() if type(module) in STAGES]
 
 
 @contextmanager

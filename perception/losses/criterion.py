@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,6 +57,8 @@ class LossWeights(StrictConfig):
     radar_heatmap: float = Field(default=0.3, ge=0)
     depth: float = Field(default=0.3, ge=0)
     picture: float = Field(default=1.0, ge=0)
+    alignment: float = Field(default=1.0, ge=0)
+    """Of a contrastive stage alone."""
     footprint: float = Field(default=1.0, ge=0)
     shape: float = Field(default=0.5, ge=0)
     classification: float = Field(default=2.0, ge=0)
@@ -142,10 +145,11 @@ def training_losses(
         terms["picture"] = picture_loss(outputs.picture_logits, picture_targets, weights_of_classes)
     from_seeds = seed_matches(seed_objects, seed_mask, outputs.num_seeded)
     mask = outputs.query_mask[:, : outputs.num_seeded]
-    matches = from_peaks = _first_matches(outputs, truth, config, range_m)
+    matching = config.matching if outputs.from_peaks else config.matching.model_copy(update={"gate_m": math.inf})
+    matches = from_peaks = _first_matches(outputs, truth, matching, range_m)
     for number, layer in enumerate(outputs.layers):
         if number > 0:
-            from_peaks = match_by_box(layer, mask, truth, config.matching)
+            from_peaks = match_by_box(layer, mask, truth, matching)
         terms[f"classification_{number}"] = _classification(layer, mask, from_peaks, truth, weights_of_classes, config)
         matches = joined(from_peaks, from_seeds)
         boxes = box_losses(layer_at(layer, matches), truth_at(truth, matches), config.boxes)
@@ -201,11 +205,14 @@ def _footprints(logits: Tensor, truth: TruthBatch, of_classes: Tensor, range_m: 
     return class_or_nothing_loss(logits, targets, of_classes, nothing_weight=EMPTY_WEIGHT)
 
 
-def _first_matches(outputs: QueryOutputs, truth: TruthBatch, config: LossConfig, range_m: float) -> Matches:
+def _first_matches(outputs: QueryOutputs, truth: TruthBatch, config: MatchingConfig, range_m: float) -> Matches:
+    """By where queries began; learned places know no classes, and are matched as boxes from the beginning."""
     count = outputs.num_seeded
+    if not outputs.from_peaks:
+        return match_by_box(outputs.layers[0], outputs.query_mask[:, :count], truth, config)
     centers = cell_centers_m(outputs.query_cells[:, :count], num_cells=outputs.heatmap.shape[-1], range_m=range_m)
     mask = outputs.query_mask[:, :count]
-    return match_by_cell(centers, outputs.query_classes[:, :count], mask, truth, config.matching)
+    return match_by_cell(centers, outputs.query_classes[:, :count], mask, truth, config)
 
 
 def _classification(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.losses.criterion import LossConfig
@@ -46,9 +46,10 @@ class TrainingConfig(StrictConfig):
     threads: int = Field(default=2, ge=1, le=256)
     loading_processes: int = Field(default=1, ge=0, le=64)
     """0 makes batches between steps; batches are the same for any number."""
-    objective: Literal["everything", "pictures"] = "everything"
+    objective: Literal["everything", "pictures", "contrastive"] = "everything"
     """`pictures` trains the camera encoder alone on what its features see and how far away it is: a fifth of the cost
-    of a sample, and a start for a stage with everything."""
+    of a sample, and a start for a stage with everything. `contrastive` trains the encoders of all sensors on that and on
+    telling which ticks of different sensors belong together; it needs `model.alignment.width`, and drops no modality."""
     batch_size: int = Field(default=4, ge=1)
     parts: int = Field(default=1, ge=1)
     """Each batch is learned from in so many equal parts, with losses and statistics of their own, whose gradients are
@@ -82,3 +83,15 @@ class TrainingRunConfig(StrictConfig):
     model: ModelConfig = ModelConfig()
     data: TrainingDataConfig = TrainingDataConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _heads_to_align(self) -> TrainingRunConfig:
+        if self.training.objective == "contrastive" and not self.model.alignment.width:
+            raise ValueError(
+                "training.objective 'contrastive' needs heads: set model.alignment.width, to 128 for instance"
+            )
+        if self.training.objective == "contrastive" and self.training.parts > 1:
+            raise ValueError(
+                "training.objective 'contrastive' compares all samples of a batch: set training.parts to 1"
+            )
+        return self

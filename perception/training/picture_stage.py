@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from tricast.perception.batch import BevTransform
+from tricast.perception.encoders.camera_vit import CameraFeatures
 from tricast.perception.losses.criterion import LossConfig, LossTable, class_weights
 from tricast.perception.losses.focal import depth_loss, picture_loss
 from tricast.perception.losses.matching import Matches
@@ -22,7 +23,11 @@ from tricast.sensors.annotations import DETECTION_CLASSES
 
 def picture_stage_losses(model: Network, batch: TrainingBatch, config: LossConfig) -> LossTable:
     """Depth and class losses of the image features alone."""
-    camera = model.camera_encoder(batch.sensors)
+    return picture_losses(model, model.camera_encoder(batch.sensors), batch, config)
+
+
+def picture_losses(model: Network, camera: CameraFeatures, batch: TrainingBatch, config: LossConfig) -> LossTable:
+    """The same of features that are there already."""
     logits = model.picture_head(camera.features)
     terms = {
         "depth": depth_loss(camera.depth_logits, batch.depth_targets),

@@ -16,11 +16,12 @@ from tricast.perception.query_memory import QueryMemory
 from tricast.perception.query_outputs import QueryOutputs
 from tricast.perception.training.batches import TrainingBatch
 from tricast.perception.training.config import TrainingRunConfig
+from tricast.perception.training.contrastive_stage import contrastive_losses
 from tricast.perception.training.picture_stage import picture_stage_losses
 from tricast.perception.training.processes import Processes
 
 PartLosses = tuple[QueryOutputs | None, LossTable, QueryMemory]
-"""What a part gave, without graphs but for the loss's; no outputs in a stage of pictures alone."""
+"""What a part gave, without graphs but for the loss's; no outputs in a stage without queries."""
 
 
 class LossOfNetwork(nn.Module):
@@ -35,6 +36,8 @@ class LossOfNetwork(nn.Module):
         training = self._config.training
         if training.objective == "pictures":
             return None, picture_stage_losses(self.network, batch, training.loss), memory
+        if training.objective == "contrastive":
+            return None, contrastive_losses(self.network, batch, training.loss), memory
         outputs, memory = self.network(batch.sensors, memory, batch.seeds)
         table = training_losses(
             outputs,

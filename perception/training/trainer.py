@@ -19,6 +19,7 @@ from tricast.perception.model import Network
 from tricast.perception.model_weights import copy_weights, read_tensors, save_weights
 from tricast.perception.precision import use_half
 from tricast.perception.query_memory import QueryMemory
+from tricast.perception.training.augmentation import AugmentationConfig
 from tricast.perception.training.batches import BatchSource, TrainingBatch, batches_from
 from tricast.perception.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tricast.perception.training.config import TrainingConfig, TrainingRunConfig
@@ -104,7 +105,7 @@ class Trainer:
             batch_size=settings.batch_size,
             seed=settings.seed,
             batch_config=config.model.batch,
-            augmentation=settings.augmentation,
+            augmentation=_augmentation(settings),
             seed_jitter_m=settings.seed_jitter_m,
             sequence_ticks=settings.sequence_ticks,
             pictures_only=settings.objective == "pictures",
@@ -129,20 +130,27 @@ class Trainer:
         self._train_curve = Curve(out / "train.csv", resume_step=kept, board=board)
         self._validation_curve = Curve(out / "validation.csv", resume_step=kept, board=board)
 
-    def start_from(self, path: Path) -> None:
+    def start_from(self, path: Path, *, part: str = "") -> None:
         """Take the weights of an earlier stage as the start of this one.
 
         Of a network of another shape, whatever has the same name and shape is taken, and the rest is reported.
+
+        Args:
+            path: The file.
+            part: Only what has a name that begins so.
 
         Raises:
             InputError: The file does not hold weights of such a network.
 
         """
         taken, own = read_tensors(path), self.model.state_dict()
-        fitting = {name: value for name, value in taken.items() if name in own and value.shape == own[name].shape}
-        if len(fitting) < len(own):
-            fresh = sorted(set(own) - set(fitting))
-            self._report(f"{len(fitting)} of {len(own)} tensors from {path}; {len(fresh)} start anew, e.g. {fresh[0]}")
+        own_part = {name: value for name, value in own.items() if name.startswith(part)}
+        fitting = {n: value for n, value in taken.items() if n in own_part and value.shape == own[n].shape}
+        if len(fitting) < len(own_part):
+            fresh = sorted(set(own_part) - set(fitting))
+            self._report(
+                f"{len(fitting)} of {len(own_part)} tensors from {path}; {len(fresh)} start anew, e.g. {fresh[0]}"
+            )
         copy_weights(self.model, {**own, **fitting}, path)
         copy_weights(self.average.model, {**own, **fitting}, path)
 
@@ -203,7 +211,7 @@ class Trainer:
             return {}
         figures = validate(self.average.model, self._validation, self._config, self._device)
         self._validation_curve.add(self.progress.step, {"samples": self.progress.samples, **figures})
-        headlines = {name: value for name, value in figures.items() if name.startswith(("mAP", "picture"))}
+        headlines = {name: value for name, value in figures.items() if name.startswith(("mAP", "picture", "recall"))}
         shown = ", ".join(f"{name} {value:.3f}" for name, value in headlines.items())
         self._report(f"{self.progress.samples} samples, validation: {shown}")
         return figures
@@ -290,8 +298,22 @@ def _silent(line: str) -> None:
     """Say nothing: another process does."""
 
 
+def _augmentation(settings: TrainingConfig) -> AugmentationConfig:
+    """As the settings say; where sensors are to be aligned, none of them is taken away."""
+    if settings.objective != "contrastive":
+        return settings.augmentation
+    return settings.augmentation.model_copy(update={"drop_modalities": 0.0, "blink": 0.0})
+
+
 def _checked_parts(settings: TrainingConfig, processes: Processes) -> int:
     """Into how many parts batches are cut: as the settings say, or one for every process."""
+    if settings.objective == "contrastive" and processes.count > 1:
+        raise InputError(
+            where="training.objective",
+            got=f"'contrastive' in {processes.count} processes",
+            expected="one process, which compares all samples of a batch",
+            remedy="start it without torchrun",
+        )
     parts = processes.count if settings.parts == 1 else settings.parts
     if settings.batch_size % parts or parts % processes.count:
         raise InputError(

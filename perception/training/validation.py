@@ -16,6 +16,7 @@ from tricast.perception.outputs import Detections
 from tricast.perception.training.augmentation import SUBSETS, AugmentedTick, restricted
 from tricast.perception.training.batches import make_batch
 from tricast.perception.training.config import TrainingRunConfig
+from tricast.perception.training.contrastive_stage import retrieval_figures
 from tricast.perception.training.picture_stage import picture_figures
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
@@ -32,6 +33,9 @@ def validate(model: Network, shards: ShardSet, config: TrainingRunConfig, device
     settings = config.training.validation
     if config.training.objective == "pictures":
         return picture_figures(model, shards, spread(len(shards), settings.ticks), config, device)
+    if config.training.objective == "contrastive":
+        recalls = retrieval_figures(model, shards, spread(len(shards), settings.ticks))
+        return {name: recall for name, (recall, _) in recalls.items()}
     figures: dict[str, float] = {}
     for name, modalities in SUBSETS.items():
         whole = len(modalities) == len(next(iter(SUBSETS.values())))

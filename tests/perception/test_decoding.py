@@ -57,6 +57,13 @@ def test_a_score_is_heat_and_class_times_quality() -> None:
     assert detections.scores == pytest.approx([0.5 * math.sqrt(0.8 * 0.45), 0.5 * math.sqrt(0.5 * 0.5)])
 
 
+def test_the_heat_where_a_learned_query_began_does_not_count() -> None:
+    learned = decode(_outputs(from_peaks=False), 7, PLAIN)
+    cold = decode(_outputs(from_peaks=False, heatmap=torch.full_like(_outputs().heatmap, -9.0)), 7, PLAIN)
+    assert learned.scores.tolist() == cold.scores.tolist()
+    assert learned.scores[0] > decode(_outputs(), 7, PLAIN).scores[0]
+
+
 def test_boxes_are_read_as_stated() -> None:
     boxes = decode(_outputs(), 7, PLAIN).boxes
     assert boxes.centers_m == pytest.approx(np.array([[10, 2, 0.8], [-3, 4, 0.9]]))

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 
 import numpy as np
@@ -6,17 +7,48 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tricast.perception.batch import SensorBatch, collate
+from tricast.perception.heads.heatmap import HeatmapHead
 from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import ModelConfig, Network
+from tricast.perception.networks.one_grid import CrossAttentionFusion
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.query_outputs import QueryOutputs, TrainingSeeds
 from tricast.perception.tick_sample import TickSample
 
+VARIANTS = {
+    "cross_attention": {},
+    "early": {"fusion": "early"},
+    "late": {"fusion": "late"},
+    "co_attention": {"fusion": "co_attention"},
+    "concatenation": {"grid_fusion": "concatenation"},
+    "early by concatenation": {"fusion": "early", "grid_fusion": "concatenation"},
+    "learned": {"decoder": {"starts": "learned"}},
+    "without memory": {"memory": {"objects": 0}},
+}
+
+
+def variant(small_model: ModelConfig, name: str) -> ModelConfig:
+    values = small_model.model_dump()
+    for key, value in VARIANTS[name].items():
+        values[key] = values[key] | value if isinstance(value, dict) else value
+    return ModelConfig.model_validate(values)
+
 
 @pytest.fixture
 def network(small_model: ModelConfig) -> Network:
+    """The default."""
+    return _made(small_model)
+
+
+@pytest.fixture(params=VARIANTS)
+def any_network(request: pytest.FixtureRequest, small_model: ModelConfig) -> Network:
+    """Every way of fusion in turn."""
+    return _made(variant(small_model, request.param))
+
+
+def _made(config: ModelConfig) -> Network:
     torch.manual_seed(0)
-    network = Network(small_model)
+    network = Network(config)
     # Residual branches start at zero, where they could hide a mistake.
     for name, value in network.named_parameters():
         if value.dim() == 1 and "weight" in name:
@@ -44,103 +76,129 @@ def _assert_same(first: QueryOutputs, second: QueryOutputs, rows: slice = slice(
         torch.testing.assert_close(value, other[name][rows], rtol=1e-4, atol=2e-4, msg=lambda m, n=name: f"{n}: {m}")
 
 
-def test_a_batch_gives_what_its_samples_give_alone(network: Network, ticks: list[TickSample]) -> None:
+def test_a_batch_gives_what_its_samples_give_alone(any_network: Network, ticks: list[TickSample]) -> None:
     subsets = [
         ticks[0],
         dataclasses.replace(ticks[1], cameras=ticks[1].cameras[1:3], radar=None),
         dataclasses.replace(ticks[2], cameras=(), lidar=None),
     ]
-    together = _run(network, collate(subsets, network.config.batch))
+    together = _run(any_network, collate(subsets, any_network.config.batch))
     for row, sample in enumerate(subsets):
-        alone = _run(network, collate([sample], network.config.batch))
+        alone = _run(any_network, collate([sample], any_network.config.batch))
         _assert_same(alone, together, slice(row, row + 1))
 
 
-def test_an_absent_sensor_is_one_that_was_never_configured(network: Network, ticks: list[TickSample]) -> None:
+def test_an_absent_sensor_is_one_that_was_never_configured(any_network: Network, ticks: list[TickSample]) -> None:
     """Beside a sample that has everything, its slots and rows exist; alone, nothing of it exists."""
     for change in ({"cameras": ()}, {"lidar": None}, {"radar": None}, {"cameras": (), "radar": None}):
         lacking = dataclasses.replace(ticks[0], **change)
-        batch = collate([lacking, ticks[1]], network.config.batch)
-        _assert_same(_run(network, collate([lacking], network.config.batch)), _run(network, batch), slice(0, 1))
+        batch = collate([lacking, ticks[1]], any_network.config.batch)
+        _assert_same(
+            _run(any_network, collate([lacking], any_network.config.batch)), _run(any_network, batch), slice(0, 1)
+        )
 
 
-def test_an_absent_lidar_differs_from_one_that_saw_nothing(network: Network, ticks: list[TickSample]) -> None:
+def test_an_absent_lidar_differs_from_one_that_saw_nothing(any_network: Network, ticks: list[TickSample]) -> None:
     empty = dataclasses.replace(ticks[0], lidar=np.zeros((0, 5), np.float32))
     absent = dataclasses.replace(ticks[0], lidar=None)
-    heat = [_run(network, collate([s], network.config.batch)).heatmap for s in (empty, absent)]
+    heat = [_run(any_network, collate([s], any_network.config.batch)).heatmap for s in (empty, absent)]
     assert not torch.allclose(heat[0], heat[1])
 
 
-def test_a_tick_without_any_sensor_runs(network: Network, ticks: list[TickSample]) -> None:
+def test_a_tick_without_any_sensor_runs(any_network: Network, ticks: list[TickSample]) -> None:
     nothing = dataclasses.replace(ticks[0], cameras=(), lidar=None, radar=None)
-    outputs = _run(network, collate([nothing], network.config.batch))
+    outputs = _run(any_network, collate([nothing], any_network.config.batch))
     assert all(value.isfinite().all() for value in _flat(outputs).values())
 
 
-def test_the_order_of_points_and_padding_change_nothing(network: Network, ticks: list[TickSample]) -> None:
-    batch, rng = collate(ticks, network.config.batch), np.random.default_rng(1)
+def test_the_order_of_points_and_padding_change_nothing(any_network: Network, ticks: list[TickSample]) -> None:
+    batch, rng = collate(ticks, any_network.config.batch), np.random.default_rng(1)
     mixed = [
         dataclasses.replace(t, lidar=rng.permutation(np.asarray(t.lidar)), radar=rng.permutation(np.asarray(t.radar)))
         for t in ticks
     ]
-    shuffled = collate(mixed, network.config.batch)
-    expected = _run(network, batch)
-    _assert_same(expected, _run(network, shuffled))
-    _assert_same(expected, _run(network, batch.padded(2000, 300)))
+    shuffled = collate(mixed, any_network.config.batch)
+    expected = _run(any_network, batch)
+    _assert_same(expected, _run(any_network, shuffled))
+    _assert_same(expected, _run(any_network, batch.padded(2000, 300)))
 
 
-def test_the_order_of_cameras_changes_nothing(network: Network, ticks: list[TickSample]) -> None:
+def test_the_order_of_cameras_changes_nothing(any_network: Network, ticks: list[TickSample]) -> None:
     turned = dataclasses.replace(ticks[0], cameras=ticks[0].cameras[::-1])
-    first, second = (_run(network, collate([s], network.config.batch)) for s in (ticks[0], turned))
+    first, second = (_run(any_network, collate([s], any_network.config.batch)) for s in (ticks[0], turned))
     _assert_same(first, second)
 
 
-def test_every_sensor_has_a_say(network: Network, ticks: list[TickSample]) -> None:
-    base = _run(network, collate(ticks[:1], network.config.batch)).heatmap
+def test_every_sensor_has_a_say(any_network: Network, ticks: list[TickSample]) -> None:
+    base = _run(any_network, collate(ticks[:1], any_network.config.batch)).heatmap
     for change in ({"cameras": ticks[1].cameras}, {"lidar": ticks[1].lidar}, {"radar": ticks[1].radar}):
-        other = _run(network, collate([dataclasses.replace(ticks[0], **change)], network.config.batch)).heatmap
+        other = _run(any_network, collate([dataclasses.replace(ticks[0], **change)], any_network.config.batch)).heatmap
         assert not torch.allclose(base, other)
 
 
-def test_gradients_reach_every_parameter(network: Network, ticks: list[TickSample]) -> None:
-    network.train()
-    batch, memory = collate(ticks, network.config.batch), QueryMemory()
+def test_gradients_reach_every_parameter(any_network: Network, ticks: list[TickSample]) -> None:
+    any_network.train()
+    batch, memory = collate(ticks, any_network.config.batch), QueryMemory()
     for _ in range(2):
-        _, memory = network(batch, memory)
+        _, memory = any_network(batch, memory)
         batch = dataclasses.replace(batch, timestamps_ns=batch.timestamps_ns + 500_000_000)
-    outputs, _ = network(batch, memory, _seeds(network, 3))
+    outputs, _ = any_network(batch, memory, _seeds(any_network, 3))
     _sum(outputs).backward()
-    for name, parameter in network.named_parameters():
+    for name, parameter in any_network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
 
 
-def test_statistics_never_see_an_absent_sensor(network: Network, ticks: list[TickSample]) -> None:
-    network.train()
+def test_statistics_never_see_an_absent_sensor(any_network: Network, ticks: list[TickSample]) -> None:
+    any_network.train()
     lacking = [dataclasses.replace(t, cameras=(), lidar=None, radar=None) for t in ticks]
-    before = {k: v.clone() for k, v in network.state_dict().items() if "running" in k}
-    network(collate(lacking, network.config.batch), QueryMemory(), _seeds(network, 3))
-    for name, value in network.state_dict().items():
+    before = {k: v.clone() for k, v in any_network.state_dict().items() if "running" in k}
+    any_network(collate(lacking, any_network.config.batch), QueryMemory(), _seeds(any_network, 3))
+    for name, value in any_network.state_dict().items():
         if "running" in name and name.split(".")[0] in (
             "camera_encoder",
             "camera_lift",
             "lidar_encoder",
             "radar_encoder",
+            "sensor_heads",
         ):
             assert torch.equal(value, before[name]), name
 
 
-def test_training_seeds_leave_peaks_as_they_are(network: Network, ticks: list[TickSample]) -> None:
-    batch = collate(ticks, network.config.batch)
-    plain, seeded = _run(network, batch), _run(network, batch, _seeds(network, 3))
-    count = network.config.decoder.queries
+def test_training_seeds_leave_peaks_as_they_are(any_network: Network, ticks: list[TickSample]) -> None:
+    batch = collate(ticks, any_network.config.batch)
+    plain, seeded = _run(any_network, batch), _run(any_network, batch, _seeds(any_network, 3))
+    count = any_network.config.decoder.queries
     assert seeded.num_seeded == count
     assert seeded.query_mask[:, count:].tolist() == [[True, True, False]] * 3
     torch.testing.assert_close(plain.layers[-1].centers_m, seeded.layers[-1].centers_m[:, :count], rtol=1e-4, atol=1e-4)
 
 
+def test_each_way_of_fusion_is_a_class_of_its_own(small_model: ModelConfig) -> None:
+    names = {name: type(Network(variant(small_model, name))).__name__ for name in ("early", "late", "co_attention")}
+    assert names == {"early": "EarlyFusion", "late": "LateFusion", "co_attention": "CoAttentionFusion"}
+    assert type(copy.deepcopy(Network(small_model))) is type(Network(small_model)) is CrossAttentionFusion
+
+
+def test_late_fusion_starts_from_peaks_alone(small_model: ModelConfig) -> None:
+    with pytest.raises(ValueError, match="choose 'heatmap', or another fusion"):
+        ModelConfig.model_validate({"fusion": "late", "decoder": {"starts": "learned"}})
+
+
+def test_learned_queries_begin_where_they_begin_whatever_is_seen(
+    small_model: ModelConfig, ticks: list[TickSample]
+) -> None:
+    network = _made(variant(small_model, "learned"))
+    first, second = (_run(network, collate([tick], network.config.batch)) for tick in ticks[:2])
+    assert not first.from_peaks
+    assert torch.equal(first.query_cells, second.query_cells)
+    assert first.query_classes[0, :12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+    assert not torch.allclose(first.layers[-1].centers_m, second.layers[-1].centers_m)
+
+
 def test_a_query_starts_at_the_centre_of_its_cell(network: Network, ticks: list[TickSample]) -> None:
     outputs = _run(network, collate(ticks[:1], network.config.batch), _seeds(network, 1))
+    assert isinstance(network, CrossAttentionFusion)
     side, cell_m = network.config.batch.heatmap_cells, network.config.batch.heatmap_cell_m
     places = network.seeding(
         (
@@ -170,37 +228,44 @@ def test_attention_weights_come_on_request_and_ignore_absent_cameras(network: Ne
         assert (weights[0, :, :, : ground + 2] > 0).any(dim=2).all()
 
 
-def test_the_whole_forward_pass_keeps_to_one_device(small_model: ModelConfig, ticks: list[TickSample]) -> None:
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_whole_forward_pass_keeps_to_one_device(
+    name: str, small_model: ModelConfig, ticks: list[TickSample]
+) -> None:
     """Fake tensors on a GPU that need not exist: an operation between two devices raises.
 
     The backward pass and the rest of a training step: `training/test_one_device.py`.
     """
     subsets = [ticks[0], dataclasses.replace(ticks[1], cameras=(), radar=None)]
-    real = collate(subsets, small_model.batch)
+    config = variant(small_model, name)
+    real = collate(subsets, config.batch)
     with FakeTensorMode(allow_non_fake_inputs=True) as fake:
         with torch.device("cuda"):
-            network = Network(small_model).train()
+            network = Network(config).train()
         batch = SensorBatch(**{k: fake.from_tensor(v).to("cuda") for k, v in vars(real).items()})
         seeds = TrainingSeeds(
             cells=torch.zeros(2, 3, dtype=torch.int64, device="cuda"),
             classes=torch.zeros(2, 3, dtype=torch.int64, device="cuda"),
             mask=torch.ones(2, 3, dtype=torch.bool, device="cuda"),
         )
-        outputs, _ = network(batch, QueryMemory(), seeds, with_attention=True)
+        outputs, _ = network(batch, QueryMemory(), seeds, with_attention=config.fusion != "late")
         assert {value.device.type for value in _flat(outputs).values()} == {"cuda"}
 
 
-def test_folded_norms_change_nothing(network: Network, ticks: list[TickSample]) -> None:
-    batch = collate(ticks, network.config.batch)
-    network.train()
-    network(batch, QueryMemory())  # statistics that are not those of a start
-    expected = _run(network.eval(), batch)
-    fold_norms(network)
-    assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules()) == 1  # the one after the heatmap's sum
-    _assert_same(expected, _run(network, batch))
+def test_folded_norms_change_nothing(any_network: Network, ticks: list[TickSample]) -> None:
+    batch = collate(ticks, any_network.config.batch)
+    any_network.train()
+    any_network(batch, QueryMemory())  # statistics that are not those of a start
+    expected = _run(any_network.eval(), batch)
+    fold_norms(any_network)
+    heads = sum(isinstance(m, HeatmapHead) for m in any_network.modules())
+    left = sum(isinstance(m, torch.nn.BatchNorm2d) for m in any_network.modules())
+    assert left == heads  # the one after the sum in each
+    _assert_same(expected, _run(any_network, batch))
 
 
 def test_modes_begin_as_physics(network: Network, ticks: list[TickSample]) -> None:
+    assert isinstance(network, CrossAttentionFusion)
     torch.nn.init.zeros_(network.trajectory_head.output.weight)
     batch = collate(ticks[:1], network.config.batch)
     outputs = _run(network, batch)

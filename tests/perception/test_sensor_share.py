@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from tricast.configs.errors import InputError
 from tricast.perception.batch import collate
 from tricast.perception.decoding import DecodingConfig, decode
+from tricast.perception.detectors.network import NetworkDetector
+from tricast.perception.detectors.network_config import NetworkConfig
 from tricast.perception.fusion.weighted_mean import WeightedMean
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.outputs import Detections, SensorShares
@@ -24,8 +27,12 @@ CAMERAS = ("BACK", "FRONT", "LEFT", "RIGHT")
 
 @pytest.fixture
 def network(small_model: ModelConfig) -> Network:
+    return _made(small_model)
+
+
+def _made(config: ModelConfig) -> Network:
     torch.manual_seed(0)
-    network = Network(small_model)
+    network = Network(config)
     # Residual branches start at zero, where no sensor would have a say.
     for name, value in network.named_parameters():
         if value.dim() == 1 and "weight" in name:
@@ -92,6 +99,36 @@ def test_an_absent_sensor_has_no_share(
     assert (shares.attention[:, absent] == 0).all()
     assert (shares.score_drop[:, absent] == 0).all()
     assert shares.attention.sum(axis=1) == pytest.approx(np.ones(len(detections)))
+
+
+@pytest.mark.parametrize(
+    ("change", "pictures"),
+    [
+        ({"fusion": "early"}, False),
+        ({"fusion": "early", "grid_fusion": "concatenation"}, False),
+        ({"fusion": "co_attention"}, True),
+        ({"grid_fusion": "concatenation"}, True),
+    ],
+)
+def test_whatever_the_fusion_shares_are_of_the_sensors_that_are_there(
+    small_model: ModelConfig, ticks: list[TickSample], change: dict[str, object], pictures: bool
+) -> None:
+    network = _made(small_model.model_copy(update=change))
+    _, shares = explain(network, ticks[0])
+    assert (shares.attention > 0).all()
+    assert shares.attention.sum(axis=1) == pytest.approx(np.ones(len(shares.attention)))
+    assert (shares.camera_attention > 0).all() == pictures == shares.camera_attention.any()
+    _, shares = explain(network, dataclasses.replace(ticks[0], cameras=()))
+    assert (shares.attention[:, 0] == 0).all()
+    assert shares.attention.sum(axis=1) == pytest.approx(np.ones(len(shares.attention)))
+
+
+def test_late_fusion_has_no_attention_to_share(small_model: ModelConfig, ticks: list[TickSample]) -> None:
+    network = _made(small_model.model_copy(update={"fusion": "late"}))
+    with pytest.raises(InputError, match="'late'"):
+        explain(network, ticks[0])
+    with pytest.raises(InputError, match=r"network\.sensor_share: got a network with fusion 'late'"):
+        NetworkDetector(NetworkConfig(sensor_share=True, threads=1), network=network)
 
 
 def test_all_hangs_on_the_only_sensor_there_is(network: Network, ticks: list[TickSample]) -> None:

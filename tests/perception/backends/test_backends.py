@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -109,6 +110,29 @@ def test_fixed_slots_and_masks_give_what_missing_rows_give(network: Network, tic
     batches = _batches(network, ticks)
     backend = _fixed(network, FixedShapes(cameras=6, lidar_rows=600, radar_rows=128))
     assert check_parity(backend, network, batches) < 1e-3
+    assert backend.not_fitting == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fusion": "early"},
+        {"fusion": "late"},
+        {"fusion": "co_attention"},
+        {"grid_fusion": "concatenation"},
+        {"decoder": {"starts": "learned"}},
+        {"fusion": "late", "memory": {"objects": 0}},
+    ],
+    ids=str,
+)
+def test_every_way_of_fusion_has_fixed_shapes(
+    small_model: ModelConfig, ticks: list[TickSample], change: dict[str, Any]
+) -> None:
+    values = small_model.model_dump()
+    nested = {key: values[key] | value for key, value in change.items() if isinstance(value, dict)}
+    network = _network(ModelConfig.model_validate({**values, **change, **nested}), seed=0)
+    backend = _fixed(network, FixedShapes(cameras=6, lidar_rows=600, radar_rows=128))
+    assert check_parity(backend, network, _batches(network, ticks)) < 1e-3
     assert backend.not_fitting == 0
 
 

@@ -47,6 +47,13 @@ def test_a_right_answer_costs_less_than_a_wrong_class_or_a_missed_object(truth_o
     assert missed > 1 and ghost > 1
 
 
+def test_a_learned_query_answers_from_wherever_it_began(truth_of, layer_of, outputs_of) -> None:
+    truth = truth_of({"centers_m": [6.5, 6.5, 0.0]})
+    outputs = outputs_of(layer_of([[-5.0, -5.0, 0.0]]), [MIDDLE])
+    assert len(losses_of(outputs, truth).matches) == 0
+    assert len(losses_of(replace(outputs, from_peaks=False), truth).matches) == 1
+
+
 def test_a_missed_object_of_a_rare_class_costs_more(truth_of, layer_of, outputs_of) -> None:
     outputs = outputs_of(layer_of([[0.5, 0.5, 0.0]]), [MIDDLE])
     config = LossConfig(class_weights={"car": 1.0, "bus": 3.0})

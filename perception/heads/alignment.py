@@ -1,0 +1,74 @@
+"""One embedding of a tick from each sensor alone, in a space that all sensors share."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tricast.configs.strict import StrictConfig
+from tricast.perception.batch import MODALITY_ORDER
+from tricast.perception.layers.convolution import Pointwise
+
+FIRST_TEMPERATURE, LARGEST_SCALE = 0.07, 100.0
+"""Where the learned temperature begins, and the largest of its inverse (Radford et al., CLIP, ICML 2021)."""
+
+
+class AlignmentConfig(StrictConfig):
+    """Heads for `training.objective: contrastive`; a network has none unless a width is given."""
+
+    width: int = Field(default=0, ge=0, le=1024)
+    """Of the embedding; 0: no heads."""
+    regions: int = Field(default=16, ge=1, le=64)
+    """The grid is pooled to so many regions along each axis: what there is counts, and where."""
+    channels: int = Field(default=8, ge=1, le=256)
+    """Of each region."""
+    queue: int = Field(default=256, ge=0, le=65_536)
+    """Embeddings of the last so many ticks are told apart from a batch's own too; fewer than there are ticks to learn
+    from."""
+
+
+class AlignmentHeads(nn.Module):
+    """From each sensor's grid to unit vectors, with the temperature of their comparison and a queue of earlier ones.
+
+    Regions in place of a mean over the whole grid: neighbouring ticks have the same things in other places.
+    Source: projections and temperature of CLIP (Radford et al., ICML 2021); cross-batch memory (Wang et al., CVPR 2020).
+    """
+
+    queue: Tensor
+    queued: Tensor
+
+    def __init__(self, config: AlignmentConfig, bev_width: int) -> None:
+        super().__init__()
+        self.regions, sensors = config.regions, len(MODALITY_ORDER)
+        size = config.channels * config.regions**2
+        self.narrow = nn.ModuleList(Pointwise(bev_width, config.channels) for _ in MODALITY_ORDER)
+        self.project = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(size), nn.Linear(size, config.width)) for _ in MODALITY_ORDER
+        )
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(FIRST_TEMPERATURE)))
+        self.register_buffer("queue", torch.zeros(config.queue, sensors, config.width))
+        self.register_buffer("queued", torch.zeros(config.queue, sensors, dtype=torch.bool))
+
+    @property
+    def scale(self) -> Tensor:
+        """The inverse of the temperature, cut at `LARGEST_SCALE`."""
+        return self.log_scale.clamp(max=math.log(LARGEST_SCALE)).exp()
+
+    def forward(self, bevs: tuple[Tensor, ...]) -> Tensor:
+        """Grids (B, C, Y, X) of camera, LiDAR and radar to unit vectors (B, 3, D); of an absent sensor without meaning."""
+        told = []
+        for bev, narrow, project in zip(bevs, self.narrow, self.project, strict=True):
+            pooled = functional.adaptive_avg_pool2d(narrow(bev).relu(), self.regions)
+            told.append(functional.normalize(project(pooled.flatten(1)), dim=1))
+        return torch.stack(told, dim=1)
+
+    @torch.no_grad()
+    def remember(self, embeddings: Tensor, present: Tensor) -> None:
+        """Put (B, 3, D) in front of the queue, with which of them (B, 3) mean anything; the oldest leave."""
+        count = len(self.queue)
+        self.queue.copy_(torch.cat([embeddings.detach(), self.queue])[:count])
+        self.queued.copy_(torch.cat([present, self.queued])[:count])

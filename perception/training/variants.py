@@ -1,0 +1,123 @@
+"""What a comparison of fusions trains, and what of its figures is more than the seeds' own spread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tricast.configs.strict import parse_config
+from tricast.perception.training.config import TrainingRunConfig
+
+DEFAULT = "default"
+REMEMBERED = 64
+"""Objects of each tick, of the variant that remembers."""
+COLUMNS = {
+    "all": "mAP",
+    "without camera": "mAP lidar+radar",
+    "without LiDAR": "mAP camera+radar",
+    "without radar": "mAP camera+lidar",
+    "camera": "mAP camera",
+    "LiDAR": "mAP lidar",
+    "radar": "mAP radar",
+}
+"""Columns of the table, and what `validate` calls them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One training of a comparison.
+
+    Args:
+        name: Of its folder and row.
+        about: What departs from the default, in words.
+        changes: Settings that depart, laid out as in a configuration.
+        more_seed: Added to the configuration's seed.
+
+    """
+
+    name: str
+    about: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    more_seed: int = 0
+
+    def config(self, base: TrainingRunConfig) -> TrainingRunConfig:
+        """The base configuration with what departs from it."""
+        seed = {"training": {"seed": base.training.seed + self.more_seed}}
+        values = _overlaid(_overlaid(base.model_dump(), seed), self.changes)
+        return parse_config(TrainingRunConfig, values, where=f"variant '{self.name}'")
+
+
+def variants_of(base: TrainingRunConfig) -> list[Variant]:
+    """The default three times with other seeds, and whatever departs from it in one thing each."""
+    remembers, drops = base.model.memory.objects > 0, base.training.augmentation.drop_modalities > 0
+    memory = {"model": {"memory": {"objects": 0 if remembers else min(REMEMBERED, base.model.decoder.queries)}}}
+    if not remembers:
+        memory["training"] = {"sequence_ticks": max(4, base.training.sequence_ticks)}  # type: ignore[dict-item]
+    dropout = {"training": {"augmentation": {"drop_modalities": 0.0 if drops else 0.5}}}
+    early = {"model": {"fusion": "early", "grid_fusion": "concatenation"}}
+    return [
+        Variant(name=DEFAULT, about="as configured"),
+        Variant(name=f"{DEFAULT}-seed-1", about="another seed", more_seed=1),
+        Variant(name=f"{DEFAULT}-seed-2", about="a third seed", more_seed=2),
+        Variant(name="early", about="fusion: early, by concatenation", changes=early),
+        Variant(name="late", about="fusion: late", changes={"model": {"fusion": "late"}}),
+        Variant(name="co-attention", about="fusion: co_attention", changes={"model": {"fusion": "co_attention"}}),
+        Variant(name="concatenation", about="grids side by side", changes={"model": {"grid_fusion": "concatenation"}}),
+        Variant(
+            name="learned-queries",
+            about="queries begin at learned places",
+            changes={"model": {"decoder": {"starts": "learned"}}},
+        ),
+        Variant(name="no-memory" if remembers else "memory", about="memory off or on", changes=memory),
+        Variant(name="no-dropout" if drops else "dropout", about="modality dropout off or on", changes=dropout),
+    ]
+
+
+def spread_of_seeds(figures: Mapping[str, Mapping[str, float]], column: str) -> tuple[float, float] | None:
+    """Mean of the default over its seeds and the range between them; None with fewer than two."""
+    values = [row[column] for name, row in figures.items() if name.startswith(DEFAULT)]
+    return (sum(values) / len(values), max(values) - min(values)) if len(values) > 1 else None
+
+
+def verdict(figures: Mapping[str, Mapping[str, float]], name: str, column: str) -> str:
+    """Whether a variant is `ahead` of the default or `behind`; `-` where the difference is within the seeds' spread."""
+    against = spread_of_seeds(figures, column)
+    if against is None or name.startswith(DEFAULT):
+        return ""
+    difference = figures[name][column] - against[0]
+    return "-" if abs(difference) <= against[1] else "ahead" if difference > 0 else "behind"
+
+
+def table_rows(
+    variants: Sequence[Variant], figures: Mapping[str, Mapping[str, float]], counts: Mapping[str, str]
+) -> list[list[str]]:
+    """Cells of the table: name, what departs, figures with what they mean, and `counts` (parameters, time)."""
+    rows = []
+    for variant in variants:
+        if variant.name not in figures:
+            continue
+        told = [f"{figures[variant.name][key]:.3f}" for key in COLUMNS.values()]
+        marks = [verdict(figures, variant.name, key) for key in COLUMNS.values()]
+        cells = [f"{value} {mark}".strip() for value, mark in zip(told, marks, strict=True)]
+        rows.append([variant.name, variant.about, *cells, counts.get(variant.name, "")])
+    spreads = [spread_of_seeds(figures, key) for key in COLUMNS.values()]
+    cells = ["" if spread is None else f"{spread[1]:.3f}" for spread in spreads]
+    return [*rows, ["spread of the seeds", "largest less smallest", *cells, ""]]
+
+
+def checked(figures: Mapping[str, float]) -> dict[str, float]:
+    """The table's figures of a validation, each there and finite."""
+    kept = {key: float(figures[key]) for key in COLUMNS.values()}
+    assert all(math.isfinite(value) for value in kept.values()), kept
+    return kept
+
+
+def _overlaid(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    nested = {
+        key: _overlaid(values[key], change) if isinstance(change, Mapping) and isinstance(values.get(key), Mapping)
+        else change
+        for key, change in changes.items()
+    }  # fmt: skip
+    return {**values, **nested}

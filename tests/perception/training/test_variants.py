@@ -1,0 +1,70 @@
+"""Variants of a comparison depart in what they say, and no difference within the seeds' spread is called one."""
+
+import pytest
+
+from tricast.configs.strict import parse_config
+from tricast.perception.training.config import TrainingRunConfig
+from tricast.perception.training.variants import COLUMNS, spread_of_seeds, table_rows, variants_of, verdict
+
+FIGURES = {
+    name: dict.fromkeys(COLUMNS.values(), value)
+    for name, value in {
+        "default": 0.50,
+        "default-seed-1": 0.54,
+        "default-seed-2": 0.52,
+        "early": 0.55,
+        "late": 0.40,
+        "concatenation": 0.57,
+    }.items()
+}
+
+
+def test_the_spread_is_of_the_default_over_its_seeds() -> None:
+    assert spread_of_seeds(FIGURES, "mAP") == pytest.approx((0.52, 0.04))
+    assert spread_of_seeds({"default": FIGURES["default"], "early": FIGURES["early"]}, "mAP") is None
+
+
+def test_only_what_goes_beyond_the_spread_is_ahead_or_behind() -> None:
+    told = {name: verdict(FIGURES, name, "mAP") for name in FIGURES}
+    assert told == {
+        "default": "",
+        "default-seed-1": "",
+        "default-seed-2": "",
+        "early": "-",
+        "late": "behind",
+        "concatenation": "ahead",
+    }
+
+
+def test_the_table_has_a_row_of_whatever_is_done_and_of_the_spread() -> None:
+    rows = table_rows(variants_of(TrainingRunConfig()), FIGURES, {"late": "2.00 M"})
+    assert [row[0] for row in rows] == [*FIGURES, "spread of the seeds"]
+    assert rows[4] == ["late", "fusion: late", *["0.400 behind"] * 7, "2.00 M"]
+    assert rows[-1][2] == "0.040"
+
+
+def test_each_variant_departs_in_one_thing() -> None:
+    base = TrainingRunConfig()
+    configs = {variant.name: variant.config(base) for variant in variants_of(base)}
+    assert configs["default"] == base
+    assert configs["default-seed-2"].training.seed == 2
+    assert configs["default-seed-2"].model == base.model
+    fusions = {name: (c.model.fusion, c.model.grid_fusion) for name, c in configs.items() if c.model != base.model}
+    assert fusions == {
+        "early": ("early", "concatenation"),
+        "late": ("late", "weighted_mean"),
+        "co-attention": ("co_attention", "weighted_mean"),
+        "concatenation": ("cross_attention", "concatenation"),
+        "learned-queries": ("cross_attention", "weighted_mean"),
+        "memory": ("cross_attention", "weighted_mean"),
+    }
+    assert configs["learned-queries"].model.decoder.starts == "learned"
+    assert (configs["memory"].model.memory.objects, configs["memory"].training.sequence_ticks) == (64, 4)
+    assert configs["no-dropout"].training.augmentation.drop_modalities == 0
+    assert configs["no-dropout"].training.augmentation.flip_x == base.training.augmentation.flip_x
+
+
+def test_a_default_that_remembers_is_set_against_one_that_does_not() -> None:
+    base = parse_config(TrainingRunConfig, {"model": {"memory": {"objects": 8}}}, where="here")
+    names = [variant.name for variant in variants_of(base)]
+    assert "no-memory" in names and "memory" not in names
