@@ -22,7 +22,7 @@ from tricast.perception.model_weights import load_network, write_score_scales
 from tricast.perception.score_calibration import ScoreScale, SubsetName
 from tricast.perception.training.score_fit import SubsetFit, fit_all
 from tricast.perception.training.shards import ShardSet, read_manifest
-from tricast.perception.training.validation import spread
+from tricast.perception.training.validation import spread_runs
 from tricast.sensors.synthetic.world_config import load_world
 from tricast.tools.make_shards import WORLD_SOURCE, names_of_scenes, shards_of_logs
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"{name}: {fit.boxes} boxes, {fit.right} right", file=sys.stderr, flush=True)
 
-    fits = fit_all(network, shards, spread(len(shards), args.ticks), config.network.decoding, told=told)
+    fits = fit_all(network, shards, spread_runs(len(shards), args.ticks), config.network.decoding, told=told)
     scales: dict[SubsetName, ScoreScale] = {name: fit.scale for name, fit in fits.items() if fit.scale is not None}
     if not scales:
         raise InputError(

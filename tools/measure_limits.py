@@ -28,7 +28,7 @@ from tricast.perception.training.augmentation import SUBSETS, restricted
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
 from tricast.perception.training.validation import found_table, spread, truth_table
-from tricast.perception.training.warm_up import memory_before
+from tricast.perception.training.warm_up import WarmNetwork
 from tricast.sensors.annotations import DETECTION_CLASSES
 
 NEAR_M = 4.0
@@ -40,11 +40,10 @@ def detected(
     network: Network, shards: ShardSet, indices: list[int], modalities: tuple[str, ...], config: DecodingConfig
 ) -> list[Detections]:
     """Detections of some ticks."""
-    found = []
+    found, warm = [], WarmNetwork(network, shards, modalities)
     for index in indices:
         sample = restricted(shards[index].sample, modalities)
-        memory = memory_before(network, shards, index, modalities)
-        outputs, _ = network(collate([sample], network.config.batch), memory)
+        outputs = warm(index, collate([sample], network.config.batch))
         found.append(decode(outputs, sample.timestamp_ns, config))
     return found
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
@@ -22,7 +21,7 @@ from tricast.perception.training.augmentation import restricted
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
 from tricast.perception.training.validation import found_table, truth_table
-from tricast.perception.training.warm_up import memory_before
+from tricast.perception.training.warm_up import WarmNetwork
 
 Float64 = NDArray[np.float64]
 
@@ -115,13 +114,13 @@ def scored_boxes(
     truths: list[TickTruth] = []
     found: list[Detections] = []
     used: list[int] = []
+    warm = WarmNetwork(network, shards, modalities)
     for index in indices:
         tick = shards[index]
         batch = collate([restricted(tick.sample, modalities)], network.config.batch)
         if int(batch.present.sum()) < len(modalities):
             continue
-        with torch.inference_mode():
-            outputs, _ = network(batch, memory_before(network, shards, index, modalities))
+        outputs = warm(index, batch)
         used.append(index)
         truths.append(tick.truth[countable(tick.truth)])
         found.append(decode(outputs, tick.sample.timestamp_ns, config))

@@ -1,4 +1,4 @@
-"""Memory for a tick that is looked at out of its scene: what the ticks before it leave."""
+"""Ticks that are looked at out of their scenes, with the memory that the ticks before them leave."""
 
 from __future__ import annotations
 
@@ -6,29 +6,53 @@ from collections.abc import Sequence
 
 import torch
 
-from tricast.perception.batch import collate
+from tricast.perception.batch import SensorBatch, collate
 from tricast.perception.model import Network
 from tricast.perception.query_memory import QueryMemory
+from tricast.perception.query_outputs import QueryOutputs
 from tricast.perception.training.augmentation import restricted
 from tricast.perception.training.shards import ShardSet
 
 EARLIER_TICKS = 3
 
 
-@torch.inference_mode()
-def memory_before(network: Network, shards: ShardSet, index: int, modalities: Sequence[str]) -> QueryMemory:
-    """What a network in evaluation mode remembers after the ticks before one, with these sensors alone.
+class WarmNetwork:
+    """A network in evaluation mode on ticks of shards, each as if the vehicle had come to it.
 
-    Nothing at the first tick of a scene, and of a network without memory.
+    The ticks before one are run first, with the same sensors, unless the last call was the tick before it: ticks that
+    follow each other cost nothing more. Nothing is remembered at the first tick of a scene, or by a network that has
+    no memory.
+
+    Args:
+        network: It.
+        shards: The ticks.
+        modalities: Sensors that are there.
+
     """
-    memory = QueryMemory()
-    if not network.config.memory.objects:
-        return memory
-    device = next(network.parameters()).device
-    for earlier in range(max(index - EARLIER_TICKS, 0), index):
-        if shards.scene_of(earlier) != shards.scene_of(index):
-            continue
-        batch = collate([restricted(shards[earlier].sample, modalities)], network.config.batch)
-        if bool(batch.present.any()):
-            _, memory = network(batch.to(device), memory)
-    return memory
+
+    def __init__(self, network: Network, shards: ShardSet, modalities: Sequence[str]) -> None:
+        self._network, self._shards, self._modalities = network, shards, tuple(modalities)
+        self._memory, self._last = QueryMemory(), -2
+
+    @torch.inference_mode()
+    def __call__(self, index: int, batch: SensorBatch) -> QueryOutputs:
+        """Outputs for a tick by its number, of which this is the batch."""
+        if not self._network.config.memory.objects:
+            return self._network(batch, QueryMemory())[0]
+        scene = self._shards.scene_of(index)
+        if self._last != index - 1 or self._shards.scene_of(index - 1) != scene:
+            self._memory = QueryMemory()
+            for earlier in range(max(index - EARLIER_TICKS, 0), index):
+                if self._shards.scene_of(earlier) == scene:
+                    self._look(
+                        collate(
+                            [restricted(self._shards[earlier].sample, self._modalities)], self._network.config.batch
+                        )
+                    )
+        self._last = index
+        return self._look(batch)
+
+    def _look(self, batch: SensorBatch) -> QueryOutputs:
+        device = next(self._network.parameters()).device
+        outputs, self._memory = self._network(batch.to(device), self._memory)
+        return outputs
