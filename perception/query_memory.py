@@ -20,7 +20,7 @@ from tricast.perception.query_outputs import LayerOutputs
 class MemoryConfig(StrictConfig):
     """How much is remembered, and from how long ago it is looked at."""
 
-    objects: int = Field(default=0, ge=0, le=2000)
+    objects: int = Field(default=64, ge=0, le=2000)
     """Of each tick so many, the surest; 0 remembers nothing."""
     lags_s: tuple[float, ...] = Field(default=(0.5, 1.0), min_length=1)
     """Of the remembered ticks, those nearest to so long ago are looked at: the spacing of the ticks of training, and

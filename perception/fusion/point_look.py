@@ -24,14 +24,14 @@ class PointLookConfig(StrictConfig):
 
     reach_cells: int = Field(default=4, ge=0, le=32)
     """Of the heatmap, in x and y on each side of the query's own cell."""
-    returns: int = Field(default=96, ge=1, le=4096)
+    returns: int = Field(default=128, ge=1, le=4096)
     """So many are looked at, spread evenly over those that are there; of fewer, some more than once."""
     above_ground_m: float = Field(default=0.2, ge=0, le=5)
     """Returns no higher than this above the lowest one around are taken for ground and left out."""
     ground_cells: int = Field(default=2, ge=0, le=32)
     """How far around the lowest return is sought, in cells on each side."""
     width: int = Field(default=64, ge=4, le=1024)
-    layers: int = Field(default=2, ge=1, le=8)
+    layers: int = Field(default=3, ge=1, le=8)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,7 +9,7 @@ from tricast.perception.losses.boxes import MatchedTruth, truth_at
 from tricast.perception.losses.matching import Matches
 from tricast.perception.losses.trajectories import TrajectoryLossConfig, displacements, trajectory_losses
 
-CONFIG = TrajectoryLossConfig()
+CONFIG = TrajectoryLossConfig(mode_temperature_m=0.0)
 FIRST = Matches(samples=torch.tensor([0]), queries=torch.tensor([0]), objects=torch.tensor([0]))
 
 
@@ -40,6 +40,29 @@ def test_only_the_mode_nearest_to_the_truth_learns(truth_of) -> None:
     assert points.grad is not None and logits.grad is not None
     assert points.grad[0, 0].abs().sum() == 0 and points.grad[0, 1].abs().sum() > 0
     assert logits.grad[0, 1] < 0 < logits.grad[0, 0]
+
+
+def test_modes_that_come_near_share_the_probability_that_is_asked_for(truth_of) -> None:
+    target = moving(truth_of)
+    offsets = displacements(target, torch.tensor([math.pi / 2]))
+    points = torch.stack([offsets[0] + torch.tensor([d, 0.0]) for d in (1.0, 1.0, 50.0)])[None]
+    scales, logits = torch.zeros(1, 3, 12, 2), torch.zeros(1, 3, requires_grad=True)
+    shared = TrajectoryLossConfig(mode_temperature_m=2.0)
+    losses = trajectory_losses(points, scales, logits, offsets, target, shared)
+    torch.testing.assert_close(losses["mode"], torch.tensor(math.log(3)))  # even logits, whatever is asked for
+    losses["mode"].backward()
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad[0], torch.tensor([1 / 3 - 0.5, 1 / 3 - 0.5, 1 / 3]))
+
+
+def test_losing_modes_learn_as_little_as_their_share(truth_of) -> None:
+    target = moving(truth_of)
+    offsets = displacements(target, torch.tensor([math.pi / 2]))
+    points = torch.stack([offsets[0] + 4.0, offsets[0] + 0.5])[None]
+    scales, logits = torch.zeros(1, 2, 12, 2), torch.zeros(1, 2)
+    given = TrajectoryLossConfig(loser_share=0.1)
+    found = trajectory_losses(points, scales, logits, offsets, target, given)["forecast"]
+    torch.testing.assert_close(found, torch.tensor(0.95 * 1.0 + 0.05 * 8.0))
 
 
 def test_steps_that_nobody_knows_change_nothing(truth_of) -> None:
