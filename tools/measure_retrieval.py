@@ -1,4 +1,4 @@
-"""Retrieval across sensors: `python -m tricast.tools.measure_retrieval --shards DIR --weights W [--ticks 500] [--json]`.
+"""Retrieval across sensors: `python -m tricast.tools.measure_retrieval --shards DIR --weights W [--ticks 500]`.
 
 Of ticks spread evenly over DIR's scenes, each with an embedding from each sensor alone: how often the nearest embedding
 of another sensor is that of the same tick (recall at 1), with how many ticks there were to choose from.

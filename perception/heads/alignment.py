@@ -35,7 +35,8 @@ class AlignmentHeads(nn.Module):
     """From each sensor's grid to unit vectors, with the temperature of their comparison and a queue of earlier ones.
 
     Regions in place of a mean over the whole grid: neighbouring ticks have the same things in other places.
-    Source: projections and temperature of CLIP (Radford et al., ICML 2021); cross-batch memory (Wang et al., CVPR 2020).
+    Source: projections and temperature of CLIP (Radford et al., ICML 2021); the queue as cross-batch memory (Wang et
+    al., CVPR 2020).
     """
 
     queue: Tensor
@@ -59,10 +60,10 @@ class AlignmentHeads(nn.Module):
         return self.log_scale.clamp(max=math.log(LARGEST_SCALE)).exp()
 
     def forward(self, bevs: tuple[Tensor, ...]) -> Tensor:
-        """Grids (B, C, Y, X) of camera, LiDAR and radar to unit vectors (B, 3, D); of an absent sensor without meaning."""
+        """Grids (B, C, Y, X) of each sensor to unit vectors (B, 3, D), which mean nothing where a sensor is absent."""
         told = []
         for bev, narrow, project in zip(bevs, self.narrow, self.project, strict=True):
-            pooled = functional.adaptive_avg_pool2d(narrow(bev).relu(), self.regions)
+            pooled = functional.adaptive_avg_pool2d(functional.gelu(narrow(bev)), self.regions)
             told.append(functional.normalize(project(pooled.flatten(1)), dim=1))
         return torch.stack(told, dim=1)
 

@@ -120,7 +120,8 @@ def _measured(
             for amount, pipeline in pipelines.items():
                 if kind == "queries":
                     decoder = before.decoder.model_copy(update={"queries": amount})
-                    network.config = before.model_copy(update={"decoder": decoder})
+                    memory = before.memory.model_copy(update={"objects": min(before.memory.objects, amount)})
+                    network.config = before.model_copy(update={"decoder": decoder, "memory": memory})
                 if number and number % len(frames) == 0:
                     pipeline.reset()
                 pipeline.step(scaled(frames[number % len(frames)], amount))

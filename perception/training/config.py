@@ -48,8 +48,9 @@ class TrainingConfig(StrictConfig):
     """0 makes batches between steps; batches are the same for any number."""
     objective: Literal["everything", "pictures", "contrastive"] = "everything"
     """`pictures` trains the camera encoder alone on what its features see and how far away it is: a fifth of the cost
-    of a sample, and a start for a stage with everything. `contrastive` trains the encoders of all sensors on that and on
-    telling which ticks of different sensors belong together; it needs `model.alignment.width`, and drops no modality."""
+    of a sample, and a start for a stage with everything. `contrastive` trains the encoders of all sensors on that and
+    on telling which ticks of different sensors belong together: it needs `model.alignment.width`, and no modality is
+    dropped."""
     batch_size: int = Field(default=4, ge=1)
     parts: int = Field(default=1, ge=1)
     """Each batch is learned from in so many equal parts, with losses and statistics of their own, whose gradients are

@@ -1,7 +1,8 @@
 """A stage that aligns the sensors: one embedding a tick from each, near to those of the same tick from the others.
 
-The losses of pictures (`picture_stage.py`) go on beside it: they cost next to nothing there, and where a pixel's content
-lies is what the camera's embedding is made of. What is after the sensors' grids is not run: neither trunk nor decoder.
+The losses of pictures (`picture_stage.py`) go on beside it: they cost next to nothing there, and where a pixel's
+content lies is what the camera's embedding is made of. What is after the sensors' grids is not run: no trunk, no
+decoder.
 """
 
 from __future__ import annotations
