@@ -22,8 +22,8 @@ BUSH = (
     Part(kind="ball", at=(-0.2, -0.15, 0.1), size=(0.6, 0.65, 0.7), paint="body"),
 )
 ALONG_M = (-60.0, 85.0)
-THINGS = ("statue", "statue", "statue", "bin", "bollard", "hydrant", "planter", "cabinet", "carton", "rack", "boulder")
-"""Of the sizes of people, cones and barriers; statues are thrice as many as the others."""
+THINGS = (*["statue"] * 5, "bin", "bollard", "hydrant", "planter", "cabinet", "carton", "rack", "boulder")
+"""Of the sizes of people, cones and barriers; most often of people's."""
 PAVEMENT_M = (0.7, 6.0)
 CURB_EDGE_M, VERGE_M, GARDEN_M = 0.45, (4.6, 6.4), (5.6, 7.2)
 """How far from the carriageway posts, shrubs and walls stand; people walk between the first and the second."""
@@ -54,7 +54,8 @@ def _thing(ground: Ground, rng: np.random.Generator) -> Mesh | None:
     name = THINGS[int(rng.integers(len(THINGS)))]
     size = random_size_m(name, rng)
     mesh = thing(LOOKALIKES[name], size, rng.uniform(0.05, 0.9, 3), name)
-    return _standing(mesh, place, yaw + float(rng.uniform(0, 6.2)), size[2], ground, room_m=0.3, clear_m=0.2)
+    reach = float(np.hypot(size[0], size[1])) / 2
+    return _standing(mesh, place, yaw + float(rng.uniform(0, 6.2)), size[2], ground, room_m=0.0, clear_m=reach)
 
 
 def _bush(ground: Ground, rng: np.random.Generator) -> Mesh | None:

@@ -114,7 +114,7 @@ class DetailConfig(StrictConfig):
 
     texture: float = Field(default=1.0, ge=0, le=3)
     """Strength of the fine patterns of ground, walls and leaves."""
-    num_things: int = Field(default=140, ge=0, le=400)
+    num_things: int = Field(default=240, ge=0, le=400)
     """Look-alikes on pavements and verges beside those of the town, most of a person's or a cone's size."""
     num_poles: int = Field(default=30, ge=0, le=200)
     """Posts of signs and lamps beside the roads."""
