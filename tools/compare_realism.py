@@ -1,8 +1,9 @@
-"""How simulated sensors differ from recorded ones: `python -m tricast.tools.compare_realism LOG... [--against W]`.
+"""How simulated sensors differ from recorded ones: `python -m tricast.tools.compare_realism LOG... [--against W...]`.
 
-One column per log, beside the mean and the smallest and largest value over scenes of a world. A recorded figure outside
-of what the scenes have is marked with a star; figures that no log has are in the JSON alone. Seeds must be none of the
-world's training, validation or test seeds: who puts the simulator right by this table then still has untouched ones.
+One column per log, beside the mean and the smallest and largest value over scenes of one or more worlds. A recorded
+figure outside of what the scenes of a world have is marked with that world's number, and the last row counts them;
+figures that no log has are in the JSON alone. Seeds must be none of the
+worlds' training, validation or test seeds: who puts the simulator right by this table then still has untouched ones.
 """
 
 from __future__ import annotations
@@ -22,13 +23,20 @@ from tricast.sensors.synthetic.world_config import WorldConfig, load_world
 from tricast.tools.realism_figures import Figures, measure
 
 SEEDS = (150_000, 150_004)
+MARKS = "¹²³⁴⁵⁶⁷⁸⁹"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the comparison; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="recordings or logs")
-    parser.add_argument("--against", default="standard", help="a packaged world or a world's file")
+    parser.add_argument(
+        "--against",
+        nargs="+",
+        default=["standard", "realistic"],
+        metavar="WORLD",
+        help="packaged worlds or worlds' files, up to nine",
+    )
     parser.add_argument("--seeds", type=int, nargs=2, default=SEEDS, metavar=("A", "B"), help="scenes A to B - 1")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of each scene")
     parser.add_argument("--log-seconds", type=float, default=None, help="read only this much of each log")
@@ -46,33 +54,41 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def compare(
-    paths: list[Path], world_name: str, seeds: tuple[int, int], seconds: float, log_seconds: float | None = None
+    paths: list[Path],
+    world_names: list[str],
+    seeds: tuple[int, int],
+    seconds: float,
+    log_seconds: float | None = None,
 ) -> dict[str, Any]:
-    """Figures of logs and of a world's scenes, by name.
+    """Figures of logs and of the scenes of worlds, by name.
 
     Raises:
-        InputError: A log or the world cannot be read, or the seeds belong to one of the world's sets.
+        InputError: A log or a world cannot be read, there are too many worlds to mark, or the seeds belong to one of a
+            world's sets.
 
     """
-    world = load_world(world_name)
-    _check_seeds(world, seeds)
+    if not 1 <= len(world_names) <= len(MARKS):
+        raise InputError(
+            where="--against",
+            got=f"{len(world_names)} worlds",
+            expected=f"1 to {len(MARKS)}",
+            remedy="compare fewer at a time",
+        )
+    worlds = {name: load_world(name) for name in world_names}
+    for world in worlds.values():
+        _check_seeds(world, seeds)
     logs: dict[str, Figures] = {}
     for path in paths:
         log = open_log(path)
         end_ns = None if log_seconds is None else log.start_ns + round(log_seconds * 1e9)
         name = path.stem if log.kind == "tricast" else log.kind
         logs[name if name not in logs else str(path)] = measure(log.rig, log.messages(end_ns=end_ns))
-    scenes: list[Figures] = []
-    for seed in range(*seeds):
-        drive = SyntheticDrive(world, [seed], seconds)
-        scenes.append(measure(drive.rig, drive.messages()))
-    return {
-        "world": Path(world_name).stem,
-        "version": world.version,
-        "seeds": list(seeds),
-        "scenes": scenes,
-        "logs": logs,
-    }
+    scenes: dict[str, list[Figures]] = {}
+    for world_name, world in worlds.items():
+        drives = (SyntheticDrive(world, [seed], seconds) for seed in range(*seeds))
+        name = f"{Path(world_name).stem} {world.version}"
+        scenes[name if name not in scenes else world_name] = [measure(d.rig, d.messages()) for d in drives]
+    return {"seeds": list(seeds), "worlds": scenes, "logs": logs}
 
 
 def _check_seeds(world: WorldConfig, seeds: tuple[int, int]) -> None:
@@ -90,15 +106,24 @@ def _check_seeds(world: WorldConfig, seeds: tuple[int, int]) -> None:
 
 
 def table(comparison: dict[str, Any], *, markdown: bool) -> str:
-    """Rows of the figures that any of the logs has, a column for the world and one for each log."""
-    scenes, logs = comparison["scenes"], comparison["logs"]
+    """Rows of the figures that any of the logs has, a column for each world and one for each log."""
+    worlds, logs = comparison["worlds"], comparison["logs"]
     names = list(dict.fromkeys(name for figures in logs.values() for name in figures))
-    world = f"{comparison['world']} {comparison['version']}"
-    rows = [["figure", f"{world}, mean (least to most)", *logs]]
+    rows = [["figure", *(f"{world}, mean (least to most)" for world in worlds), *logs]]
+    outside, compared = [0] * len(worlds), [0] * len(worlds)
     for name in names:
-        simulated = [figures[name] for figures in scenes if name in figures]
-        recorded = [_marked(figures.get(name), simulated) for figures in logs.values()]
-        rows.append([name, _spread(simulated), *recorded])
+        simulated = [[figures[name] for figures in scenes if name in figures] for scenes in worlds.values()]
+        cells: list[str] = []
+        for figures in logs.values():
+            value = figures.get(name)
+            marks = "" if value is None else _marks(value, simulated)
+            cells.append("-" if value is None else _number(value) + marks)
+            for number, values in enumerate(simulated):
+                compared[number] += value is not None and bool(values)
+                outside[number] += MARKS[number] in marks
+        rows.append([name, *map(_spread, simulated), *cells])
+    counted = [f"{n} of {all_of_it}" for n, all_of_it in zip(outside, compared, strict=True)]
+    rows.append(["recorded figures outside of all scenes", *counted, *("" for _ in logs)])
     if markdown:
         lines = [f"| {' | '.join(row)} |" for row in rows]
         return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
@@ -108,17 +133,16 @@ def table(comparison: dict[str, Any], *, markdown: bool) -> str:
     )
 
 
+def _marks(value: float, simulated: list[list[float]]) -> str:
+    """The numbers of the worlds none of whose scenes reach a recorded value."""
+    pairs = zip(MARKS, simulated, strict=False)
+    return "".join(mark for mark, values in pairs if values and not min(values) <= value <= max(values))
+
+
 def _spread(values: list[float]) -> str:
     if not values:
         return "-"
     return f"{_number(float(np.mean(values)))} ({_number(min(values))} to {_number(max(values))})"
-
-
-def _marked(value: float | None, simulated: list[float]) -> str:
-    if value is None:
-        return "-"
-    outside = bool(simulated) and not min(simulated) <= value <= max(simulated)
-    return _number(value) + ("*" if outside else "")
 
 
 def _number(value: float) -> str:

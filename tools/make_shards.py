@@ -81,7 +81,7 @@ def shards_of_world(world: WorldConfig, seeds: range, folder: Path, config: Samp
 
 def world_source(world: WorldConfig) -> str:
     """What shards of a world call their source."""
-    digest = hashlib.sha256(world.model_dump_json().encode()).hexdigest()[:16]
+    digest = hashlib.sha256(world.recipe().encode()).hexdigest()[:16]
     return f"{WORLD_SOURCE}, version {world.version}, digest {digest}, scenes of {SCENE_S:g} s"
 
 

@@ -47,7 +47,7 @@ class SyntheticSet:
 
     def folder(self, cache: Path) -> Path:
         """Where the set's logs lie: another world, or another length, has another folder."""
-        recipe = f"{self.world.model_dump_json()} {SCENE_S}"
+        recipe = f"{self.world.recipe()} {SCENE_S}"
         digest = hashlib.sha256(recipe.encode()).hexdigest()[:8]
         return cache / f"{Path(self.world_name).stem}-{self.split}-{digest}"
 

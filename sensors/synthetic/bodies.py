@@ -21,6 +21,9 @@ PAINT: dict[str, Triple] = {
     "white": (0.88, 0.88, 0.86),
     "wood": (0.42, 0.3, 0.18),
     "leaf": (0.16, 0.33, 0.12),
+    "lamp": (0.9, 0.88, 0.8),
+    "tail": (0.6, 0.05, 0.04),
+    "plate": (0.85, 0.84, 0.7),
 }
 BESIDE_WHEELS = 0.97
 """Wheels stand out of a body's sides a little: surfaces in one plane would show in speckles."""
@@ -254,6 +257,11 @@ def body_triangles(
         triangles.append(placed)
         colors.append(np.tile(paints[part.paint], (len(placed), 1)))
     return np.concatenate(triangles), np.concatenate(colors)
+
+
+def part_triangle_counts(parts: tuple[Part, ...]) -> list[int]:
+    """How many triangles `body_triangles` makes of each part, in its order."""
+    return [len(_SOLIDS[part.kind]) for part in parts]
 
 
 def _box_solid() -> NDArray[np.float64]:

@@ -58,7 +58,7 @@ def render(
     ground = np.flatnonzero(np.isnan(color[0]) & ~nothing)
     color[:, ground] = ground_colors(scene, points[:, ground])
     if light.headlights > 0:
-        shine += _headlights(light.headlights, world_from_ego, points)
+        shine += headlights(light.headlights, world_from_ego, points)
     shine *= _texture(points)
     clear = np.exp(distances * np.float32(-1 / HAZE_M))
     color *= shine * clear
@@ -71,7 +71,7 @@ def render(
     return np.clip(color, 0, 1, out=color), hits.owners
 
 
-def _headlights(strength: float, world_from_ego: SE3, points_m: Float32) -> Float32:
+def headlights(strength: float, world_from_ego: SE3, points_m: Float32) -> Float32:
     """Light (P,) of the vehicle's own lamps at points (3, P)."""
     forward = world_from_ego.rotate(np.array([1.0, 0, 0])).astype(np.float32)
     toward = points_m - world_from_ego.apply(np.array([[3.0, 0, 0.7]]))[0].astype(np.float32)[:, None]

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tricast.sensors.synthetic.materials import MATT
 from tricast.sensors.synthetic.scene import Scene
 
 STATIC = -1
@@ -137,6 +138,8 @@ class SceneCaster:
         self._static_normals = np.concatenate([_normals(scene.static_triangles_m), standing[1]])
         colors = [scene.static_colors, *(a.colors for a in actors), np.full((1, 3), np.nan)]
         self._all_colors = np.concatenate(colors).astype(np.float32)
+        materials = [scene.static_materials, *(a.materials for a in actors), np.full(1, MATT, np.int8)]
+        self._all_materials = np.concatenate(materials)
         scenery = np.full(len(scene.static_triangles_m), STATIC, np.int32)
         self._all_owners = np.concatenate([scenery, self._owners, np.array([NOTHING], np.int32)])
 
@@ -176,6 +179,7 @@ class SceneCaster:
             moving=moving,
             normals=np.concatenate([self._static_normals, turned, np.zeros((1, 3), np.float32)]),
             colors=self._all_colors,
+            materials=self._all_materials,
             owners=self._all_owners,
             num_static=len(self._static_normals),
         )
@@ -190,6 +194,7 @@ class FrozenCaster:
         moving: Moving road users; None where there are none.
         normals: (T + 1, 3) float32 outward unit normals of all triangles; the last row, that of a miss, is zero.
         colors: (T + 1, 3) float32; NaN on the ground and in the last row.
+        materials: (T + 1,) as in `materials`.
         owners: (T + 1,) as in `Hits`.
         num_static: How many of the triangles always stand; they come first.
 
@@ -199,6 +204,7 @@ class FrozenCaster:
     moving: TriangleCaster | None
     normals: Float32
     colors: Float32
+    materials: NDArray[np.int8]
     owners: NDArray[np.int32]
     num_static: int
 

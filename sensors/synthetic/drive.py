@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
-from tricast.sensors.calibration import Rig
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.lenses import Lens
 from tricast.sensors.geometry.se3 import wrap_angle
 from tricast.sensors.log.stream import Message, stream_order
 from tricast.sensors.synthetic.camera import encode_jpeg, render
 from tricast.sensors.synthetic.casting import Backend, SceneCaster, default_backend
+from tricast.sensors.synthetic.detailed_camera import render_detailed
 from tricast.sensors.synthetic.lidar import sweep
 from tricast.sensors.synthetic.radar import scan
-from tricast.sensors.synthetic.rig import make_rigs
+from tricast.sensors.synthetic.radar_echoes import scan_echoes
+from tricast.sensors.synthetic.rig import SyntheticRig, make_rig
 from tricast.sensors.synthetic.scene import Scene, make_scene
 from tricast.sensors.synthetic.truth import Visibility, annotate
 from tricast.sensors.synthetic.world_config import WorldConfig
@@ -70,7 +71,7 @@ class SyntheticDrive:
         self._backend: Backend = backend or default_backend()
         self._workers = workers
         self._sparse = sparse
-        self.rig = make_rigs(config, self._seeds[0])[1]
+        self.rig = make_rig(config, self._seeds[0]).stated
 
     @property
     def start_ns(self) -> int:
@@ -164,19 +165,18 @@ def record(piece: Piece) -> list[Message]:
 def _recorder(config_json: str, seed: int, length_ms: int, backend: Backend, rig_seed: int) -> SceneRecorder:
     """Building a scene takes as long as recording a second of it, so a process keeps the last one."""
     config = WorldConfig.model_validate_json(config_json)
-    return SceneRecorder(
-        config, make_scene(config, seed, length_ms / 1000), seed, backend, make_rigs(config, rig_seed)[0]
-    )
+    return SceneRecorder(config, make_scene(config, seed, length_ms / 1000), seed, backend, make_rig(config, rig_seed))
 
 
 class SceneRecorder:
     """The sensors of one scene."""
 
-    def __init__(self, config: WorldConfig, scene: Scene, seed: int, backend: Backend, rig: Rig) -> None:
-        self._config, self._scene, self._seed, self._rig = config, scene, seed, rig
+    def __init__(self, config: WorldConfig, scene: Scene, seed: int, backend: Backend, rig: SyntheticRig) -> None:
+        self._config, self._scene, self._seed, self._rig = config, scene, seed, rig.true
+        self._sensors = rig
         self._ego_pose = lru_cache(maxsize=8)(scene.world_from_ego)
         self._caster = SceneCaster(scene, backend)
-        self._rays = {c: _rays(rig[c].lens) for c in rig.channels("camera")}
+        self._rays = {c: _rays(rig.true[c].lens) for c in rig.true.channels("camera")}
         self._measure: dict[str, Callable[[str, float, int, np.random.Generator], Message]] = {
             "camera": self._camera,
             "lidar": self._lidar,
@@ -244,7 +244,7 @@ class SceneRecorder:
 
     def _lidar(self, channel: str, time_s: float, now_ns: int, rng: np.random.Generator) -> LidarSweep:
         mount = self._rig[channel].ego_from_sensor
-        returns = sweep(self._scene, self._caster, mount, self._config.lidar, time_s, rng)
+        returns = sweep(self._scene, self._caster, mount, self._sensors.lidars[channel], time_s, rng)
         self._seen.note("lidar", channel, returns.owners)
         return LidarSweep.from_points(
             channel,
@@ -261,7 +261,11 @@ class SceneRecorder:
         ego = self._ego_pose(time_s)
         frozen = self._caster.at(time_s)
         pose = ego @ sensor.ego_from_sensor
-        colors, owners = render(self._scene, frozen, pose, ego, self._rays[channel], config.noise, rng)
+        look, detail, rays = self._sensors.looks.get(channel), self._config.detail, self._rays[channel]
+        if look is None or detail is None:
+            colors, owners = render(self._scene, frozen, pose, ego, rays, config.noise, rng)
+        else:
+            colors, owners = render_detailed(self._scene, frozen, pose, ego, rays, look, detail, rng)
         self._seen.note("pixels", channel, owners)
         return CameraFrame(
             channel=channel,
@@ -276,7 +280,9 @@ class SceneRecorder:
         pose = self._ego_pose(time_s) @ mount
         velocity = self._velocity(time_s, mount.translation)
         frozen = self._caster.at(time_s)
-        returns = scan(self._scene, frozen, pose, velocity, self._config.radar, time_s, rng)
+        config = self._sensors.radars[channel]
+        measure = scan if config.echoes is None else scan_echoes
+        returns = measure(self._scene, frozen, pose, velocity, config, time_s, rng)
         self._seen.note("radar", channel, returns.owners)
         return RadarScan.from_points(
             channel,

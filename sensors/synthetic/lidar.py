@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.synthetic.camera import ground_colors
 from tricast.sensors.synthetic.casting import NOTHING, Float32, FrozenCaster, Hits, SceneCaster, rays_from
+from tricast.sensors.synthetic.lidar_optics import depths_m, detected, elevations_rad, intensities
 from tricast.sensors.synthetic.scene import Scene
 from tricast.sensors.synthetic.world_config import LidarConfig
 
@@ -44,7 +45,7 @@ def sweep(
     """The revolution that ends at a time."""
     local, offsets_s = _beams(config)  # pyright: ignore[reportArgumentType] - a frozen pydantic model has a hash
     ranges, albedo, incidence = (np.empty(offsets_s.shape, np.float32) for _ in range(3))
-    owners = np.empty(offsets_s.shape, np.int32)
+    owners, materials = np.empty(offsets_s.shape, np.int32), np.empty(offsets_s.shape, np.int8)
     for columns in np.array_split(np.arange(config.num_columns), config.num_slices):
         within = slice(columns[0], columns[-1] + 1)
         times_s = time_s + offsets_s[0, within]
@@ -55,13 +56,19 @@ def sweep(
         light, angle = _reflection(scene, frozen, origins.reshape(3, -1), directions.reshape(3, -1), hits)
         ranges[:, within], owners[:, within] = hits.distances_m.reshape(shape), hits.owners.reshape(shape)
         albedo[:, within], incidence[:, within] = light.reshape(shape), angle.reshape(shape)
-    # Dark, grazed and distant surfaces give too little light back.
-    strength = albedo * (0.15 + 0.85 * incidence) * np.exp(-np.minimum(ranges, np.float32(1e4)) / FADING_M)
-    chance = np.clip(strength / LEAST_STRENGTH, 0, 1) * np.float32(1 - config.drop_out)
-    seen = (ranges < config.max_range_m) & (rng.random(ranges.shape, np.float32) < chance)
-    range_noise, glow_noise = rng.standard_normal((2, int(seen.sum())), dtype=np.float32)
+        materials[:, within] = frozen.materials[hits.triangles].reshape(shape)
+    optics = config.optics
+    if optics is None:
+        seen = _seen(ranges, albedo, incidence, config, rng)
+        range_noise, glow_noise = rng.standard_normal((2, int(seen.sum())), dtype=np.float32)
+        glow = albedo[seen] * (0.2 + 0.8 * incidence[seen]) + np.float32(0.02) * glow_noise
+    else:
+        seen = detected(ranges, albedo, incidence, materials, optics, config.drop_out, rng)
+        seen &= ranges < config.max_range_m
+        ranges[seen] += depths_m(materials[seen], optics, rng)
+        range_noise = rng.standard_normal(int(seen.sum()), dtype=np.float32)
+        glow = intensities(albedo[seen], incidence[seen], materials[seen], optics, rng)
     noisy = ranges[seen] + np.float32(config.range_noise_m) * range_noise
-    glow = albedo[seen] * (0.2 + 0.8 * incidence[seen]) + np.float32(0.02) * glow_noise
     return LidarReturns(
         points_m=(local[:, seen] * noisy).T,
         intensity=np.clip(glow, 0, 1),
@@ -71,10 +78,22 @@ def sweep(
     )
 
 
+def _seen(
+    ranges: Float32, albedo: Float32, incidence: Float32, config: LidarConfig, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Which rays come back in version 1 of the world: dark, grazed and distant surfaces give too little light."""
+    strength = albedo * (0.15 + 0.85 * incidence) * np.exp(-np.minimum(ranges, np.float32(1e4)) / FADING_M)
+    chance = np.clip(strength / LEAST_STRENGTH, 0, 1) * np.float32(1 - config.drop_out)
+    return (ranges < config.max_range_m) & (rng.random(ranges.shape, np.float32) < chance)
+
+
 @lru_cache(maxsize=4)
 def _beams(config: LidarConfig) -> tuple[Float32, NDArray[np.float64]]:
     """Directions (3, beams, columns) in the sensor's axes, and times (beams, columns) since the revolution's end."""
-    elevations = np.linspace(config.lowest_rad, config.highest_rad, config.num_beams)[:, None]
+    limits = config.lowest_rad, config.highest_rad, config.num_beams
+    optics = config.optics
+    elevations = np.linspace(*limits) if optics is None else elevations_rad(*limits, optics.horizon_density)
+    elevations = elevations[:, None]
     azimuths = -2 * np.pi * np.arange(config.num_columns)[None] / config.num_columns
     parts = np.cos(elevations) * np.cos(azimuths), np.cos(elevations) * np.sin(azimuths), np.sin(elevations)
     local = np.stack(np.broadcast_arrays(*parts)).astype(np.float32)

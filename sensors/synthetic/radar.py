@@ -22,7 +22,7 @@ class RadarReturns:
     """N returns of one scan, in the sensor's axes.
 
     Args:
-        points_m: (N, 3) in the plane of the sensor.
+        points_m: (N, 3), in the plane of the sensor unless it measures elevation.
         rcs_dbsm: (N,).
         radial_velocities_mps: (N,) raw: the vehicle's own motion is in them.
         owners: (N,) actor, `STATIC`, `CLUTTER` or `GHOST`.
@@ -70,7 +70,7 @@ def scan(
     labels.append(np.full(len(columns[1]), GHOST))
     real = len(columns[0]) + len(columns[1])
     count = int(np.ceil(real * config.clutter_share / (1 - config.clutter_share))) + int(rng.integers(0, 5))
-    columns.append(_clutter(count if config.clutter_share else 0, world_from_radar, sensor_velocity_mps, config, rng))
+    columns.append(clutter(count if config.clutter_share else 0, world_from_radar, sensor_velocity_mps, config, rng))
     labels.append(np.full(len(columns[2]), CLUTTER))
     values, label = np.concatenate(columns), np.concatenate(labels)
     ranges = np.maximum(values[:, 0] + rng.normal(0, config.range_noise_m, len(values)), 0.1)
@@ -110,13 +110,19 @@ def _targets(
     )
 
 
-def _clutter(
-    count: int, world_from_radar: SE3, velocity: NDArray[np.float64], config: RadarConfig, rng: np.random.Generator
+def clutter(
+    count: int,
+    world_from_radar: SE3,
+    velocity: NDArray[np.float64],
+    config: RadarConfig,
+    rng: np.random.Generator,
+    *,
+    mover_share: float = 0.33,
 ) -> NDArray[np.float64]:
-    """Rows (N, 4) of range, azimuth, Doppler and cross-section that belong to nothing; a third seem to move."""
+    """Rows (N, 4) of range, azimuth, Doppler and cross-section that belong to nothing; a share of them seem to move."""
     azimuths = rng.uniform(-config.half_view_rad, config.half_view_rad, count)
     local = np.stack([np.cos(azimuths), np.sin(azimuths), np.zeros(count)], axis=1)
     doppler = -(world_from_radar.rotate(local) @ velocity)
-    doppler = doppler + np.where(rng.random(count) < 0.33, rng.normal(0, 4, count), 0.0)
+    doppler = doppler + np.where(rng.random(count) < mover_share, rng.normal(0, 4, count), 0.0)
     ranges = config.max_range_m * np.sqrt(rng.uniform(0.002, 1, count))
     return np.stack([ranges, azimuths, doppler, rng.normal(-8, 5, count)], axis=1)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.synthetic.bodies import SHAPES, body_triangles
+from tricast.sensors.synthetic.body_details import detailed
+from tricast.sensors.synthetic.materials import body_materials
 from tricast.sensors.synthetic.population import Resident, populate
 from tricast.sensors.synthetic.roads import Ground
 from tricast.sensors.synthetic.scenery import scenery_triangles
+from tricast.sensors.synthetic.scenery_details import detail_meshes
 from tricast.sensors.synthetic.traffic import Motion, simulate
 from tricast.sensors.synthetic.world_config import WorldConfig
 
@@ -31,6 +34,7 @@ class Light:
         ambient: Share from the sky.
         headlights: Strength of the vehicle's own lights.
         sky: (3,) colour.
+        clouds: Share of the sky that is covered, 0 in version 1 of the world.
 
     """
 
@@ -40,6 +44,7 @@ class Light:
     ambient: float
     headlights: float
     sky: NDArray[np.float64]
+    clouds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +57,7 @@ class Actor:
         size_m: (3,) length, width, height.
         triangles_m: (T, 3, 3) in its own axes.
         colors: (T, 3).
+        materials: (T,) as in `materials`.
         agent: Column of the motion, or -1 for one that stands.
         place_m: (2,) where it stands; unused for agents.
         yaw_rad: Its direction; unused for agents.
@@ -64,6 +70,7 @@ class Actor:
     size_m: NDArray[np.float64]
     triangles_m: NDArray[np.float64]
     colors: NDArray[np.float64]
+    materials: NDArray[np.int8]
     agent: int
     place_m: NDArray[np.float64]
     yaw_rad: float
@@ -81,6 +88,7 @@ class Scene:
         light: Its light.
         static_triangles_m: (T, 3, 3) ground and scenery in world axes.
         static_colors: (T, 3); NaN where the ground's own colour applies.
+        static_materials: (T,) as in `materials`.
 
     """
 
@@ -90,6 +98,7 @@ class Scene:
     light: Light
     static_triangles_m: NDArray[np.float64]
     static_colors: NDArray[np.float64]
+    static_materials: NDArray[np.int8]
 
     def states(self, time_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Centres (A, 3), yaws (A,) and velocities (A, 2) over ground of all actors at a time."""
@@ -130,25 +139,32 @@ def make_scene(config: WorldConfig, seed: int, seconds: float) -> Scene:
     standing = np.array([[*r.place_m, min(r.size_m[:2]) / 2] for r in residents if r.agent is None and r.on_road])
     agents = tuple(r.agent for r in movers if r.agent is not None)
     motion = simulate(agents, standing.reshape(-1, 3), ground, seconds + FUTURE_MARGIN_S, rng)
-    static, colors = scenery_triangles(config.town, ground, residents, reach, rng)
+    # What version 2 adds has a generator of its own: of a seed, both versions have the same houses and road users.
+    own = np.random.default_rng([seed, 4])
+    more = () if config.detail is None else detail_meshes(config.detail, ground, own)
+    static, colors, materials = scenery_triangles(config.town, ground, residents, reach, rng, more)
     actors: list[Actor] = []
     order = {id(r): i for i, r in enumerate(movers)}
     for number, resident in enumerate(residents):
         if resident.class_name is not None and resident is not movers[0]:
-            actors.append(_actor(resident, order.get(id(resident), -1), number))
+            actors.append(_actor(config, resident, order.get(id(resident), -1), number))
+    light = _light(config, rng)
     return Scene(
         actors=tuple(actors),
         motion=motion,
         ground=ground,
-        light=_light(config, rng),
+        light=light if config.detail is None else _clouded(light, own),
         static_triangles_m=static,
         static_colors=colors,
+        static_materials=materials,
     )
 
 
-def _actor(resident: Resident, agent: int, number: int) -> Actor:
+def _actor(config: WorldConfig, resident: Resident, agent: int, number: int) -> Actor:
     assert resident.class_name is not None
     parts = SHAPES[resident.class_name][resident.shape]
+    if config.detail is not None:
+        parts = detailed(parts, resident.class_name)
     triangles, colors = body_triangles(parts, resident.size_m, resident.color, resident.second_color)
     return Actor(
         instance_id=f"{resident.class_name}-{number}",
@@ -156,10 +172,19 @@ def _actor(resident: Resident, agent: int, number: int) -> Actor:
         size_m=resident.size_m,
         triangles_m=triangles,
         colors=colors,
+        materials=body_materials(parts, resident.class_name),
         agent=agent,
         place_m=resident.place_m,
         yaw_rad=resident.yaw_rad,
         rcs_dbsm=resident.rcs_dbsm,
+    )
+
+
+def _clouded(light: Light, rng: np.random.Generator) -> Light:
+    """The light under a sky more or less covered: less from the sun, more from everywhere."""
+    clouds = float(rng.uniform(0, 1))
+    return replace(
+        light, clouds=clouds, direct=light.direct * (1 - 0.75 * clouds), ambient=light.ambient * (1 + 0.4 * clouds)
     )
 
 

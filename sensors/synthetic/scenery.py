@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tricast.sensors.synthetic.bodies import LOOKALIKES, Part, body_triangles
+from tricast.sensors.synthetic.materials import MATT, body_materials
 from tricast.sensors.synthetic.population import Resident
 from tricast.sensors.synthetic.roads import ROAD_HALF_M, Ground
 from tricast.sensors.synthetic.world_config import TownConfig
 
-Mesh = tuple[NDArray[np.float64], NDArray[np.float64]]
+Mesh = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int8]]
+"""Triangles (T, 3, 3), their colours (T, 3) and materials (T,)."""
 CELL_M = 4.0
 SIDE_M = 90.0
 BLOCK = (Part(kind="box", at=(0, 0, 0), size=(1, 1, 1)),)
@@ -31,9 +35,24 @@ RAILING = (
 
 
 def scenery_triangles(
-    config: TownConfig, ground: Ground, residents: tuple[Resident, ...], reach_m: float, rng: np.random.Generator
+    config: TownConfig,
+    ground: Ground,
+    residents: tuple[Resident, ...],
+    reach_m: float,
+    rng: np.random.Generator,
+    more: Sequence[Mesh] = (),
 ) -> Mesh:
-    """Triangles (T, 3, 3) in the world and colours (T, 3); the ground's are NaN and come from its own pattern."""
+    """Triangles in the world, colours, and materials; the ground's colours are NaN and come from its own pattern.
+
+    Args:
+        config: The town.
+        ground: Its ground.
+        residents: Whose look-alikes stand here.
+        reach_m: Half of the length of the roads.
+        rng: Draws houses, trees and railings.
+        more: Meshes that a later version of the world adds.
+
+    """
     meshes = [_ground_mesh(ground, reach_m)]
     meshes += _houses(ground, reach_m, rng)
     meshes += _greenery(config, ground, rng)
@@ -42,8 +61,16 @@ def scenery_triangles(
         if resident.class_name is None:
             parts = LOOKALIKES[resident.kind]
             body = body_triangles(parts, resident.size_m, resident.color, resident.second_color)
-            meshes.append(_placed(body, resident.place_m, resident.yaw_rad, resident.size_m[2], ground))
-    return np.concatenate([m[0] for m in meshes]), np.concatenate([m[1] for m in meshes])
+            body = (*body, body_materials(parts, resident.kind))
+            meshes.append(placed(body, resident.place_m, resident.yaw_rad, resident.size_m[2], ground))
+    meshes += more
+    triangles, colors, materials = zip(*meshes, strict=True)
+    return np.concatenate(triangles), np.concatenate(colors), np.concatenate(materials)
+
+
+def thing(parts: tuple[Part, ...], size_m: NDArray[np.float64], color: NDArray[np.float64], kind: str) -> Mesh:
+    """A body of one colour about its own centre; its kind chooses the materials."""
+    return *body_triangles(parts, size_m, color, color), body_materials(parts, kind)
 
 
 def _ground_mesh(ground: Ground, reach_m: float) -> Mesh:
@@ -58,16 +85,17 @@ def _ground_mesh(ground: Ground, reach_m: float) -> Mesh:
     triangles = np.concatenate(
         [np.stack([a, b, c], axis=2).reshape(-1, 3, 3), np.stack([a, c, d], axis=2).reshape(-1, 3, 3)]
     )
-    return triangles, np.full((len(triangles), 3), np.nan)
+    return triangles, np.full((len(triangles), 3), np.nan), np.full(len(triangles), MATT, np.int8)
 
 
-def _placed(
+def placed(
     body: Mesh, place_m: NDArray[np.float64], yaw_rad: float, height_m: float, ground: Ground, sink_m: float = 0.0
 ) -> Mesh:
+    """A body in the world, standing on the ground at a place (2,), or sunk into it."""
     cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
     z_m = float(ground.height_m(place_m)) + height_m / 2 - sink_m
     rotation = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-    return body[0] @ rotation.T + np.array([*place_m, z_m]), body[1]
+    return body[0] @ rotation.T + np.array([*place_m, z_m]), *body[1:]
 
 
 def _houses(ground: Ground, reach_m: float, rng: np.random.Generator) -> list[Mesh]:
@@ -86,8 +114,8 @@ def _houses(ground: Ground, reach_m: float, rng: np.random.Generator) -> list[Me
             lateral = ground.junction_m[1 - axis] + side * (ROAD_HALF_M + 7.5 + size[1] / 2 + float(rng.uniform(0, 3)))
             place = np.array([middle, lateral]) if axis == 0 else np.array([lateral, middle])
             color = rng.uniform([0.4, 0.3, 0.25], [0.8, 0.7, 0.65])
-            body = body_triangles(BLOCK, size, color, color)
-            meshes.append(_placed(body, place, 0.0 if axis == 0 else np.pi / 2, size[2], ground, sink_m=0.5))
+            body = thing(BLOCK, size, color, "house")
+            meshes.append(placed(body, place, 0.0 if axis == 0 else np.pi / 2, size[2], ground, sink_m=0.5))
     return meshes
 
 
@@ -102,15 +130,16 @@ def _greenery(config: TownConfig, ground: Ground, rng: np.random.Generator) -> l
             continue
         kind = i % 5
         if kind == 0:
-            size, parts = np.array([0.15 * 10, 0.25, rng.uniform(4.5, 7.0)]), POLE
+            size, parts, name = np.array([0.15 * 10, 0.25, rng.uniform(4.5, 7.0)]), POLE, "pole"
         elif kind == 1:
             size, parts = np.array([rng.uniform(2, 9), rng.uniform(0.6, 1.2), rng.uniform(0.7, 1.8)]), BLOCK
+            name = "hedge"
         else:
             spread = rng.uniform(2.0, 4.5)
-            size, parts = np.array([spread, spread, rng.uniform(3.5, 8.0)]), TREE
+            size, parts, name = np.array([spread, spread, rng.uniform(3.5, 8.0)]), TREE, "tree"
         color = np.array([0.16, 0.33, 0.12]) * rng.uniform(0.7, 1.5, 3)
         yaw = float(rng.uniform(0, 2 * np.pi)) if kind > 1 else 0.0
-        meshes.append(_placed(body_triangles(parts, size, color, color), place, yaw, size[2], ground))
+        meshes.append(placed(thing(parts, size, color, name), place, yaw, size[2], ground))
     return meshes
 
 
@@ -127,6 +156,6 @@ def _railings(config: TownConfig, ground: Ground, rng: np.random.Generator) -> l
         color = np.array([0.16, 0.33, 0.12]) if hedge else np.full(3, 0.5)
         if hedge:
             size = size * [1, 4, 0.7]
-        body = body_triangles(BLOCK if hedge else RAILING, size, color, color)
-        meshes.append(_placed(body, place, 0.0, size[2], ground))
+        body = thing(BLOCK, size, color, "hedge") if hedge else thing(RAILING, size, color, "railing")
+        meshes.append(placed(body, place, 0.0, size[2], ground))
     return meshes

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pydantic import Field, model_validator
 
 from tricast.configs.strict import StrictConfig, load_config
+from tricast.sensors.synthetic.rig_ranges import LidarOptics, RadarEchoes, RigRanges
 
 
 class SeedRanges(StrictConfig):
@@ -74,6 +75,7 @@ class LidarConfig(StrictConfig):
     period_ms: int = Field(default=100, ge=10)
     num_slices: int = Field(default=4, ge=1)
     """Poses per revolution: road users stand still within a slice, the vehicle moves within it."""
+    optics: LidarOptics | None = None
 
 
 class CameraConfig(StrictConfig):
@@ -104,12 +106,32 @@ class RadarConfig(StrictConfig):
     """Share of a scan's returns that belong to nothing."""
     ghost_rate: float = Field(default=0.12, ge=0, le=1)
     """How often a return is repeated behind itself with a multiplied Doppler."""
+    echoes: RadarEchoes | None = None
+
+
+class DetailConfig(StrictConfig):
+    """What surfaces and bodies show beyond plain paint."""
+
+    texture: float = Field(default=1.0, ge=0, le=3)
+    """Strength of the fine patterns of ground, walls and leaves."""
+    num_things: int = Field(default=240, ge=0, le=400)
+    """Look-alikes on pavements and verges beside those of the town, most of a person's or a cone's size."""
+    num_poles: int = Field(default=30, ge=0, le=200)
+    """Posts of signs and lamps beside the roads."""
+    num_bushes: int = Field(default=40, ge=0, le=200)
+    """Shrubs of a pedestrian's to a car's size, on verges and in front of houses."""
+    num_walls: int = Field(default=12, ge=0, le=100)
+    """Garden walls and fences in front of houses."""
 
 
 class WorldConfig(StrictConfig):
-    """A world: its seeds, its town, its light and its sensors."""
+    """A world: its seeds, its town, its light and its sensors.
 
-    version: int = 1
+    What version 1 does not know is None there: `detail`, `rigs`, `lidar.optics` and `radar.echoes`, all of which a
+    later version must state.
+    """
+
+    version: int = Field(default=1, ge=1, le=2)
     seeds: SeedRanges = SeedRanges()
     town: TownConfig = TownConfig()
     light: LightConfig = LightConfig()
@@ -117,6 +139,28 @@ class WorldConfig(StrictConfig):
     lidar: LidarConfig = LidarConfig()
     camera: CameraConfig = CameraConfig()
     radar: RadarConfig = RadarConfig()
+    detail: DetailConfig | None = None
+    rigs: RigRanges | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> WorldConfig:
+        parts = {
+            "detail": self.detail,
+            "rigs": self.rigs,
+            "lidar.optics": self.lidar.optics,
+            "radar.echoes": self.radar.echoes,
+        }
+        stated = [name for name, part in parts.items() if part is not None]
+        if self.version == 1 and stated:
+            raise ValueError(f"version 1 of the world has no {' and no '.join(stated)}: write version: 2")
+        if self.version > 1 and len(stated) < len(parts):
+            missing = [name for name in parts if name not in stated]
+            raise ValueError(f"version {self.version} of the world needs {' and '.join(missing)}, which may be {{}}")
+        return self
+
+    def recipe(self) -> str:
+        """The settings as text, by which made things are known: settings that a version lacks are not in its text."""
+        return self.model_dump_json(exclude_none=True)
 
 
 def load_world(name: str = "standard") -> WorldConfig:

@@ -108,33 +108,56 @@ def test_images_are_told_by_brightness_contrast_colour_edges_and_noise() -> None
 @pytest.mark.parametrize("seeds", [(99_999, 100_000), (105_000, 105_001), (119_999, 130_000), (5, 5)])
 def test_seeds_of_training_validation_and_test_are_refused(seeds: tuple[int, int]) -> None:
     with pytest.raises(InputError, match="--seeds"):
-        compare([demo_log_path()], "standard", seeds, 1.0)
+        compare([demo_log_path()], ["standard"], seeds, 1.0)
 
 
-def test_a_figure_outside_of_all_scenes_is_marked() -> None:
+def test_a_figure_outside_of_all_scenes_has_the_number_of_the_world_and_is_counted() -> None:
     comparison = {
-        "world": "standard",
-        "version": 1,
-        "scenes": [{"a": 1.0, "b": 1.0}, {"a": 3.0, "b": 2.0}],
+        "worlds": {
+            "standard 1": [{"a": 1.0, "b": 1.0}, {"a": 3.0, "b": 2.0}],
+            "realistic 2": [{"a": 2.5, "b": 30.0}, {"a": 9.0, "b": 10.0, "c": 4.0}],
+        },
         "logs": {"x": {"a": 2.0, "b": 20.0, "c": 5.0}},
     }
     lines = table(comparison, markdown=True).splitlines()
+    assert lines[0] == "| figure | standard 1, mean (least to most) | realistic 2, mean (least to most) | x |"
     assert lines[2:] == [
-        "| a | 2.00 (1.00 to 3.00) | 2.00 |",
-        "| b | 1.50 (1.00 to 2.00) | 20.0* |",
-        "| c | - | 5.00 |",
+        "| a | 2.00 (1.00 to 3.00) | 5.75 (2.50 to 9.00) | 2.00² |",
+        "| b | 1.50 (1.00 to 2.00) | 20.0 (10.0 to 30.0) | 20.0¹ |",
+        "| c | - | 4.00 (4.00 to 4.00) | 5.00² |",
+        "| recorded figures outside of all scenes | 1 of 2 | 2 of 3 |  |",
     ]
+
+
+def test_more_worlds_than_can_be_marked_are_refused() -> None:
+    with pytest.raises(InputError, match="--against"):
+        compare([demo_log_path()], ["standard"] * 10, (150_000, 150_001), 1.0)
 
 
 def test_the_command_compares_a_log_with_scenes_of_a_world(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     world = tmp_path / "small.yaml"
     world.write_text(SMALL_WORLD)
-    options = ["--against", str(world), "--seeds", "150000", "150001", "--seconds", "0.6", "--log-seconds", "0.6"]
+    coarser = tmp_path / "coarser.yaml"
+    coarser.write_text(SMALL_WORLD.replace("num_columns: 64", "num_columns: 16"))
+    options = [
+        "--against",
+        str(world),
+        str(coarser),
+        "--seeds",
+        "150000",
+        "150001",
+        "--seconds",
+        "0.6",
+        "--log-seconds",
+        "0.6",
+    ]
     assert main([str(demo_log_path()), *options, "--json"]) == 0
     comparison = json.loads(capsys.readouterr().out)
     assert set(comparison["logs"]) == {"demo"}
     names = {"LiDAR points per sweep", "radar returns per scan", "image noise, %"}
-    assert names <= set(comparison["scenes"][0]) & set(comparison["logs"]["demo"])
-    assert comparison["scenes"][0]["LiDAR points per sweep"] <= 4 * 64
+    assert list(comparison["worlds"]) == ["small 1", "coarser 1"]
+    for scenes, columns in zip(comparison["worlds"].values(), (64, 16), strict=True):
+        assert names <= set(scenes[0]) & set(comparison["logs"]["demo"])
+        assert scenes[0]["LiDAR points per sweep"] <= 4 * columns
     assert main(["nowhere.mcap", *options]) == 2
     assert "nowhere.mcap" in capsys.readouterr().err

@@ -17,6 +17,15 @@ def test_a_set_is_the_first_seeds_of_its_range() -> None:
     assert named_set("standard:validation", 3).seeds == range(100_000, 100_003)
 
 
+def test_the_realistic_world_and_its_held_out_rig_are_sets_of_their_own() -> None:
+    names = ("standard:test", "realistic:test", "held_out_rig:test")
+    sets = [named_set(name) for name in names]
+    assert [s.seeds for s in sets] == [range(110_000, 110_040)] * 3
+    assert len({s.folder(Path("cache")) for s in sets}) == 3
+    # Rendered logs of version 1 are found again.
+    assert sets[0].folder(Path("cache")).name == "standard-test-0cf93941"
+
+
 @pytest.mark.parametrize("text", ["standard:tset", "standard:", "nowhere.mcap:front"])
 def test_what_names_no_split_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="standard:test"):

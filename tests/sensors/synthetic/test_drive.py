@@ -20,7 +20,7 @@ from tricast.sensors.synthetic.casting import SceneCaster
 from tricast.sensors.synthetic.drive import SyntheticDrive
 from tricast.sensors.synthetic.population import SIZE_RANGES_M, random_size_m
 from tricast.sensors.synthetic.radar import CLUTTER, scan
-from tricast.sensors.synthetic.rig import make_rigs
+from tricast.sensors.synthetic.rig import make_rig
 from tricast.sensors.synthetic.scene import make_scene
 from tricast.sensors.synthetic.truth import occlusion
 from tricast.sensors.synthetic.world_config import SeedRanges, WorldConfig, load_world
@@ -39,6 +39,27 @@ def of(messages: Sequence[Message], kind: type[Any]) -> list[Any]:
 
 def test_the_packaged_world_states_every_setting() -> None:
     assert load_world() == WorldConfig()
+
+
+def test_version_1_is_what_it_was(messages: list[Message]) -> None:
+    # Counts in place of a digest: a digest of pictures would change with the libraries that compress them.
+    assert [len(m.points_m) for m in of(messages, LidarSweep)] == [
+        29257, 29302, 29249, 29272, 29320, 29313, 29265, 29222, 29114, 29087,
+    ]  # fmt: skip
+    assert [len(m.points_m) for m in of(messages, RadarScan)] == [
+        27, 31, 34, 29, 27, 28, 29, 19, 35, 32, 36, 20, 22, 22, 36, 34, 30, 23, 38, 28, 41, 39, 31, 23, 46, 33,
+    ]  # fmt: skip
+    counts = [
+        (len(t.class_names), *(int(n.sum()) for n in (t.num_lidar_points, t.num_radar_points, t.num_visible_pixels)))
+        for t in of(messages, Annotations)
+    ]
+    assert counts == [(73, 3881, 23, 20567), (75, 6160, 27, 34692)]
+    means = [float(m.pixels().mean()) for m in of(messages, CameraFrame)[:4]]
+    assert means == pytest.approx([106.3, 106.7, 106.5, 105.6], abs=0.3)
+
+
+def test_shards_and_sets_of_version_1_are_known_by_the_digest_they_have() -> None:
+    assert hashlib.sha256(load_world().recipe().encode()).hexdigest()[:16] == "15681a80ca4c54a4"
 
 
 def test_seeds_of_training_validation_and_test_never_overlap() -> None:
@@ -92,7 +113,7 @@ def test_a_sparse_drive_has_the_full_drives_truth_and_what_ticks_at_its_stamps_u
 
 
 def test_boxes_hold_about_as_many_points_as_the_truth_counts(messages: list[Message]) -> None:
-    true_rig, _ = make_rigs(load_world(), SEED)
+    true_rig = make_rig(load_world(), SEED).true
     truth = of(messages, Annotations)[-1]
     sweep = next(m for m in of(messages, LidarSweep) if m.timestamp_ns == truth.timestamp_ns)
     cloud = lidar_in_ego([sweep], true_rig[sweep.channel], EgoMotion(of(messages, EgoPose)), truth.timestamp_ns)
@@ -116,7 +137,8 @@ def test_futures_continue_the_boxes(messages: list[Message]) -> None:
 
 
 def test_the_stated_calibration_is_a_little_off() -> None:
-    true, stated = make_rigs(load_world(), SEED)
+    rig = make_rig(load_world(), SEED)
+    true, stated = rig.true, rig.stated
     for channel in true.channels():
         error = true[channel].ego_from_sensor.inverse @ stated[channel].ego_from_sensor
         assert 0 < np.linalg.norm(error.translation) < 0.06
