@@ -120,8 +120,7 @@ def _measured(
             for amount, pipeline in pipelines.items():
                 if kind == "queries":
                     decoder = before.decoder.model_copy(update={"queries": amount})
-                    memory = before.memory.model_copy(update={"objects": min(before.memory.objects, amount)})
-                    network.config = before.model_copy(update={"decoder": decoder, "memory": memory})
+                    network.config = before.model_copy(update={"decoder": decoder})
                 if number and number % len(frames) == 0:
                     pipeline.reset()
                 pipeline.step(scaled(frames[number % len(frames)], amount))

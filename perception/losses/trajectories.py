@@ -19,8 +19,8 @@ class TrajectoryLossConfig(StrictConfig):
     loser_share: float = Field(default=0.0, ge=0, lt=1)
     """Of the likelihood's weight: so much is spread over all modes, so that each stays sensible where another won."""
     mode_temperature_m: float = Field(default=1.0, ge=0)
-    """Probabilities are to be those of a softmax of minus the mean errors over this: modes that come near share what the
-    winner would have alone. 0 leaves it to the winner."""
+    """Probabilities are to be those of a softmax of minus the mean errors over this: modes that come near share what
+    the winner would have alone. 0 leaves it to the winner."""
     min_log_scale: float = -2.5
     max_log_scale: float = 2.5
 
