@@ -52,7 +52,8 @@ def render_detailed(
     _mirror(color, caster, hits, directions, scene.light)
     clear = np.exp(distances * np.float32(-1 / HAZE_M))
     sky = scene.light.sky.astype(np.float32)[:, None]
-    color = color * clear + sky * (np.float32(0.8) * (1 - clear))
+    color *= clear
+    color += sky * (np.float32(0.8) * (1 - clear))
     color[:, nothing] = _sky(scene, directions[:, nothing])
     return _developed(color, rays[:, 2], look, NOISE_FACTOR[scene.light.name], rng), hits.owners
 

@@ -20,8 +20,9 @@ def elevations_rad(lowest: float, highest: float, num_beams: int, density: float
     """Elevations (B,) of beams from the lowest up, `density` times as dense at the horizon as at the ends."""
     fine = np.linspace(lowest, highest, 2001)
     weight = 1 + (density - 1) * np.exp(-np.square(fine / HORIZON_RAD))
-    below = np.concatenate([[0.0], np.cumsum((weight[1:] + weight[:-1]) / 2)])
-    return np.interp(np.linspace(0, below[-1], num_beams), below, fine)
+    below: NDArray[np.float64] = np.concatenate([[0.0], np.cumsum((weight[1:] + weight[:-1]) / 2)])
+    even: NDArray[np.float64] = np.linspace(0, float(below[-1]), num_beams)
+    return np.interp(even, below, fine)
 
 
 def detected(

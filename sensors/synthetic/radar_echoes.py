@@ -78,7 +78,8 @@ def _bodies(
     centers, yaws, velocities = scene.states(time_s)
     sizes = np.array([a.size_m for a in scene.actors]).reshape(-1, 3)
     near = np.linalg.norm(centers - world_from_radar.translation, axis=1) < config.max_range_m + 10
-    counts = np.clip(rng.poisson(echoes.points_per_m * sizes[:, :2].max(axis=1, initial=0.5)), 1, MOST_POINTS) * near
+    larger: Float64 = sizes[:, :2].max(axis=1, initial=0.5)
+    counts: NDArray[np.int64] = np.clip(rng.poisson(echoes.points_per_m * larger), 1, MOST_POINTS) * near
     owners = np.repeat(np.arange(len(centers)), counts)
     local = rng.uniform(-0.45, 0.45, (len(owners), 3)) * sizes[owners]
     cos, sin = np.cos(yaws)[owners], np.sin(yaws)[owners]

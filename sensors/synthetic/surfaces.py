@@ -89,7 +89,9 @@ def facades(
         Colours (3, W), and which panes are lit from inside (W,), as 0 or 1.
 
     """
-    along = np.where(np.abs(normals[0]) > np.abs(normals[1]), points_m[1], points_m[0])
+    faces_x = np.abs(normals[0]) > np.abs(normals[1])
+    along = points_m[0].copy()
+    along[faces_x] = points_m[1, faces_x]
     bay, storey = along / np.float32(BAY_M), points_m[2] / np.float32(STOREY_M)
     u, v = bay % 1, storey % 1
     upright = np.abs(normals[2]) < 0.5
