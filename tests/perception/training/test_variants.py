@@ -56,15 +56,16 @@ def test_each_variant_departs_in_one_thing() -> None:
         "co-attention": ("co_attention", "weighted_mean"),
         "concatenation": ("cross_attention", "concatenation"),
         "learned-queries": ("cross_attention", "weighted_mean"),
-        "memory": ("cross_attention", "weighted_mean"),
+        "no-memory": ("cross_attention", "weighted_mean"),
     }
     assert configs["learned-queries"].model.decoder.starts == "learned"
-    assert (configs["memory"].model.memory.objects, configs["memory"].training.sequence_ticks) == (64, 4)
+    assert configs["no-memory"].model.memory.objects == 0
     assert configs["no-dropout"].training.augmentation.drop_modalities == 0
     assert configs["no-dropout"].training.augmentation.flip_x == base.training.augmentation.flip_x
 
 
-def test_a_default_that_remembers_is_set_against_one_that_does_not() -> None:
-    base = parse_config(TrainingRunConfig, {"model": {"memory": {"objects": 8}}}, where="here")
-    names = [variant.name for variant in variants_of(base)]
-    assert "no-memory" in names and "memory" not in names
+def test_a_default_that_forgets_is_set_against_one_that_remembers_through_sequences() -> None:
+    base = parse_config(TrainingRunConfig, {"model": {"memory": {"objects": 0}}}, where="here")
+    configs = {variant.name: variant.config(base) for variant in variants_of(base)}
+    assert "no-memory" not in configs
+    assert (configs["memory"].model.memory.objects, configs["memory"].training.sequence_ticks) == (64, 4)
