@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,8 +59,9 @@ def test_a_score_is_heat_and_class_times_quality() -> None:
 
 
 def test_the_heat_where_a_learned_query_began_does_not_count() -> None:
-    learned = decode(_outputs(from_peaks=False), 7, PLAIN)
-    cold = decode(_outputs(from_peaks=False, heatmap=torch.full_like(_outputs().heatmap, -9.0)), 7, PLAIN)
+    learned = decode(replace(_outputs(), from_peaks=False), 7, PLAIN)
+    without_heat = _outputs(heatmap=torch.full_like(_outputs().heatmap, -9.0))
+    cold = decode(replace(without_heat, from_peaks=False), 7, PLAIN)
     assert learned.scores.tolist() == cold.scores.tolist()
     assert learned.scores[0] > decode(_outputs(), 7, PLAIN).scores[0]
 

@@ -192,7 +192,7 @@ def test_mixed_precision_learns_the_same_within_its_digits_and_keeps_float32_wei
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_table(make: Make, tmp_path: Path) -> None:
     trainer = make(tmp_path)
     with torch.no_grad():
-        next(trainer.model.heatmap_head.parameters()).fill_(float("nan"))
+        next(trainer.model.get_submodule("heatmap_head").parameters()).fill_(float("nan"))
     with pytest.raises(NonFiniteLossError, match=r"step 0, 0 samples.*heatmap nan.*velocity_1"):
         trainer.run()
     assert not (tmp_path / "checkpoint.safetensors").exists()
