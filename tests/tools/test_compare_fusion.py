@@ -52,7 +52,7 @@ def test_every_variant_is_trained_and_scored(given: Path, tmp_path: Path, capsys
     assert compare(given, tmp_path, "--samples", "8") == 0
     table = (tmp_path / "table.md").read_text()
     assert "no difference within their spread" in table
-    for name in ("default", "default-seed-1", "default-seed-2", "co-attention", "learned-queries", "memory"):
+    for name in ("default", "default-seed-1", "default-seed-2", "co-attention", "learned-queries", "no-memory"):
         assert f"| {name} |" in table
     assert "| spread of the seeds | largest less smallest |" in table
 
