@@ -1,6 +1,7 @@
 """Play into live, recorded: the offline replay that follows the recorded manifests gives the same boxes."""
 
 import json
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,10 @@ def test_a_replay_along_the_recorded_manifests_gives_the_same_boxes(graph: Any, 
     same = [t for t in shared if manifest(live_results[t]) == manifest(free_results[t])]
     print(f"{len(same)} of {len(shared)} ticks had the same members without following")
     assert same, "no tick was the same without following: nothing was compared"
+    if detector == "network":
+        # What it remembers hangs on every tick before: alike are ticks of a beginning that both have.
+        ticks = sorted(live_results.keys() | free_results.keys())
+        same = list(takewhile(lambda time_ns: time_ns in same, ticks))
     for time_ns in same:
         pair = live_results[time_ns].detections, free_results[time_ns].detections
         assert [serialize(d) for d in pair[0]] == [serialize(d) for d in pair[1]]
