@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
-from functools import wraps
-from typing import Any, TypeVar
+from types import MethodType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,6 @@ from tricast.perception.fusion.trunk import Trunk
 from tricast.perception.fusion.weighted_mean import WeightedMean
 from tricast.perception.heads.heatmap import AuxiliaryHeatmap, HeatmapHead
 from tricast.perception.model import Network
-
-T = TypeVar("T")
 
 WHOLE = (
     CameraEncoder,
@@ -48,8 +46,14 @@ def use_half(network: Network, dtype: torch.dtype, device: torch.device) -> None
         device: Where the network will run.
 
     """
+
+    def in_half(module: nn.Module, *args: Any, **more: Any) -> Any:
+        with torch.autocast(device.type, dtype=dtype):
+            return _in_float32(type(module).forward(module, *args, **more))
+
     for part in _dense(network):
-        part.forward = _in_half(part.forward, dtype, device.type)
+        # A method of the module itself: a copy of the network gets one of its own part.
+        part.forward = MethodType(in_half, part)
 
 
 def _dense(network: Network) -> Iterator[nn.Module]:
@@ -64,15 +68,6 @@ def _dense(network: Network) -> Iterator[nn.Module]:
             yield module.point_net
         elif isinstance(module, DecoderLayer):
             yield from (module.self_attention, module.cross_attention)
-
-
-def _in_half(forward: Callable[..., T], dtype: torch.dtype, device_type: str) -> Callable[..., T]:
-    @wraps(forward)
-    def run(*args: Any, **more: Any) -> T:
-        with torch.autocast(device_type, dtype=dtype):
-            return _in_float32(forward(*args, **more))
-
-    return run
 
 
 def _in_float32(value: Any) -> Any:

@@ -52,9 +52,11 @@ class Variant:
 def variants_of(base: TrainingRunConfig) -> list[Variant]:
     """The default three times with other seeds, and whatever departs from it in one thing each."""
     remembers, drops = base.model.memory.objects > 0, base.training.augmentation.drop_modalities > 0
-    memory = {"model": {"memory": {"objects": 0 if remembers else min(REMEMBERED, base.model.decoder.queries)}}}
+    memory: dict[str, dict[str, Any]] = {
+        "model": {"memory": {"objects": 0 if remembers else min(REMEMBERED, base.model.decoder.queries)}}
+    }
     if not remembers:
-        memory["training"] = {"sequence_ticks": max(4, base.training.sequence_ticks)}  # type: ignore[dict-item]
+        memory["training"] = {"sequence_ticks": max(4, base.training.sequence_ticks)}
     dropout = {"training": {"augmentation": {"drop_modalities": 0.0 if drops else 0.5}}}
     early = {"model": {"fusion": "early", "grid_fusion": "concatenation"}}
     return [

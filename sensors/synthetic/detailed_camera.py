@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tricast.sensors.geometry.se3 import SE3
-from tricast.sensors.synthetic.camera import HAZE_M, NOISE, headlights
+from tricast.sensors.synthetic.camera import HAZE_M, NOISE, headlights, looked_at
 from tricast.sensors.synthetic.casting import NOTHING, Float32, FrozenCaster, Hits, rays_from
 from tricast.sensors.synthetic.materials import GLASS, LACQUER, LAMP, WALL
 from tricast.sensors.synthetic.random_rig import CameraLook
@@ -36,13 +36,9 @@ def render_detailed(
     rng: np.random.Generator,
 ) -> tuple[Float32, NDArray[np.int32]]:
     """Colours (3, R) in 0 .. 1 along rays (R, 3) in optical axes, and what each shows (owners as in `Hits`)."""
-    directions = world_from_camera.rotation.astype(np.float32) @ rays.T
-    origin = world_from_camera.translation.astype(np.float32)
-    hits = caster.cast(rays_from(origin, directions.T))
-    nothing = hits.owners == NOTHING
-    distances = np.where(nothing, np.float32(0), hits.distances_m)
-    points = directions * distances
-    points += origin[:, None]
+    view = looked_at(caster, world_from_camera, rays)
+    hits, directions, distances = view.hits, view.directions, view.distances_m
+    points, nothing = view.points_m, view.nothing
     color, glow = _paint(scene, caster, hits, points, distances * np.float32(look.pixel_rad), detail.texture)
     shine = _light(scene.light, caster, hits, points, distances)
     if scene.light.headlights > 0:

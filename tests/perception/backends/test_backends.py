@@ -1,5 +1,6 @@
 """Every way to run the network gives what the network gives, whatever sensors are there."""
 
+import copy
 import dataclasses
 import json
 import math
@@ -213,6 +214,14 @@ def test_half_the_digits_find_nearly_the_same(network: Network, ticks: list[Tick
         check_parity(half, network, batches)
     outputs, _ = half(batches[0], QueryMemory())
     assert outputs.layers[-1].centers_m.dtype == torch.float32
+    # A copy computes with its own values.
+    placed = place.placed(network)
+    copied = copy.deepcopy(placed)
+    with torch.no_grad():
+        for value in placed.parameters():
+            value.zero_()
+        heat = copied(batches[0], QueryMemory())[0].heatmap
+    assert torch.equal(heat, outputs.heatmap)
     # The network itself stays as it is.
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert check_parity(EagerBackend(network), network, batches) == 0
