@@ -1,13 +1,9 @@
 """The gauge sees what grows; a short soak of the runtime grows nothing. The one through a graph is in tests/ros."""
 
 import json
-import mmap
-import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -45,20 +41,29 @@ def test_what_stays_as_it_was_is_no_growth_and_what_is_too_short_is_not_judged()
     assert figures(samples(growth=0)[:1])["growth"] == ["too short to tell"]
 
 
+GROWS_WHEN_TOLD = """
+import mmap, sys, threading
+print(flush=True)
+sys.stdin.readline()
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+held = open(sys.argv[1], "w"), mmap.mmap(-1, 50_000_000)  # of its own: memory freed before would not show
+held[1].write(b"x" * 50_000_000)
+print(flush=True)
+sys.stdin.readline()
+"""
+
+
 def test_the_gauge_sees_memory_threads_and_files_of_a_process(tmp_path: Path) -> None:
-    gauge, stop, held = Gauge(os.getpid(), 0.0), threading.Event(), list[Any]()
-    thread = threading.Thread(target=stop.wait)
-    gauge.add(5.0)
-    try:
-        thread.start()
-        held.append((tmp_path / "open").open("w"))
-        held.append(mmap.mmap(-1, 50_000_000))  # of its own: memory that others have freed would not show
-        held[1].write(b"x" * 50_000_000)
-        gauge.add(7.0)
-    finally:
-        stop.set()
-        thread.join()
-        held[0].close()
+    # Another process: in this one, threads of the libraries that earlier tests have used come and go.
+    command = [sys.executable, "-c", GROWS_WHEN_TOLD, str(tmp_path / "open")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        gauge = Gauge(process.pid, 0.0)
+        for latency_ms in (5.0, 7.0):
+            process.stdout.readline()
+            gauge.add(latency_ms)
+            process.stdin.write("\n")
+            process.stdin.flush()
     before, after = gauge.samples
     assert after.rss_mb - before.rss_mb > 40
     assert (after.threads - before.threads, after.fds - before.fds) == (1, 1)
