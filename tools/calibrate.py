@@ -21,7 +21,7 @@ from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network, write_score_scales
 from tricast.perception.score_calibration import ScoreScale, SubsetName
 from tricast.perception.training.score_fit import SubsetFit, fit_all
-from tricast.perception.training.shards import ShardSet, read_manifest
+from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.validation import spread_runs
 from tricast.sensors.synthetic.world_config import load_world
 from tricast.tools.make_shards import WORLD_SOURCE, names_of_scenes, shards_of_logs
@@ -92,10 +92,14 @@ def _shards(args: argparse.Namespace, network: Network) -> ShardSet:
         shards_of_logs(args.data, args.shards, network.config.sample, source="logs")
     names = None if args.data is None else sorted(name for path in args.data for name in names_of_scenes(path))
     shards = ShardSet(args.shards, names)
-    if not str(read_manifest(args.shards).get("source")).startswith(WORLD_SOURCE):
+    synthetic = [
+        name for name, source in zip(shards.scene_names, shards.sources, strict=True) if source.startswith(WORLD_SOURCE)
+    ]
+    if not synthetic:
         return shards
     first, end = load_world(args.world).seeds.validation
-    others = [name for name in shards.scene_names if not (name.isdecimal() and first <= int(name) < end)]
+    seeds = {name: name.rpartition("/")[2] for name in synthetic}
+    others = [name for name, seed in seeds.items() if not (seed.isdecimal() and first <= int(seed) < end)]
     if others:
         raise InputError(
             where=str(args.shards),

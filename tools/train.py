@@ -20,6 +20,9 @@ from tricast.perception.training.trainer import CHECKPOINT, Trainer
 from tricast.sensors.synthetic.world_config import load_world
 from tricast.tools.make_shards import names_of_scenes, shards_of_logs, shards_of_world
 
+LOGS = "logs"
+"""Folder, beside those of worlds, of the shards that logs are made into."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -120,7 +123,14 @@ def _with_overrides(config: TrainingRunConfig, args: argparse.Namespace) -> Trai
         {name: v for name, v in (("max_samples", args.max_samples), ("threads", args.threads)) if v is not None}
     )
     if args.seeds is not None:
-        values["data"]["train_seeds"] = tuple(args.seeds)
+        if len(values["data"]["worlds"]) > 1:
+            raise InputError(
+                where="--seeds",
+                got=f"seeds for {len(values['data']['worlds'])} worlds",
+                expected="a configuration with one world",
+                remedy="state train_seeds of each world under data.worlds of the configuration",
+            )
+        values["data"]["worlds"][0]["train_seeds"] = tuple(args.seeds)
     return parse_config(TrainingRunConfig, values, where=f"{args.config} with the command line's settings")
 
 
@@ -132,22 +142,28 @@ def _shards(args: argparse.Namespace, config: TrainingRunConfig) -> tuple[tuple[
     """Make the shards that are missing; give the scenes to learn from and the ticks to be watched on."""
     folder, sample = _folder(args), config.model.sample
     if args.data is not None:
-        shards_of_logs(args.data, folder / "train", sample, source="logs")
-        return tuple(sorted(name for path in args.data for name in names_of_scenes(path))), None
-    world = load_world(config.data.world)
-    train, watched = range(*config.data.train_seeds), range(*config.data.validation_seeds)
-    _check_seeds(train, world.seeds.train, "train_seeds")
-    _check_seeds(watched, world.seeds.validation, "validation_seeds")
-    shards_of_world(world, train, folder / "train", sample)
-    shards_of_world(world, watched, folder / "validation", sample)
-    validation = ShardSet(folder / "validation", [f"{seed:06d}" for seed in watched])
-    return tuple(f"{seed:06d}" for seed in train), validation
+        shards_of_logs(args.data, folder / "train" / LOGS, sample, source="logs")
+        return tuple(sorted(f"{LOGS}/{name}" for path in args.data for name in names_of_scenes(path))), None
+    names: dict[str, list[str]] = {"train": [], "validation": []}
+    for scenes in config.data.worlds:
+        world = load_world(scenes.world)
+        ranges = (
+            ("train", range(*scenes.train_seeds), world.seeds.train),
+            ("validation", range(*scenes.validation_seeds), world.seeds.validation),
+        )
+        for part, seeds, allowed in ranges:
+            _check_seeds(seeds, allowed, f"{scenes.folder}: {part}_seeds")
+        for part, seeds, _ in ranges:
+            shards_of_world(world, seeds, folder / part / scenes.folder, sample)
+            names[part] += [f"{scenes.folder}/{seed:06d}" for seed in seeds]
+    watched = ShardSet(folder / "validation", names["validation"]) if names["validation"] else None
+    return tuple(names["train"]), watched
 
 
 def _check_seeds(seeds: range, allowed: tuple[int, int], name: str) -> None:
-    if not (allowed[0] <= seeds.start < seeds.stop <= allowed[1]):
+    if seeds and not (allowed[0] <= seeds.start < seeds.stop <= allowed[1]):
         raise InputError(
-            where=f"data.{name}",
+            where=f"data.worlds, {name}",
             got=f"{seeds.start} to {seeds.stop}",
             expected=f"a range within the world's {allowed[0]} to {allowed[1]}",
             remedy="choose seeds that are meant for this",

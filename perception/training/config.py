@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -70,12 +71,30 @@ class TrainingConfig(StrictConfig):
     validation: ValidationConfig = ValidationConfig()
 
 
-class TrainingDataConfig(StrictConfig):
-    """Scenes of a synthetic world that a run learns from and is watched on; each range is half open."""
+class WorldScenes(StrictConfig):
+    """Scenes of a synthetic world that a run learns from and is watched on; ranges are half open and may be empty."""
 
     world: str = "standard"
     train_seeds: tuple[int, int] = (0, 600)
     validation_seeds: tuple[int, int] = (100_200, 100_230)
+
+    @property
+    def folder(self) -> str:
+        """What its shards lie under: the name of a packaged world, or of a world's file without its ending."""
+        return Path(self.world).stem
+
+
+class TrainingDataConfig(StrictConfig):
+    """The worlds that a run learns from; scenes of all of them are mixed."""
+
+    worlds: tuple[WorldScenes, ...] = (WorldScenes(),)
+
+    @model_validator(mode="after")
+    def _apart(self) -> TrainingDataConfig:
+        folders = [scenes.folder for scenes in self.worlds]
+        if len(folders) == 0 or len(set(folders)) < len(folders):
+            raise ValueError(f"data.worlds must name one world or several different ones, got {folders}")
+        return self
 
 
 class TrainingRunConfig(StrictConfig):

@@ -129,7 +129,7 @@ class ShardSet:
     """Ticks of every scene in a folder, by number; scenes in the order of their names.
 
     Args:
-        folder: Made by `ShardWriter`.
+        folder: Made by `ShardWriter`, or a folder of such folders, in which a scene is named `FOLDER/SCENE`.
         scenes: Names to use; None uses all.
 
     Raises:
@@ -138,9 +138,12 @@ class ShardSet:
     """
 
     def __init__(self, folder: Path, scenes: Iterable[str] | None = None) -> None:
-        self.manifest = read_manifest(folder)
-        names = sorted(p.stem for p in folder.glob("*.safetensors")) if scenes is None else list(scenes)
+        names = all_scenes(folder) if scenes is None else list(scenes)
+        self._names = tuple(names)
         self._paths = [folder / f"{name}.safetensors" for name in names]
+        self._sources = {
+            made: str(read_manifest(made).get("source")) for made in {p.parent for p in self._paths} or {folder}
+        }
         self._open: dict[int, Any] = {}
         self._described: dict[int, list[dict[str, Any]]] = {}
         self._places: list[tuple[int, int]] = []
@@ -155,7 +158,12 @@ class ShardSet:
     @property
     def scene_names(self) -> tuple[str, ...]:
         """Names of the scenes."""
-        return tuple(path.stem for path in self._paths)
+        return self._names
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What each scene was made of, in the words of its manifest."""
+        return tuple(self._sources[path.parent] for path in self._paths)
 
     def scene_of(self, index: int) -> int:
         """Number of the scene that a tick belongs to."""
@@ -180,6 +188,11 @@ class ShardSet:
             except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
                 raise _broken(path, f"no shard ({error})", "delete it and make it again") from error
         return self._described[number]
+
+
+def all_scenes(folder: Path) -> list[str]:
+    """Names of all scenes in a folder of shards and in those within it, sorted."""
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.safetensors"))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

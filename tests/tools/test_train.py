@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tricast.perception.model_weights import load_network
+from tricast.perception.training.shards import ShardSet
 from tricast.tools.cli import main
 from tricast.tools.demo import demo_log_path
 
@@ -59,7 +60,10 @@ def test_stages_resume_and_start_from_each_other(
         (["--resume"], "no checkpoint; expected a checkpoint to resume"),
         (["--max-samples", "0"], "max_samples"),
         (["--config", "nowhere"], "no packaged configuration"),
-        (["--seeds", "99990", "100010"], "data.train_seeds: got 99990 to 100010; expected a range within"),
+        (
+            ["--seeds", "99990", "100010"],
+            "data.worlds, standard: train_seeds: got 99990 to 100010; expected a range",
+        ),
         (["--init", "missing.safetensors"], "missing.safetensors: got no readable weights"),
     ],
 )
@@ -79,6 +83,30 @@ def test_a_run_that_has_begun_is_not_written_over(
     (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"")
     assert train(config, tmp_path / "run") == 2
     assert "add --resume to go on" in capsys.readouterr().err
+
+
+def test_seeds_on_the_command_line_are_for_one_world(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, "data": {"worlds": [{"world": "standard"}, {"world": "realistic"}]}}))
+    assert main(["train", "--config", str(path), "--out", str(tmp_path / "run"), "--seeds", "0", "1"]) == 2
+    assert "--seeds: got seeds for 2 worlds; expected a configuration with one world" in capsys.readouterr().err
+    path.write_text(yaml.safe_dump({**SMALL, "data": {"worlds": [{"world": "standard"}, {"world": "standard"}]}}))
+    assert main(["train", "--config", str(path), "--out", str(tmp_path / "run")]) == 2
+    assert "one world or several different ones, got ['standard', 'standard']" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_learns_from_several_worlds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    worlds = [
+        {"world": "standard", "train_seeds": [0, 1], "validation_seeds": [100_000, 100_001]},
+        {"world": "realistic", "train_seeds": [5, 6], "validation_seeds": [100_000, 100_000]},
+    ]
+    path, run = tmp_path / "two.yaml", tmp_path / "run"
+    path.write_text(yaml.safe_dump({**SMALL, "data": {"worlds": worlds}}))
+    assert main(["train", "--config", str(path), "--out", str(run), "--max-samples", "4"]) == 0
+    assert "done after 4 samples" in capsys.readouterr().out
+    assert ShardSet(run / "shards" / "train").scene_names == ("realistic/000005", "standard/000000")
+    assert ShardSet(run / "shards" / "validation").scene_names == ("standard/100000",)
 
 
 @pytest.mark.slow

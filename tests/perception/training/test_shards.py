@@ -1,6 +1,7 @@
 """Ticks go into shards and come back; what is no shard is refused with a reason."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,20 @@ def test_what_is_no_folder_of_shards_is_refused(tmp_path: Path) -> None:
     ShardWriter(tmp_path / "new", source="x", config=CONFIG)
     with pytest.raises(InputError, match="no ticks with truth"):
         ShardSet(tmp_path / "new")
+
+
+def test_folders_of_several_sources_are_read_as_one(shards: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(shards, tmp_path / name)
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps({"format": 1, "source": "another"}))
+    both = ShardSet(tmp_path)
+    assert both.scene_names == ("a/demo", "b/demo")
+    assert both.sources == ("demo", "another")
+    assert len(both) == 2 * len(ShardSet(shards)) and both.scene_of(len(both) - 1) == 1
+    assert ShardSet(tmp_path, ["b/demo"]).sources == ("another",)
+    (tmp_path / "a" / "manifest.json").unlink()
+    with pytest.raises(InputError, match=r"a/manifest\.json.*no readable manifest"):
+        ShardSet(tmp_path)
 
 
 def test_a_damaged_or_missing_scene_is_named(shards: Path, tmp_path: Path) -> None:
