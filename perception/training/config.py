@@ -52,6 +52,8 @@ class TrainingConfig(StrictConfig):
     of a sample, and a start for a stage with everything. `contrastive` trains the encoders of all sensors on that and
     on telling which ticks of different sensors belong together: it needs `model.alignment.width`, and no modality is
     dropped."""
+    heads_only: bool = False
+    """`contrastive` only: the heads alone learn, so that weights of another stage get them and stay as they are."""
     batch_size: int = Field(default=4, ge=1)
     parts: int = Field(default=1, ge=1)
     """Each batch is learned from in so many equal parts, with losses and statistics of their own, whose gradients are
@@ -114,4 +116,6 @@ class TrainingRunConfig(StrictConfig):
             raise ValueError(
                 "training.objective 'contrastive' compares all samples of a batch: set training.parts to 1"
             )
+        if self.training.heads_only and self.training.objective != "contrastive":
+            raise ValueError("training.heads_only is for training.objective 'contrastive'")
         return self

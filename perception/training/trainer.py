@@ -94,6 +94,10 @@ class Trainer:
         self._device = torch.device(settings.device)
         torch.manual_seed(settings.seed)
         self.model = Network(config.model).to(self._device).train()
+        if settings.heads_only:
+            assert self.model.alignment is not None, "checked by the configuration"
+            self.model.eval().requires_grad_(False)
+            self.model.alignment.train().requires_grad_(True)
         self.average: AveragedModel[Network] = AveragedModel(self.model, settings.optimizer.ema_decay)
         if settings.precision == "bfloat16":
             use_half(self.model, torch.bfloat16, self._device)

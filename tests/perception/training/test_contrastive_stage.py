@@ -10,7 +10,7 @@ from tests.perception.training.test_trainer import STILL, assert_same_bits, curv
 from tricast.configs.errors import InputError
 from tricast.configs.strict import parse_config
 from tricast.perception.model import Network
-from tricast.perception.model_weights import load_network
+from tricast.perception.model_weights import load_network, save_weights
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.contrastive_stage import retrieval_figures
 from tricast.perception.training.shards import ShardSet
@@ -63,6 +63,22 @@ def test_it_learns_which_ticks_belong_together(
     arguments = ["--shards", str(shards), "--weights", str(tmp_path / "weights.safetensors"), "--ticks", "3"]
     assert main(arguments) == 0
     assert "camera to lidar" in capsys.readouterr().out
+
+
+def test_heads_are_added_to_weights_that_stay_as_they_are(
+    config: TrainingRunConfig, shards: Path, tmp_path: Path
+) -> None:
+    start = Network(config.model)
+    save_weights(tmp_path / "start.safetensors", start)
+    settings = config.training.model_copy(update={"heads_only": True, "max_samples": 60})
+    run = trainer(config.model_copy(update={"training": settings}), tmp_path / "run", shards)
+    run.start_from(tmp_path / "start.safetensors")
+    assert run.run()
+    after, before = load_file(tmp_path / "run" / "weights.safetensors"), start.state_dict()
+    moved = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved == {"alignment"}
+    losses = [float(row["alignment camera-lidar"]) for row in curve(tmp_path / "run" / "train.csv")]
+    assert losses[-1] < losses[0], losses
 
 
 def test_a_run_that_was_cut_goes_on_to_the_bit_queue_and_all(
