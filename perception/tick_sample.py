@@ -1,7 +1,7 @@
 """What the network takes of one tick: plain arrays in ego axes at the tick, with every missing sensor missing.
 
 A `TickSample` is made of a `SyncedFrame` at inference and read from shards at training; both go through
-`tricast.perception.batch`. It holds nothing but numpy arrays, encoded images, lenses and poses.
+`tricast.perception.collation`. It holds nothing but numpy arrays, encoded images, lenses and poses.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _probe(frames: Iterable[SyncedFrame], config: ModelConfig) -> list[SensorBatch]:
     """Ticks to prove a graph on: whole ones, and ones without each modality in turn."""
-    from tricast.perception.batch import collate
+    from tricast.perception.collation import collate
     from tricast.perception.tick_sample import sample_of
     from tricast.sensors.calibration import MODALITIES
 

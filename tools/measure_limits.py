@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tricast.perception.batch import collate
+from tricast.perception.collation import collate
 from tricast.perception.decoding import DecodingConfig, decode
 from tricast.perception.detectors.network_config import NetworkConfig, weights_path
 from tricast.perception.evaluation.detection import evaluate_detection

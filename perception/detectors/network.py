@@ -16,7 +16,8 @@ from tricast.perception.backends.late import LateBackend
 from tricast.perception.backends.names import AUTO, BACKENDS
 from tricast.perception.backends.opening import check_installed, open_backend
 from tricast.perception.backends.placement import Placement
-from tricast.perception.batch import SensorBatch, collate
+from tricast.perception.batch import SensorBatch
+from tricast.perception.collation import collate
 from tricast.perception.decoding import decode
 from tricast.perception.detectors.network_config import NetworkConfig, weights_path
 from tricast.perception.layers.convolution import fold_norms

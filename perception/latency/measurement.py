@@ -19,7 +19,8 @@ from tricast.perception.backends.interleaved import run_interleaved
 from tricast.perception.backends.names import AUTO
 from tricast.perception.backends.opening import open_backend
 from tricast.perception.backends.placement import Placement
-from tricast.perception.batch import SensorBatch, collate
+from tricast.perception.batch import SensorBatch
+from tricast.perception.collation import collate
 from tricast.perception.config import PipelineConfig
 from tricast.perception.detectors.network import NetworkDetector
 from tricast.perception.latency.ceilings import Ceilings, CeilingTrials, measure_ceilings

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tricast.configs.errors import InputError
-from tricast.perception.batch import BatchConfig, SensorBatch, collate
+from tricast.perception.batch import BatchConfig, SensorBatch
+from tricast.perception.collation import collate
 from tricast.perception.losses.targets import TruthBatch, cells_of
 from tricast.perception.query_outputs import TrainingSeeds
 from tricast.perception.training.augmentation import (

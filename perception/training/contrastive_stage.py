@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from tricast.configs.errors import InputError
-from tricast.perception.batch import MODALITY_ORDER, collate
+from tricast.perception.batch import MODALITY_ORDER
+from tricast.perception.collation import collate
 from tricast.perception.losses.contrastive import alignment_losses, recall_at_1
 from tricast.perception.losses.criterion import LossConfig, LossTable
 from tricast.perception.model import Network

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.perception.batch import FEATURE_STRIDE_PX, BatchConfig, depth_bins_of
+from tricast.perception.batch import FEATURE_STRIDE_PX, BatchConfig
+from tricast.perception.camera_views import depth_bins_of
 from tricast.perception.tick_sample import CameraInput
 
 UNKNOWN = -1

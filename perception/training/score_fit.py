@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from tricast.perception.batch import collate
+from tricast.perception.collation import collate
 from tricast.perception.decoding import DecodingConfig, decode
 from tricast.perception.evaluation.detection import DetectionConfig, match_detections
 from tricast.perception.evaluation.true_positives import MATCH_M, calibration

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from tricast.perception.batch import SensorBatch, collate
+from tricast.perception.batch import SensorBatch
+from tricast.perception.collation import collate
 from tricast.perception.model import Network
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.query_outputs import QueryOutputs

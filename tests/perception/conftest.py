@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tricast.perception.batch import BatchConfig
+from tricast.perception.batch import BatchConfig, BevTransform
 from tricast.perception.encoders.camera_vit import CameraConfig
 from tricast.perception.fusion.query_decoder import DecoderConfig
 from tricast.perception.model import ModelConfig
@@ -28,6 +28,19 @@ def small_model() -> ModelConfig:
         trunk_blocks=1,
         heatmap_width=8,
     )
+
+
+@pytest.fixture(
+    params=[
+        BevTransform(yaw_rad=0.7),
+        BevTransform(flip_x=True),
+        BevTransform(flip_y=True),
+        BevTransform(yaw_rad=-2.0, flip_x=True),
+        BevTransform(yaw_rad=0.4, flip_x=True, flip_y=True),
+    ]
+)
+def transform(request: pytest.FixtureRequest) -> BevTransform:
+    return request.param
 
 
 @pytest.fixture

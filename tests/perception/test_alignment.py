@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from tricast.perception.batch import collate
+from tricast.perception.collation import collate
 from tricast.perception.heads.alignment import AlignmentConfig, AlignmentHeads
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.tick_sample import TickSample

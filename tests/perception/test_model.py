@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from tricast.perception.batch import SensorBatch, collate
+from tricast.perception.batch import SensorBatch
+from tricast.perception.collation import collate
 from tricast.perception.heads.heatmap import HeatmapHead
 from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import ModelConfig, Network

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from tricast.perception.batch import BevTransform, collate
+from tricast.perception.batch import BevTransform
+from tricast.perception.collation import collate
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.query_memory import MemoryConfig, ObjectNotes, QueryMemory, notes_of
 from tricast.perception.query_outputs import LayerOutputs

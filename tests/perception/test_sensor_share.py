@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tricast.configs.errors import InputError
-from tricast.perception.batch import collate
+from tricast.perception.collation import collate
 from tricast.perception.decoding import DecodingConfig, decode
 from tricast.perception.detectors.network import NetworkDetector
 from tricast.perception.detectors.network_config import NetworkConfig

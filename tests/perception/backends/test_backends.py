@@ -27,7 +27,8 @@ from tricast.perception.backends.names import PrecisionName
 from tricast.perception.backends.opening import onnx_file, open_backend
 from tricast.perception.backends.parity import HALF, check_parity
 from tricast.perception.backends.placement import Placement
-from tricast.perception.batch import SensorBatch, collate
+from tricast.perception.batch import SensorBatch
+from tricast.perception.collation import collate
 from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.query_memory import QueryMemory

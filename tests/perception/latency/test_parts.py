@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from tricast.perception.backends.placement import Placement
-from tricast.perception.batch import collate
+from tricast.perception.collation import collate
 from tricast.perception.config import PipelineConfig
 from tricast.perception.latency.ceilings import CeilingTrials, measure_ceilings
 from tricast.perception.latency.closed_loop import ratios_to

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tricast.perception.batch import SensorBatch, collate
+from tricast.perception.batch import SensorBatch
+from tricast.perception.collation import collate
 from tricast.perception.model import Network
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.training.augmentation import restricted

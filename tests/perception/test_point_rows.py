@@ -1,0 +1,66 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tricast.perception.batch import BatchConfig, BevTransform
+from tricast.perception.collation import collate
+from tricast.perception.layers.pillars import cells_of
+from tricast.perception.point_rows import _thinned
+from tricast.perception.tick_sample import TickSample
+
+CONFIG = BatchConfig(cells=32, image_size_px=(64, 32), depth_bins=8)
+
+
+def test_lidar_and_radar_move_with_the_frame(ticks: list[TickSample], transform: BevTransform) -> None:
+    # A range so large that no point leaves the grid, voxels so small that none is thinned.
+    config = CONFIG.model_copy(update={"range_m": 100.0, "lidar_voxel_m": 0.01})
+    plain, moved = collate(ticks[:1], config), collate(ticks[:1], config, [transform])
+    for before, after in ((plain.lidar_points, moved.lidar_points), (plain.radar_points, moved.radar_points)):
+        expected = transform.vectors(before.numpy())
+        if before.shape[1] == 9:
+            expected[:, 6:8] = transform.vectors(before[:, 6:8].numpy())
+        order, other = np.argsort(expected[:, 3], kind="stable"), np.argsort(after[:, 3].numpy(), kind="stable")
+        assert after.numpy()[other] == pytest.approx(expected[order], abs=1e-4)
+
+
+def test_of_a_voxel_one_return_of_each_age_is_kept(ticks: list[TickSample]) -> None:
+    rows = np.array([[5, 5, 1, 0.5, 0.0], [5.01, 5, 1, 0.5, 0.0], [5, 5, 1, 0.5, 0.2], [9, 5, 1, 0.5, 0.0]], np.float32)
+    batch = collate([dataclasses.replace(ticks[0], lidar=rows)], CONFIG)
+    assert sorted(map(tuple, batch.lidar_points[:, [0, 4]].tolist())) == [
+        (5.0, 0.0),
+        (5.0, pytest.approx(0.2)),
+        (9.0, 0.0),
+    ]
+
+
+def test_returns_come_in_the_order_of_the_cells_in_which_the_network_puts_them() -> None:
+    """Also those on the borders of cells, to the bit, in every frame."""
+    config, rng = BatchConfig(), np.random.default_rng(0)
+    place = rng.integers(-500, 500, (4000, 2)) * 0.1
+    rows = np.column_stack([place, rng.uniform(0, 2, 4000), np.ones(4000), np.zeros(4000)]).astype(np.float32)
+    sample = TickSample(timestamp_ns=0, cameras=(), lidar=rows, radar=None)
+    for transform in (BevTransform(), BevTransform(yaw_rad=0.3), BevTransform(flip_x=True, yaw_rad=-0.4)):
+        batch = collate([sample, sample], config, [transform, BevTransform()])
+        cell, _ = cells_of(batch.lidar_points, batch.lidar_sample, 2, config.heatmap_cells, config.range_m)
+        assert (cell.diff() >= 0).all()
+
+
+def test_one_return_of_each_voxel_and_age_is_kept_as_a_plain_search_keeps_it() -> None:
+    rng = np.random.default_rng(0)
+    place = rng.uniform((-51, -51, -2.9), (51, 51, 5.9), (300, 3))[rng.integers(300, size=5000)]
+    rows = np.column_stack(
+        [place + rng.normal(0, 0.05, place.shape), rng.random(5000), rng.choice([0, 0.2, 0.41], 5000)]
+    )
+    rows[:, 0:2] = rows[:, 0:2].clip(-51.1, 51.1)
+    rows[:, 2] = rows[:, 2].clip(-2.99, 5.99)
+    rows = rows.astype(np.float32)
+    first: dict[tuple, int] = {}
+    low = np.array([-51.2, -51.2, -3.0], np.float32)
+    for number, row in enumerate(rows):
+        x, y, z = np.floor((row[:3] - low) / CONFIG.lidar_voxel_m)
+        first.setdefault((y, x, z, round(float(row[4]) / 0.2)), number)
+    assert 300 < len(first) < 4500
+    in_order = sorted(first, key=lambda voxel: (*np.floor((rows[first[voxel], 1::-1] + 51.2) / 1.6), *voxel))
+    assert _thinned(rows, CONFIG).tolist() == [first[voxel] for voxel in in_order]
+    assert _thinned(rows[:0], CONFIG).shape == (0,)
