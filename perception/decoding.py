@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,14 +122,34 @@ def distinct(
         classes: (N,).
 
     """
-    apart = np.linalg.norm(places_m[:, None] - places_m[None], axis=2)
-    alike = classes[:, None] == classes[None]
-    hides = apart < np.where(alike, own_radii_m[:, None], other_radii_m[:, None])
+    better, worse = _hiding_pairs(places_m, own_radii_m, other_radii_m, classes)
     alive = np.ones(len(places_m), bool)
-    for i in range(len(places_m)):
-        if alive[i]:
-            alive[i + 1 :] &= ~hides[i, i + 1 :]
-    return np.flatnonzero(alive)
+    # A box is hidden by better ones that are alive themselves: true of the best at once, and of one more link of every
+    # chain in each round, so that this ends, and with what going through the boxes one by one gives.
+    while True:
+        after = np.ones(len(places_m), bool)
+        after[worse[alive[better]]] = False
+        if np.array_equal(after, alive):
+            return np.flatnonzero(alive)
+        alive = after
+
+
+def _hiding_pairs(
+    places_m: Float64, own_radii_m: Float64, other_radii_m: Float64, classes: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs (K,), (K,) of a box and a worse one within its radius; only boxes near in x are looked at."""
+    x, y = places_m.T
+    order = np.argsort(x, kind="stable")
+    reach = np.maximum(own_radii_m, other_radii_m)
+    first = np.searchsorted(x[order], x - reach, "left")
+    counts = np.searchsorted(x[order], x + reach, "right") - first
+    better = np.repeat(np.arange(len(x)), counts)
+    worse = order[np.arange(len(better)) + np.repeat(first + counts - np.cumsum(counts), counts)]
+    later = worse > better
+    better, worse = better[later], worse[later]
+    radii = np.where(classes[better] == classes[worse], own_radii_m[better], other_radii_m[better])
+    hides = np.sqrt((x[better] - x[worse]) ** 2 + (y[better] - y[worse]) ** 2) < radii
+    return better[hides], worse[hides]
 
 
 def _scored(
@@ -139,9 +159,9 @@ def _scored(
     probabilities = _sigmoid(_array(outputs.layers[-1].class_logits, row))
     classes = np.argsort(-probabilities, axis=1, kind="stable")[:, : config.classes_per_query]
     queries = np.repeat(np.arange(len(classes)), classes.shape[1])
-    heatmap = _array(outputs.heatmap, row).reshape(len(DETECTION_CLASSES), -1)
-    cells, started = _array(outputs.query_cells, row), _array(outputs.query_classes, row)
-    heat = _sigmoid(heatmap[started.astype(np.int64), cells.astype(np.int64)])
+    heatmap = outputs.heatmap[row].detach().flatten(1)
+    started = outputs.query_classes[row].long(), outputs.query_cells[row].long()
+    heat = _sigmoid(_numbers(heatmap[started]).astype(np.float64))
     quality = _sigmoid(_array(outputs.layers[-1].quality_logits, row))
     told = np.take_along_axis(probabilities, classes, axis=1).flatten()
     heat = heat if outputs.from_peaks else np.ones_like(heat)
@@ -162,24 +182,31 @@ def _sizes_m(outputs: QueryOutputs, row: int) -> Float64:
 
 
 def _futures(outputs: QueryOutputs, row: int, chosen: NDArray[np.int64], boxes: Boxes) -> Trajectories:
-    offsets, logits = _array(outputs.mode_points_m, row)[chosen], _array(outputs.mode_logits, row)[chosen]
-    logits = logits - logits.max(axis=1, keepdims=True)
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    cosine, sine = (f(boxes.yaws_rad)[:, None, None] for f in (np.cos, np.sin))
-    x = cosine * offsets[..., 0] - sine * offsets[..., 1]
-    y = sine * offsets[..., 0] + cosine * offsets[..., 1]
-    points = np.stack([x, y], axis=3) + boxes.centers_m[:, None, None, :2]
-    scales = np.exp(np.clip(_array(outputs.mode_log_scales, row)[chosen], *LOG_SCALE_LIMITS))
+    logits = _array(outputs.mode_logits, row)[chosen]
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = weights / weights.sum(axis=1, keepdims=True)
     order = np.argsort(-probabilities, axis=1, kind="stable")
+    modes = chosen[:, None], order
+    offsets = _numbers(outputs.mode_points_m[row])[modes].astype(np.float64)
+    cosine, sine = (f(boxes.yaws_rad)[:, None, None] for f in (np.cos, np.sin))
+    centers = boxes.centers_m[:, None, None]
+    points = np.empty_like(offsets)
+    points[..., 0] = cosine * offsets[..., 0] - sine * offsets[..., 1] + centers[..., 0]
+    points[..., 1] = sine * offsets[..., 0] + cosine * offsets[..., 1] + centers[..., 1]
+    scales = np.clip(_numbers(outputs.mode_log_scales[row])[modes].astype(np.float64), *LOG_SCALE_LIMITS)
     return Trajectories(
         probabilities=np.take_along_axis(probabilities, order, axis=1),
-        points_m=np.take_along_axis(points, order[:, :, None, None], axis=1),
-        scales_m=np.take_along_axis(scales, order[:, :, None, None], axis=1),
+        points_m=points,
+        scales_m=np.exp(scales, out=scales),
     )
 
 
-def _array(tensor: Tensor, row: int) -> NDArray[np.float64]:
-    return tensor[row].detach().cpu().numpy().astype(np.float64)
+def _array(tensor: Tensor, row: int) -> Float64:
+    return _numbers(tensor[row]).astype(np.float64)
+
+
+def _numbers(tensor: Tensor) -> NDArray[Any]:
+    return tensor.detach().cpu().numpy()
 
 
 def _sigmoid(logits: Float64) -> Float64:

@@ -104,10 +104,12 @@ class TickSample:
 def sample_of(frame: SyncedFrame, config: SampleConfig) -> TickSample:
     """What the network takes of a tick; sensors may be missing in any way."""
     cameras: list[CameraInput] = []
+    odom_from_tick = frame.ego_motion.odom_from_ego(frame.timestamp_ns)
+    tick_from_odom = odom_from_tick.inverse
     for channel, image in sorted(frame.cameras.items()):
         calibration = frame.rig[channel]
         assert calibration.lens is not None
-        tick_from_ego = frame.ego_motion.ego_from_ego(frame.timestamp_ns, image.timestamp_ns)
+        tick_from_ego = tick_from_odom @ frame.ego_motion.odom_from_ego(image.timestamp_ns)
         cameras.append(
             CameraInput(
                 channel=channel,
@@ -121,7 +123,7 @@ def sample_of(frame: SyncedFrame, config: SampleConfig) -> TickSample:
         cameras=tuple(cameras),
         lidar=_lidar(frame, config) if frame.lidars else None,
         radar=_radar(frame, config) if frame.radars else None,
-        odom_from_ego=frame.ego_motion.odom_from_ego(frame.timestamp_ns),
+        odom_from_ego=odom_from_tick,
     )
 
 
@@ -187,5 +189,7 @@ def _radar(frame: SyncedFrame, config: SampleConfig) -> NDArray[np.float32]:
 
 def _within(rows: NDArray[np.float32], range_m: float) -> NDArray[np.float32]:
     """Rows within range whose every value is finite."""
-    keep = (np.hypot(rows[:, 0], rows[:, 1]) < range_m) & np.isfinite(rows).all(axis=1)
-    return np.ascontiguousarray(rows[keep])
+    keep, finite = np.hypot(rows[:, 0], rows[:, 1]) < range_m, np.isfinite(rows)
+    if not finite.all():
+        keep &= finite.all(axis=1)
+    return rows.compress(keep, axis=0)

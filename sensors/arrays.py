@@ -32,18 +32,10 @@ def checked_array(
 
     """
     wanted = np.dtype(dtype)
-    label = "(" + ", ".join("N" if size is None else str(size) for size in shape) + ")"
-    remedy = f"pass a NumPy array of shape {label} and dtype {wanted.name}"
-    if not isinstance(value, np.ndarray):
-        raise SensorDataError(where=name, got=type(value).__name__, expected=f"an array {label}", remedy=remedy)
-    array = cast("NDArray[Any]", value)
-    if array.dtype != wanted:
-        raise SensorDataError(where=name, got=f"dtype {array.dtype}", expected=wanted.name, remedy=remedy)
-    fits = array.ndim == len(shape) and all(
-        want is None or want == have for want, have in zip(shape, array.shape, strict=False)
-    )
+    fits = isinstance(value, np.ndarray) and value.dtype == wanted and _has_shape(value, shape)
     if not fits:
-        raise SensorDataError(where=name, got=f"shape {array.shape}", expected=label, remedy=remedy)
+        raise _misfit(value, name, shape, wanted)
+    array = cast("NDArray[Any]", value)
     if finite and not np.isfinite(array).all():
         raise SensorDataError(
             where=name,
@@ -54,3 +46,21 @@ def checked_array(
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def _has_shape(array: NDArray[Any], shape: tuple[int | None, ...]) -> bool:
+    return array.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
+    )
+
+
+def _misfit(value: object, name: str, shape: tuple[int | None, ...], wanted: np.dtype[Any]) -> SensorDataError:
+    """What is wrong, in words: only made when something is, for arrays are checked hundreds of times a tick."""
+    label = "(" + ", ".join("N" if size is None else str(size) for size in shape) + ")"
+    remedy = f"pass a NumPy array of shape {label} and dtype {wanted.name}"
+    if not isinstance(value, np.ndarray):
+        return SensorDataError(where=name, got=type(value).__name__, expected=f"an array {label}", remedy=remedy)
+    array = cast("NDArray[Any]", value)
+    if array.dtype != wanted:
+        return SensorDataError(where=name, got=f"dtype {array.dtype}", expected=wanted.name, remedy=remedy)
+    return SensorDataError(where=name, got=f"shape {array.shape}", expected=label, remedy=remedy)

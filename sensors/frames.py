@@ -83,7 +83,8 @@ class CameraFrame:
             with Image.open(io.BytesIO(self.data), formats=[self.encoding.upper()]) as image:
                 if at_least_px is not None:
                     image.draft("RGB", at_least_px)
-                return np.array(image.convert("RGB"))
+                image.load()
+                return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise self._broken(f"{len(self.data)} bytes that do not decode ({error})") from error
 
@@ -268,13 +269,13 @@ def _check_points(message: LidarSweep | RadarScan, dtypes: dict[str, Any]) -> No
 
 
 def _without_invalid(message: Any) -> tuple[Any, int]:
-    valid = np.isfinite(message.points_m).all(axis=1)
-    dropped = int(len(valid) - valid.sum())
-    if not dropped:
+    finite = np.isfinite(message.points_m)
+    if finite.all():  # many times faster than row by row
         return message, 0
+    valid = finite.all(axis=1)
     arrays = {
         field.name: getattr(message, field.name)[valid]
         for field in fields(message)
         if isinstance(getattr(message, field.name), np.ndarray)
     }
-    return replace(message, **arrays), dropped
+    return replace(message, **arrays), int((~valid).sum())

@@ -68,26 +68,46 @@ class EgoMotion:
         self, destination_ns: int, sources_ns: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """`ego_from_ego` from many times (K,) at once, as rotations (K, 3, 3) and translations (K, 3)."""
-        stamps = np.array(self._stamps, np.int64)
-        after = np.searchsorted(stamps, sources_ns)
-        inside = (after > 0) & (after < len(stamps))
-        rotations, translations = np.empty((len(sources_ns), 3, 3)), np.empty((len(sources_ns), 3))
-        ego_from_odom = self.odom_from_ego(destination_ns).inverse
-        for row in np.flatnonzero(~inside):
-            pose = ego_from_odom @ self.odom_from_ego(int(sources_ns[row]))
-            rotations[row], translations[row] = pose.rotation, pose.translation
+        rotations, places_m = np.tile(np.eye(3), (len(sources_ns), 1, 1)), np.zeros((len(sources_ns), 3))
+        after = np.searchsorted(np.array(self._stamps, np.int64), sources_ns)
+        inside = (after > 0) & (after < len(self._poses))
         if inside.any():
-            after = after[inside]
-            knots = np.unique([after - 1, after])
-            poses = [ego_from_odom @ self._poses[int(knot)].odom_from_ego for knot in knots]
-            first, second = np.searchsorted(knots, after - 1), np.searchsorted(knots, after)
-            spans_ns = stamps[after] - stamps[after - 1]
-            fractions = (sources_ns[inside] - stamps[after - 1]) / spans_ns
-            quaternions = np.array([pose.quaternion_wxyz for pose in poses])
-            rotations[inside] = rotation_matrices(slerp(quaternions[first], quaternions[second], fractions))
-            places = np.array([pose.translation_m for pose in poses])
-            translations[inside] = places[first] + fractions[:, None] * (places[second] - places[first])
-        return rotations, translations
+            rotations[inside], places_m[inside] = self._between(after[inside], sources_ns[inside])
+        for index, beyond in ((0, after == 0), (len(self._poses) - 1, after == len(self._poses))):
+            if self._poses and beyond.any():
+                rotations[beyond], places_m[beyond] = self._beyond(index, sources_ns[beyond])
+        destination = self.odom_from_ego(destination_ns)
+        return destination.rotation.T @ rotations, (places_m - destination.translation) @ destination.rotation
+
+    def _between(
+        self, after: NDArray[np.int64], times_ns: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Rotations and places in odometry axes at times (K,) between the poses of indices (K,) and those before."""
+        low = int(after.min()) - 1
+        poses = self._poses[low : int(after.max()) + 1]
+        quaternions = np.array([pose.odom_from_ego.quaternion_wxyz for pose in poses])
+        quaternions /= np.linalg.norm(quaternions, axis=1, keepdims=True)
+        places_m = np.array([pose.odom_from_ego.translation_m for pose in poses])
+        stamps_ns = np.array([pose.timestamp_ns for pose in poses], np.int64)
+        second = after - low
+        first = second - 1
+        fractions = (times_ns - stamps_ns[first]) / (stamps_ns[second] - stamps_ns[first])
+        rotations = rotation_matrices(slerp(quaternions[first], quaternions[second], fractions))
+        return rotations, places_m[first] + fractions[:, None] * (places_m[second] - places_m[first])
+
+    def _beyond(self, index: int, times_ns: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The same at times (K,) that lie before or after all poses: the pose of that index goes on by its twist."""
+        pose = self._poses[index].odom_from_ego
+        linear, angular = self._twist(index)
+        dts_s = (times_ns - self._stamps[index]) / SECOND_NS
+        speed = float(np.linalg.norm(angular))
+        halves = np.outer(dts_s, [speed / 2, speed / 4])
+        turned, half_turned = (
+            rotation_matrices(np.column_stack([np.cos(half), np.outer(np.sin(half), angular / max(speed, 1e-12))]))
+            for half in halves.T
+        )
+        moved = np.einsum("kij,kj->ki", half_turned, linear * dts_s[:, None])
+        return pose.rotation @ turned, pose.apply(moved)
 
     def velocity_mps(self, timestamp_ns: int) -> NDArray[np.float64]:
         """Ego velocity over ground (3,), along the ego axes at that time; zeros if unknown."""
@@ -104,13 +124,14 @@ class EgoMotion:
 
     def _twist(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Linear and angular velocity in ego axes: the pose's own, else from its neighbour, else zero."""
-        pose = self._poses[index]
+        told_linear, told_angular = self._poses[index].linear_velocity_mps, self._poses[index].angular_velocity_radps
+        if told_linear is not None and told_angular is not None:
+            return np.array(told_linear), np.array(told_angular)
         linear, angular = self._difference(index)
-        if pose.linear_velocity_mps is not None:
-            linear = np.array(pose.linear_velocity_mps)
-        if pose.angular_velocity_radps is not None:
-            angular = np.array(pose.angular_velocity_radps)
-        return linear, angular
+        return (
+            linear if told_linear is None else np.array(told_linear),
+            angular if told_angular is None else np.array(told_angular),
+        )
 
     def _difference(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Linear and angular velocity between a pose and its neighbour; zero where there is none near in time."""
@@ -166,6 +187,19 @@ class RadarPoints:
     directions: NDArray[np.float32]
     ages_s: NDArray[np.float32]
 
+    @staticmethod
+    def empty(timestamp_ns: int) -> RadarPoints:
+        """No returns."""
+        nothing = np.zeros(0, np.float32)
+        return RadarPoints(
+            timestamp_ns=timestamp_ns,
+            points_m=np.zeros((0, 3), np.float32),
+            rcs_dbsm=nothing,
+            radial_velocities_mps=nothing,
+            directions=np.zeros((0, 2), np.float32),
+            ages_s=nothing,
+        )
+
 
 def lidar_in_ego(
     sweeps: Sequence[LidarSweep], calibration: SensorCalibration, motion: EgoMotion, timestamp_ns: int
@@ -195,29 +229,25 @@ def radar_in_ego(
     scans: Sequence[RadarScan], calibration: SensorCalibration, motion: EgoMotion, timestamp_ns: int
 ) -> RadarPoints:
     """Move scans into ego axes at `timestamp_ns`, own motion taken out of the Doppler; invalid points are left out."""
-    points = [np.zeros((0, 3), np.float32)]
-    rcs, radial, ages = ([np.zeros(0, np.float32)] for _ in range(3))
-    directions = [np.zeros((0, 2), np.float32)]
-    for scan in scans:
-        valid = scan.without_invalid()[0]
-        tick_from_ego = motion.ego_from_ego(timestamp_ns, valid.timestamp_ns)
-        sight = valid.points_m.astype(np.float64)
-        ranges = np.linalg.norm(sight, axis=1, keepdims=True)
-        sight = calibration.ego_from_sensor.rotate(sight / np.maximum(ranges, 1e-6))
-        points.append((tick_from_ego @ calibration.ego_from_sensor).apply(valid.points_m).astype(np.float32))
-        rcs.append(valid.rcs_dbsm)
-        radial.append(_over_ground(valid, sight, calibration, motion))
-        flat = tick_from_ego.rotate(sight)[:, :2]
-        length = np.linalg.norm(flat, axis=1, keepdims=True)
-        directions.append((flat / np.maximum(length, 1e-6)).astype(np.float32))
-        ages.append(np.full(len(valid), (timestamp_ns - valid.timestamp_ns) / SECOND_NS, np.float32))
+    valid = [scan.without_invalid()[0] for scan in scans]
+    if not valid:
+        return RadarPoints.empty(timestamp_ns)
+    # All returns at once: scans are many and short.
+    counts, mount = [len(scan) for scan in valid], calibration.ego_from_sensor
+    tick_from_odom = motion.odom_from_ego(timestamp_ns).inverse
+    tick_from_egos = [tick_from_odom @ motion.odom_from_ego(scan.timestamp_ns) for scan in valid]
+    sight = np.concatenate([scan.points_m for scan in valid]).astype(np.float64)
+    sight = mount.rotate(sight / np.maximum(np.linalg.norm(sight, axis=1, keepdims=True), 1e-6))
+    turns = np.repeat(np.array([pose.rotation[:2] for pose in tick_from_egos]), counts, axis=0)
+    flat = np.einsum("nij,nj->ni", turns, sight)
+    ages_s = np.array([(timestamp_ns - scan.timestamp_ns) / SECOND_NS for scan in valid], np.float32)
     return RadarPoints(
         timestamp_ns=timestamp_ns,
-        points_m=np.concatenate(points),
-        rcs_dbsm=np.concatenate(rcs),
-        radial_velocities_mps=np.concatenate(radial),
-        directions=np.concatenate(directions),
-        ages_s=np.concatenate(ages),
+        points_m=np.concatenate([(p @ mount).apply(s.points_m) for p, s in zip(tick_from_egos, valid, strict=True)]),
+        rcs_dbsm=np.concatenate([scan.rcs_dbsm for scan in valid]),
+        radial_velocities_mps=_over_ground(valid, sight, calibration, motion),
+        directions=(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)).astype(np.float32),
+        ages_s=np.repeat(ages_s, counts),
     )
 
 
@@ -239,21 +269,40 @@ def _deskewed(
 ) -> NDArray[np.float32]:
     if not len(points_m) or not motion.known:
         return points_m
-    buckets, index = np.unique(stamps_ns // TIME_BUCKET_NS, return_inverse=True)
-    rotations, translations = motion.ego_from_egos(timestamp_ns, buckets * TIME_BUCKET_NS + TIME_BUCKET_NS // 2)
-    rotated = np.einsum("nij,nj->ni", rotations.astype(np.float32)[index], points_m)
-    return rotated + translations.astype(np.float32)[index]
+    buckets = stamps_ns // TIME_BUCKET_NS
+    first = int(buckets.min())
+    middles_ns = np.arange(first, int(buckets.max()) + 1) * TIME_BUCKET_NS + TIME_BUCKET_NS // 2
+    rotations, translations = motion.ego_from_egos(timestamp_ns, middles_ns)
+    by_bucket = np.concatenate([rotations, translations[:, :, None]], axis=2).astype(np.float32)  # (K, 3, 4)
+    # Coordinate by coordinate: each of the twelve numbers of a point's transform is a row of its own, (3, 4, N).
+    terms = np.ascontiguousarray(by_bucket.transpose(1, 2, 0)).take(buckets - first, axis=2)
+    terms[:, :3] *= points_m.T
+    moved = terms[:, 0]
+    for term in range(1, 4):
+        moved += terms[:, term]
+    return np.ascontiguousarray(moved.T)
 
 
 def _over_ground(
-    scan: RadarScan, sight: NDArray[np.float64], calibration: SensorCalibration, motion: EgoMotion
+    scans: Sequence[RadarScan], sight: NDArray[np.float64], calibration: SensorCalibration, motion: EgoMotion
 ) -> NDArray[np.float32]:
-    """Radial velocity over ground: the recording's own figure where it states one, else own motion taken out."""
-    stated = scan.compensated_velocities_mps
+    """Radial velocity over ground: the recording's own figure where it states one, else own motion taken out.
+
+    Args:
+        scans: Their returns are N together.
+        sight: (N, 3) unit lines of sight in the ego axes of each scan's time.
+        calibration: Of the radar.
+        motion: Of the vehicle.
+
+    """
+    stated = np.concatenate([scan.compensated_velocities_mps for scan in scans])
     if not motion.known:
         return stated
-    lever = calibration.ego_from_sensor.translation
-    omega = motion.angular_velocity_radps(scan.timestamp_ns)
-    own = motion.velocity_mps(scan.timestamp_ns) + np.cross(omega, lever)
-    radial = (scan.radial_velocities_mps + sight @ own).astype(np.float32)
+    measured = np.concatenate([scan.radial_velocities_mps for scan in scans])
+    linear = np.array([motion.velocity_mps(scan.timestamp_ns) for scan in scans])
+    angular = np.array([motion.angular_velocity_radps(scan.timestamp_ns) for scan in scans])
+    own = np.repeat(
+        linear + np.cross(angular, calibration.ego_from_sensor.translation), [len(scan) for scan in scans], axis=0
+    )
+    radial = (measured + np.einsum("ni,ni->n", sight, own)).astype(np.float32)
     return np.where(np.isfinite(stated), stated, radial)

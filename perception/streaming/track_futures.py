@@ -25,23 +25,21 @@ def futures_of_tracks(tracks: Tracks, detections: Detections, physics: Trajector
     if learned is None or not len(seen):
         return physics
     modes = max(learned.probabilities.shape[1], physics.probabilities.shape[1])
-    probabilities, points = _widened(physics, modes)
+    probabilities, points = _widened(physics.probabilities, modes), _repeated(physics.points_m, modes)
     rows = tracks.detection_indices[seen]
-    learned_probabilities, learned_points = _widened(learned, modes)
     moved = tracks.boxes.centers_m[seen, :2] - detections.boxes.centers_m[rows, :2]
-    probabilities[seen] = learned_probabilities[rows]
-    points[seen] = learned_points[rows] + moved[:, None, None]
+    probabilities[seen] = _widened(learned.probabilities[rows], modes)
+    points[seen] = _repeated(learned.points_m[rows], modes) + moved[:, None, None]
     scales = None
     if learned.scales_m is not None:
         scales = np.full(points.shape, np.nan)
-        scales[seen] = _repeated(learned.scales_m, modes)[rows]
+        scales[seen] = _repeated(learned.scales_m[rows], modes)
     return Trajectories(probabilities=probabilities, points_m=points, scales_m=scales)
 
 
-def _widened(trajectories: Trajectories, modes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    missing = modes - trajectories.probabilities.shape[1]
-    probabilities = np.pad(trajectories.probabilities, ((0, 0), (0, missing)))
-    return probabilities, _repeated(trajectories.points_m, modes)
+def _widened(probabilities: NDArray[np.float64], modes: int) -> NDArray[np.float64]:
+    """(N, M) to (N, modes), zeros behind."""
+    return np.pad(probabilities, ((0, 0), (0, modes - probabilities.shape[1])))
 
 
 def _repeated(values: NDArray[np.float64], modes: int) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from tricast.sensors.geometry.se3 import SE3, wrap_angle
 STATIC_CLASSES = ("traffic_cone", "barrier")
 SLOW_CLASSES = ("pedestrian", "bicycle")
 CLASS_KINDS = np.array([2 if n in STATIC_CLASSES else 1 if n in SLOW_CLASSES else 0 for n in DETECTION_CLASSES])
+CLASS_INDICES = {name: index for index, name in enumerate(DETECTION_CLASSES)}
 MAX_STEP_S = 2.0
 SHARE_GAIN = 0.1
 VOTE_DECAY = 0.95
@@ -142,7 +143,9 @@ class Tracker:
         strong = seen.scores >= self.config.birth_score
         columns = np.flatnonzero(strong)
         rows, found = self._best_pairs(tracks, seen[columns])
-        left, weak = np.setdiff1d(np.arange(len(tracks)), rows), np.flatnonzero(~strong)
+        unpaired = np.ones(len(tracks), bool)
+        unpaired[rows] = False
+        left, weak = np.flatnonzero(unpaired), np.flatnonzero(~strong)
         more_rows, more_found = self._best_pairs(tracks[left], seen[weak])
         return np.concatenate([rows, left[more_rows]]), np.concatenate([columns[found], weak[more_found]])
 
@@ -304,7 +307,7 @@ class _Seen:
         order = np.lexsort((centers[:, 1], centers[:, 0], -detections.scores)).astype(np.int64)
         if detections.alternative is not None:
             order = order[~detections.alternative[order]]
-        classes = np.array([DETECTION_CLASSES.index(name) for name in detections.class_names], np.int64)
+        classes = np.array([CLASS_INDICES[name] for name in detections.class_names], np.int64)
         return _Seen(
             boxes=detections.boxes[order].transformed(odom_from_ego),
             classes=classes[order],

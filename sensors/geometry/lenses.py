@@ -71,7 +71,8 @@ class PinholeLens:
         u, v = x / depth, y / depth
         squared = u * u + v * v
         within = squared <= self._distortion_limit()
-        u, v = _brown_conrady(u, v, self.distortion)
+        if any(self.distortion):
+            u, v = _brown_conrady(u, v, self.distortion)
         return _to_pixels(self, u, v, ahead & within)
 
     def rays(self, pixels: NDArray[Any]) -> Float64:

@@ -87,6 +87,29 @@ def test_suppression_passes_over_boxes_that_are_gone_and_has_its_own_radius_betw
     assert distinct(places, np.ones(4), np.full(4, 0.4), classes).tolist() == [0, 2]
 
 
+@pytest.mark.parametrize("count", [0, 1, 40, 300])
+def test_suppression_of_all_at_once_is_that_of_one_after_the_other(count: int) -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        # On a grid, so that distances also equal radii to the bit, and boxes share places.
+        places, classes = rng.integers(0, 64, (count, 2)) / 4, rng.integers(0, 3, count)
+        own, other = rng.integers(0, 12, count) / 4, rng.integers(0, 6, count) / 4
+        kept: list[int] = []
+        for box in range(count):
+            better = [
+                k for k in kept if math.dist(places[k], places[box]) < (own if classes[k] == classes[box] else other)[k]
+            ]
+            kept += [] if better else [box]
+        assert distinct(places, own, other, classes).tolist() == kept
+        assert count < 300 or len(kept) < count
+
+
+def test_a_long_row_of_boxes_loses_every_second_one() -> None:
+    places = np.column_stack([np.arange(101) * 0.9, np.zeros(101)])
+    kept = distinct(places, np.ones(101), np.zeros(101), np.zeros(101, np.int64))
+    assert kept.tolist() == list(range(0, 101, 2))
+
+
 def test_futures_turn_with_the_heading_and_begin_at_the_centre() -> None:
     trajectories = decode(_outputs(), 7, PLAIN).trajectories
     assert trajectories is not None

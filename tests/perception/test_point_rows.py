@@ -6,7 +6,7 @@ import pytest
 from tricast.perception.batch import BatchConfig, BevTransform
 from tricast.perception.collation import collate
 from tricast.perception.layers.pillars import cells_of
-from tricast.perception.point_rows import _thinned
+from tricast.perception.point_rows import _ascending, _thinned
 from tricast.perception.tick_sample import TickSample
 
 CONFIG = BatchConfig(cells=32, image_size_px=(64, 32), depth_bins=8)
@@ -64,3 +64,11 @@ def test_one_return_of_each_voxel_and_age_is_kept_as_a_plain_search_keeps_it() -
     in_order = sorted(first, key=lambda voxel: (*np.floor((rows[first[voxel], 1::-1] + 51.2) / 1.6), *voxel))
     assert _thinned(rows, CONFIG).tolist() == [first[voxel] for voxel in in_order]
     assert _thinned(rows[:0], CONFIG).shape == (0,)
+
+
+@pytest.mark.parametrize("largest", [3, 2**16 - 1, 2**16, 2**31, 2**45])
+def test_counting_digits_sorts_as_comparing_numbers_does(largest: int) -> None:
+    numbers = np.random.default_rng(0).integers(0, largest, 3000, endpoint=True)
+    numbers[::7] = numbers[0]
+    numbers[5] = largest
+    assert _ascending(numbers).tolist() == np.argsort(numbers, kind="stable").tolist()

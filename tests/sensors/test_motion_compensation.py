@@ -53,3 +53,92 @@ def test_many_times_at_once_equal_one_by_one_between_and_beyond_poses() -> None:
         expected = motion.ego_from_ego(S // 4, int(time_ns))
         np.testing.assert_allclose(rotations[row], expected.rotation, atol=1e-9)
         np.testing.assert_allclose(translations[row], expected.translation, atol=1e-9)
+
+
+def test_without_poses_many_times_at_once_stand_still_too() -> None:
+    rotations, translations = EgoMotion().ego_from_egos(S, np.array([0, S, 2 * S]))
+    np.testing.assert_array_equal(rotations, np.tile(np.eye(3), (3, 1, 1)))
+    np.testing.assert_array_equal(translations, np.zeros((3, 3)))
+
+
+def test_one_pose_goes_on_by_its_own_twist_in_both_directions() -> None:
+    pose = EgoPose(
+        timestamp_ns=S,
+        received_ns=S,
+        odom_from_ego=SE3.from_yaw(0.4, (5.0, 1.0, 0.0)),
+        linear_velocity_mps=(9.0, 0.5, 0.0),
+        angular_velocity_radps=(0.01, 0.0, 0.6),
+    )
+    motion, times = EgoMotion([pose]), np.array([S // 2, S, S + S // 5])
+    rotations, translations = motion.ego_from_egos(S + S // 10, times)
+    for row, time_ns in enumerate(times):
+        expected = motion.ego_from_ego(S + S // 10, int(time_ns))
+        np.testing.assert_allclose(rotations[row], expected.rotation, atol=1e-12)
+        np.testing.assert_allclose(translations[row], expected.translation, atol=1e-12)
+
+
+def test_a_sweep_is_moved_as_its_points_one_by_one_at_the_middle_of_their_millisecond() -> None:
+    """In any order of their times, with milliseconds in which nothing was measured, from before all poses to after."""
+    rng = np.random.default_rng(0)
+    poses = [
+        EgoPose(
+            timestamp_ns=t,
+            received_ns=t,
+            odom_from_ego=SE3.from_euler(0.1 * t / S, -0.1 * t / S, 0.9 * t / S, (70.0 * t / S, t / S, 0.1)),
+        )
+        for t in (0, S // 20, S // 10)
+    ]
+    offsets = rng.integers(-S // 50, S // 8, 300).astype(np.int32)
+    points = rng.uniform(-60, 60, (300, 3)).astype(np.float32)
+    sweep = LidarSweep.from_points("L", 0, points, time_offsets_ns=offsets)
+    mount = SE3.from_yaw(0.3, (1.0, 0.0, 2.0))
+    motion = EgoMotion(poses)
+    cloud = lidar_in_ego(
+        [sweep], SensorCalibration(channel="L", modality="lidar", ego_from_sensor=mount), motion, S // 4
+    )
+    assert cloud.points_m.dtype == np.float32
+    for point, offset, moved in zip(points.astype(float), offsets, cloud.points_m, strict=True):
+        middle_ns = int(offset) // 1_000_000 * 1_000_000 + 500_000
+        expected = (motion.ego_from_ego(S // 4, middle_ns) @ mount).apply(point[None])[0]
+        np.testing.assert_allclose(moved, expected, atol=2e-5)
+
+
+def test_scans_are_moved_as_their_returns_one_by_one() -> None:
+    """Scans of their own times, an empty one among them, by a vehicle that turns."""
+    rng = np.random.default_rng(0)
+    poses = [
+        EgoPose(
+            timestamp_ns=t,
+            received_ns=t,
+            odom_from_ego=SE3.from_euler(0.1 * t / S, 0.0, 0.9 * t / S, (20.0 * t / S, t / S, 0.1)),
+            linear_velocity_mps=(20.0, 1.0, 0.0),
+            angular_velocity_radps=(0.1, 0.0, 0.9),
+        )
+        for t in (0, S // 10, S // 5)
+    ]
+    scans = [
+        RadarScan.from_points(
+            "R", t, rng.uniform(-60, 60, (n, 3)), radial_velocities_mps=rng.normal(0, 9, n), rcs_dbsm=np.full(n, n)
+        )
+        for t, n in ((S // 20, 4), (S // 8, 0), (S // 4, 3))
+    ]
+    mount, motion, now_ns = SE3.from_yaw(2.0, (3.0, 0.5, 0.4)), EgoMotion(poses), S // 3
+    cloud = radar_in_ego(scans, SensorCalibration(channel="R", modality="radar", ego_from_sensor=mount), motion, now_ns)
+    assert cloud.rcs_dbsm.tolist() == [4, 4, 4, 4, 3, 3, 3]
+    row = 0
+    for scan in scans:
+        tick_from_ego = motion.ego_from_ego(now_ns, scan.timestamp_ns)
+        for point, radial in zip(scan.points_m.astype(float), scan.radial_velocities_mps, strict=True):
+            np.testing.assert_allclose(cloud.points_m[row], (tick_from_ego @ mount).apply(point), atol=2e-5)
+            sight = mount.rotate(point / np.linalg.norm(point))
+            own = motion.velocity_mps(scan.timestamp_ns) + np.cross((0.1, 0.0, 0.9), mount.translation)
+            np.testing.assert_allclose(cloud.radial_velocities_mps[row], radial + sight @ own, atol=1e-5)
+            ahead = tick_from_ego.rotate(sight)[:2]
+            np.testing.assert_allclose(cloud.directions[row], ahead / np.linalg.norm(ahead), atol=1e-6)
+            np.testing.assert_allclose(cloud.ages_s[row], (now_ns - scan.timestamp_ns) / S, atol=1e-7)
+            row += 1
+    assert not len(
+        radar_in_ego(
+            [], SensorCalibration(channel="R", modality="radar", ego_from_sensor=mount), motion, now_ns
+        ).points_m
+    )

@@ -34,6 +34,15 @@ def test_brown_conrady_distorts_radially_and_tangentially() -> None:
     np.testing.assert_allclose(pixel(lens, (0.5, 0.0, 1.0)), [320 + 500 * 0.53609375, 240 + 400 * 0.0025])
 
 
+def test_a_pinhole_without_distortion_is_that_of_the_slightest_one() -> None:
+    points = np.random.default_rng(0).uniform((-9, -6, -2), (9, 6, 12), (500, 3))
+    pixels, seen = PLAIN.project(points)
+    bent_pixels, bent_seen = replace(PLAIN, distortion=(1e-300, 0.0, 0.0, 0.0, 0.0)).project(points)
+    assert 50 < seen.sum() < 450
+    np.testing.assert_array_equal(seen, bent_seen)
+    np.testing.assert_array_equal(pixels, bent_pixels)
+
+
 def test_an_equidistant_fisheye_is_linear_in_the_angle() -> None:
     np.testing.assert_allclose(pixel(FISHEYE, (1.0, 0.0, 1.0)), [320 + 200 * math.pi / 4, 240])
     np.testing.assert_allclose(pixel(FISHEYE, (0.0, -1.0, 1.0)), [320, 240 - 200 * math.pi / 4])
