@@ -32,10 +32,10 @@ def checked_array(
 
     """
     wanted = np.dtype(dtype)
-    fits = isinstance(value, np.ndarray) and value.dtype == wanted and _has_shape(value, shape)
-    if not fits:
-        raise _misfit(value, name, shape, wanted)
     array = cast("NDArray[Any]", value)
+    fits = isinstance(value, np.ndarray) and array.dtype == wanted and _has_shape(array, shape)
+    if not fits:
+        raise _misfit(array, name, shape, wanted)
     if finite and not np.isfinite(array).all():
         raise SensorDataError(
             where=name,

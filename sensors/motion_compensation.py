@@ -276,7 +276,7 @@ def _deskewed(
     by_bucket = np.concatenate([rotations, translations[:, :, None]], axis=2).astype(np.float32)  # (K, 3, 4)
     # Coordinate by coordinate: each of the twelve numbers of a point's transform is a row of its own, (3, 4, N).
     terms = np.ascontiguousarray(by_bucket.transpose(1, 2, 0)).take(buckets - first, axis=2)
-    terms[:, :3] *= points_m.T
+    terms[:, :3] *= np.ascontiguousarray(points_m.T)
     moved = terms[:, 0]
     for term in range(1, 4):
         moved += terms[:, term]

@@ -20,6 +20,7 @@ from tricast.perception.batch import SensorBatch
 from tricast.perception.collation import collate
 from tricast.perception.decoding import decode
 from tricast.perception.detectors.network_config import NetworkConfig, weights_path
+from tricast.perception.kept_memory import keep_freed_memory
 from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network, read_score_scales
@@ -36,7 +37,8 @@ class NetworkDetector:
     """Detects and forecasts with a trained network, on whatever sensors a tick has.
 
     Args:
-        config: Weights, threads, backend and decoding. The number of threads holds for all of torch in this process.
+        config: Weights, threads, backend and decoding. The number of threads holds for all of torch in this process,
+            which also keeps what it frees (`keep_freed_memory`).
         network: A network in evaluation mode to use, and to change, in place of the configured weights; scores are then
             calibrated by the settings alone.
         backend: What runs that network, in place of the configured one.
@@ -91,6 +93,7 @@ class NetworkDetector:
                 remedy="leave sensor_share out, or the others",
             )
         torch.set_num_threads(config.threads)
+        keep_freed_memory()
         self._memory = QueryMemory()
         # Decoding lets go of the interpreter, so that pictures are decoded beside each other.
         self._decoders = ThreadPoolExecutor(config.threads, "tricast-decode") if config.threads > 1 else None

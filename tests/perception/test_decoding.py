@@ -105,7 +105,8 @@ def test_suppression_of_all_at_once_is_that_of_one_after_the_other(count: int) -
 
 
 def test_a_long_row_of_boxes_loses_every_second_one() -> None:
-    places = np.column_stack([np.arange(101) * 0.9, np.zeros(101)])
+    places = np.zeros((101, 2))
+    places[:, 0] = np.arange(101) * 0.9
     kept = distinct(places, np.ones(101), np.zeros(101), np.zeros(101, np.int64))
     assert kept.tolist() == list(range(0, 101, 2))
 
