@@ -54,6 +54,9 @@ def use_half(network: Network, dtype: torch.dtype, device: torch.device) -> None
     for part in _dense(network):
         # A method of the module itself: a copy of the network gets one of its own part.
         part.forward = MethodType(in_half, part)
+        for norm in part.modules():
+            if isinstance(norm, nn.LayerNorm):
+                norm.forward = MethodType(_in_float32_normed, norm)
 
 
 def _dense(network: Network) -> Iterator[nn.Module]:
@@ -68,6 +71,11 @@ def _dense(network: Network) -> Iterator[nn.Module]:
             yield module.point_net
         elif isinstance(module, DecoderLayer):
             yield from (module.self_attention, module.cross_attention)
+
+
+def _in_float32_normed(norm: nn.LayerNorm, features: Tensor) -> Tensor:
+    """A layer norm in the type of its parameters: graphs have one for both."""
+    return type(norm).forward(norm, features.float())
 
 
 def _in_float32(value: Any) -> Any:

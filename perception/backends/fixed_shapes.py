@@ -59,7 +59,7 @@ class FixedInputs:
     """The inputs of a graph, in this order. What is absent is padding, which changes nothing.
 
     Args:
-        images: (N, 3, H, W) uint8.
+        images: (N, H, W, 3) uint8, as decoding leaves them.
         camera_mask: (1, N) bool.
         lift_index: (1, Y, X, Z) int64.
         lift_depth_bin: (1, Y, X, Z) int64.
@@ -95,10 +95,10 @@ class FixedInputs:
         padded = batch.padded(shapes.lidar_rows, shapes.radar_rows)
         width, height = config.image_size_px
         missing = shapes.cameras - batch.camera_mask.shape[1]
-        images = batch.images
+        images = batch.images.permute(0, 2, 3, 1)
         if len(images) < shapes.cameras:
             images = _blank_images(shapes.cameras, width, height).to(images.device)
-            images[batch.camera_slots] = batch.images
+            images[batch.camera_slots] = batch.images.permute(0, 2, 3, 1)
         ahead = batch.ray_directions.new_tensor([1.0, 0.0, 0.0]).expand(1, missing, *config.feature_size, 3)
         return FixedInputs(
             images=images,
@@ -161,8 +161,9 @@ class FixedInputs:
         """The batch that the network takes: every slot and every sensor has its rows, absent or not."""
         device = self.images.device
         first = torch.zeros(1, dtype=torch.int64, device=device)
+        own = {name: getattr(self, name) for name in SENSOR_NAMES}
         return SensorBatch(
-            **{name: getattr(self, name) for name in SENSOR_NAMES},
+            **own | {"images": self.images.permute(0, 3, 1, 2)},
             camera_slots=torch.arange(len(self.images), device=device),
             with_camera=first,
             with_lidar=first,
@@ -174,8 +175,7 @@ class FixedInputs:
 
 
 def _blank_images(count: int, width: int, height: int) -> Tensor:
-    """Black pictures in the memory layout that decoding gives and convolutions like best."""
-    return torch.zeros((count, 3, height, width), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+    return torch.zeros((count, height, width, 3), dtype=torch.uint8)
 
 
 SENSOR_NAMES = tuple(field.name for field in fields(FixedInputs) if field.name != "recalled")

@@ -40,13 +40,13 @@ class EagerBackend:
     Args:
         network: In evaluation mode, on the CPU.
         placement: Where it runs; memory stays there, outputs come back.
+        name: Another than `eager`, to tell two of them apart.
 
     """
 
-    name = "eager"
-
-    def __init__(self, network: Network, placement: Placement | None = None) -> None:
+    def __init__(self, network: Network, placement: Placement | None = None, *, name: str = "eager") -> None:
         placement = placement or Placement()
+        self.name = name
         self._network, self._device = placement.placed(network), placement.device
 
     def __call__(self, batch: SensorBatch, memory: QueryMemory) -> tuple[QueryOutputs, QueryMemory]:

@@ -14,7 +14,7 @@ import torch
 from tricast.configs.errors import InputError
 from tricast.perception.backends.fixed_shapes import FixedShapes
 from tricast.perception.backends.interface import Backend, EagerBackend, GraphBackend, not_installed
-from tricast.perception.backends.names import AUTO, BACKENDS
+from tricast.perception.backends.names import AUTO, BACKENDS, PrecisionName
 from tricast.perception.backends.onnx_graph import (
     cache_folder,
     check_tensorrt,
@@ -57,7 +57,7 @@ def open_backend(
     elif name == "onnxruntime":
         graph = onnxruntime_graph(onnx_file(network, shapes), threads)
     elif name == "openvino":
-        graph = openvino_graph(onnx_file(network, shapes), threads)
+        graph = openvino_graph(onnx_file(network, shapes, placement.precision), threads)
     else:
         from tricast.perception.backends.tensorrt_graph import build_engine, engine_graph
 
@@ -94,25 +94,41 @@ def installed_backends(placement: Placement | None = None) -> tuple[str, ...]:
     return tuple(name for name in BACKENDS if _passes(name, placement or Placement()))
 
 
-def onnx_file(network: Network, shapes: FixedShapes) -> Path:
-    """The network's graph as an ONNX file, made once for the same weights, shapes and versions.
+def onnx_file(network: Network, shapes: FixedShapes, precision: PrecisionName = "fp32") -> Path:
+    """The network's graph as an ONNX file, made once for the same weights, shapes, code and versions.
+
+    Args:
+        network: In evaluation mode, on the CPU.
+        shapes: Of the graph.
+        precision: Of its dense part; the graph says itself what is in 16 bits, and where they begin and end.
 
     Raises:
         InputError: The exporter's packages are not installed.
 
     """
     versions = f"{torch.__version__} {_version('onnx')} {_version('onnxscript')} {_version('tricast')}"
-    key = hashlib.sha256(f"{fingerprint(network)} {shapes} {versions}".encode()).hexdigest()[:24]
+    made_of = f"{fingerprint(network)} {precision} {shapes} {_code()} {versions}"
+    key = hashlib.sha256(made_of.encode()).hexdigest()[:24]
     path = cache_folder() / "graphs" / f"{key}.onnx"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
-            write_onnx(network, shapes, partial)
+            write_onnx(Placement(precision=precision).placed(network), shapes, partial)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
     return path
+
+
+def _code() -> str:
+    """A hash of the code that a graph is made of."""
+    own = Path(__file__).parent
+    files = [own / name for name in ("fixed_network.py", "fixed_shapes.py", "onnx_graph.py")]
+    files += [own.parent / name for name in ("model.py", "precision.py", "query_memory.py")]
+    for part in ("encoders", "fusion", "heads", "layers", "networks"):
+        files += sorted((own.parent / part).glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def fingerprint(network: Network) -> str:

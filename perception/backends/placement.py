@@ -15,6 +15,8 @@ from tricast.perception.precision import use_half
 ON_ANY_DEVICE = ("eager", "compile")
 """Backends that run on a CPU and on a GPU, in any precision; the others have a device of their own."""
 ON_GPU = ("cuda_graphs", "tensorrt")
+IN_HALF = (*ON_ANY_DEVICE, "openvino", "cuda_graphs")
+"""Backends that compute in 16 bits."""
 _HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -42,7 +44,7 @@ class Placement:
             )
         if device == "cuda" and backend not in (*ON_ANY_DEVICE, *ON_GPU):
             raise _unfit(f"the backend {backend!r} on a GPU", "'cpu', or another backend")
-        if self.precision != "fp32" and backend not in (*ON_ANY_DEVICE, "cuda_graphs"):
+        if self.precision != "fp32" and backend not in IN_HALF:
             raise _unfit(f"{self.precision} with the backend {backend!r}", "fp32")
         if self.precision == "fp16" and device == "cpu":
             raise _unfit("fp16 on a CPU", "fp32 or bf16")

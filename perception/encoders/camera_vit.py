@@ -133,6 +133,10 @@ def normalized(images: Tensor) -> Tensor:
 
     What a thing looks like then hangs little on how much light there is: day and night differ by their noise.
     """
-    bright = (images.to(memory_format=torch.channels_last).float() / 255 + DARKEST).log()
-    spread, mean = torch.std_mean(bright.permute(0, 2, 3, 1).flatten(1), dim=1)  # along memory: ten times faster
-    return (bright - mean[:, None, None, None]) / spread.clamp(min=LEAST_SPREAD)[:, None, None, None]
+    pixels = images.permute(0, 2, 3, 1)  # as they lie in memory
+    # Looked up: of 256 logarithms each is computed once.
+    table = (torch.arange(256, device=images.device) / 255 + DARKEST).log()
+    bright = table.index_select(0, pixels.flatten().int()).view(pixels.shape)
+    spread, mean = torch.std_mean(bright.flatten(1), dim=1)  # along memory: ten times faster
+    even = (bright - mean[:, None, None, None]) / spread.clamp(min=LEAST_SPREAD)[:, None, None, None]
+    return even.permute(0, 3, 1, 2)

@@ -80,7 +80,20 @@ def nearest_features(centers_m: Tensor, pictures: Pictures) -> tuple[Tensor, Ten
     cosine = sight @ pictures.ray_directions.transpose(2, 3)  # (B, N, Q, R)
     best = cosine.amax(dim=3)  # without a place: that is sought in one camera only, which is four times faster
     through = pictures.camera_mask[:, :, None] & (best > pictures.lowest_cosines[:, :, None])
-    highest, camera = torch.where(through, best, -2.0).max(dim=1, keepdim=True)  # (B, 1, Q)
-    chosen = cosine.gather(1, camera[..., None].expand(-1, -1, -1, cosine.shape[3]))
-    rows = camera * cosine.shape[3] + chosen.argmax(dim=3)
-    return rows[:, 0], highest[:, 0] > -1
+    highest, camera = torch.where(through, best, -2.0).max(dim=1)  # (B, Q)
+    count, cameras, queries, rays = cosine.shape
+    sample, query = torch.arange(count, device=camera.device), torch.arange(queries, device=camera.device)
+    line = (sample[:, None] * cameras + camera) * queries + query
+    chosen = functional.embedding(line, cosine.flatten(0, 2))  # whole rows, (B, Q, R)
+    return camera * rays + _place_of_highest(chosen), highest > -1
+
+
+def _place_of_highest(values: Tensor) -> Tensor:
+    """Where along the last axis the highest value is, the first of equal ones."""
+    if not torch.compiler.is_exporting():
+        return values.argmax(dim=-1)
+    # OpenVINO would sort for it; comparing is several times faster.
+    last = values.shape[-1] - 1
+    places = torch.arange(last + 1, dtype=values.dtype, device=values.device)
+    found = torch.where(values == values.amax(dim=-1, keepdim=True), places, float(last))
+    return found.amin(dim=-1).long()

@@ -82,7 +82,13 @@ def near_points(batch: SensorBatch, cells: Tensor, config: PointLookConfig, side
     row = (place[..., None] >= until[:, :, None]).sum(dim=3).clamp(max=lengths.shape[2] - 1)
     index = (begin - until + lengths).gather(2, row) + place
     described = torch.cat([points, height_m[:, None]], dim=1)
-    return NearPoints(points=functional.embedding(order[index.clamp(max=len(order) - 1)], described), number=number)
+    rows = _at(order, index.clamp(max=len(order) - 1))
+    return NearPoints(points=functional.embedding(rows, described), number=number)
+
+
+def _at(values: Tensor, index: Tensor) -> Tensor:
+    """Entries of (P,) values at indices of any shape; in graphs an operation that other runtimes do fast."""
+    return values.index_select(0, index.flatten()).view(index.shape)
 
 
 def _places_of(taken: Tensor) -> Tensor:
@@ -100,7 +106,7 @@ def _ground_m(height_m: Tensor, cell: Tensor, shape: tuple[int, int], reach: int
     lowest = lowest.scatter_reduce(0, cell, height_m, "amin")
     grid = lowest[:rows].view(count, 1, side, side)
     around = -functional.max_pool2d(-grid, 2 * reach + 1, stride=1, padding=reach)
-    return torch.where(cell < rows, around.flatten()[cell.clamp(max=rows - 1)], height_m)
+    return torch.where(cell < rows, _at(around.flatten(), cell.clamp(max=rows - 1)), height_m)
 
 
 def _runs(ends: Tensor, cells: Tensor, side: int, reach: int) -> tuple[Tensor, Tensor]:
@@ -110,8 +116,8 @@ def _runs(ends: Tensor, cells: Tensor, side: int, reach: int) -> tuple[Tensor, T
     inside = (line >= 0) & (line < side)
     sample = torch.arange(len(cells), device=cells.device)[:, None, None]
     first = (sample * side + line.clamp(0, side - 1)) * side
-    begin = ends[first + (x - reach).clamp(min=0)[..., None]]
-    end = ends[first + (x + reach).clamp(max=side - 1)[..., None] + 1]
+    begin = _at(ends, first + (x - reach).clamp(min=0)[..., None])
+    end = _at(ends, first + (x + reach).clamp(max=side - 1)[..., None] + 1)
     return begin, torch.where(inside, end - begin, 0)
 
 
@@ -148,7 +154,8 @@ class PointLook(nn.Module):
 
 def _described(centers_m: Tensor, points: Tensor) -> Tensor:
     """Rows (B, Q, K, 8) of returns seen from a centre."""
-    apart, age = (points[..., :3] - centers_m[:, :, None]) / 2, points[..., 4:5]
-    away = apart[..., :2].norm(dim=3, keepdim=True)
-    strength, height, newest = points[..., 3:4].clamp(0, 1), points[..., 5:6] / 2, (age < NEWEST_S).to(points.dtype)
-    return torch.cat([apart, away, height, strength, age * 2, newest], dim=3)
+    apart, (strength, age, height) = (points[..., :3] - centers_m[:, :, None]) / 2, points[..., 3:].unbind(dim=3)
+    away, newest = apart[..., :2].norm(dim=3), (age < NEWEST_S).to(points.dtype)
+    # Column by column, then turned: putting narrow columns side by side takes several times as long.
+    columns = [*apart.unbind(dim=3), away, height / 2, strength.clamp(0, 1), age * 2, newest]
+    return torch.stack(columns).movedim(0, 3)

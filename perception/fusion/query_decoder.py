@@ -135,8 +135,10 @@ class Tokenizer(nn.Module):
 def _pooled(tokens: Tensor) -> Tensor:
     """Means of 2 x 2 neighbours: (B, N, h, w, D) to (B, N, h * w / 4, D); odd last rows and columns are left out."""
     batch, cameras, rows, columns, width = tokens.shape
-    even = tokens[:, :, : rows // 2 * 2, : columns // 2 * 2]
-    return even.reshape(batch, cameras, rows // 2, 2, columns // 2, 2, width).mean(dim=(3, 5)).flatten(2, 3)
+    rows, columns = rows // 2, columns // 2
+    # One axis after the other: both at once are ten times slower, here and in OpenVINO.
+    beside = tokens[:, :, : 2 * rows, : 2 * columns].reshape(-1, 2, width).mean(dim=1)
+    return beside.view(-1, 2, columns * width).mean(dim=1).view(batch, cameras, rows * columns, width)
 
 
 class DecoderLayer(nn.Module):

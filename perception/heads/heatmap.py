@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tricast.perception.layers.convolution import Bottleneck, ConvNorm, Pointwise
 from tricast.sensors.annotations import DETECTION_CLASSES
@@ -87,7 +88,10 @@ def peaks_of(heatmap: Tensor, count: int) -> Peaks:
 
 
 def _highest_of_three(heat: Tensor, axis: int) -> Tensor:
-    """Maximum of each cell and its two neighbours along an axis; thirty times faster on a CPU than pooling."""
+    """Maximum of each cell and its two neighbours along an axis; thirty times faster here than by pooling."""
+    if torch.compiler.is_exporting():  # other runtimes pool well, and would copy the map for every part that is set
+        size = (3, 1) if axis == 2 else (1, 3)
+        return functional.max_pool2d(heat, size, stride=1, padding=(size[0] // 2, size[1] // 2))
     highest = heat.clone()
     count = heat.shape[axis] - 1
     before, after = heat.narrow(axis, 0, count), heat.narrow(axis, 1, count)

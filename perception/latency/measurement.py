@@ -139,8 +139,15 @@ def benchmark(
     opened = _open(network, backend, config, frames, options) if options.rate_hz > 0 else None
     say("backends in turns")
     compared = [EagerBackend(network, placement), *(b for b in others if b.name != "eager")]
+    if placement.precision != "fp32":
+        compared.append(EagerBackend(network, Placement(device=placement.device), name="eager_fp32"))
     samples_ms = run_interleaved(compared, batches, options.rounds)
-    ratios = ratios_to("eager", samples_ms)
+    ratios = {
+        f"{name}_over_{base}": ratio
+        for base in ("eager", "eager_fp32")
+        if base in samples_ms
+        for name, ratio in ratios_to(base, samples_ms).items()
+    }
     say("ceilings of the machine")
     ceilings = measure_ceilings(threads, options.ceilings, placement)
     work = _mean_work([count_work(network, batch) for batch in batches])
@@ -167,8 +174,8 @@ def benchmark(
         "open_loop": opened,
         "network_ms": {name: percentiles_of(values) for name, values in samples_ms.items()},
         "batched": _batched(placement.placed(network), frames, options) if options.batch > 1 else None,
-        "speedup": {f"{name}_over_eager": r["median"] for name, r in ratios.items()},
-        "speedup_quartiles": {f"{name}_over_eager": [r["quartile_1"], r["quartile_3"]] for name, r in ratios.items()},
+        "speedup": {name: ratio["median"] for name, ratio in ratios.items()},
+        "speedup_quartiles": {name: [ratio["quartile_1"], ratio["quartile_3"]] for name, ratio in ratios.items()},
         "work": {name: asdict(part) for name, part in work.items()},
         "ceilings": asdict(ceilings),
         "eager_stages": stage_shares(eager_ms, work, ceilings),

@@ -60,7 +60,7 @@ def operation_ms(
         return _by_torch(backend, batches)
     if not isinstance(backend, GraphBackend) or backend.name not in ("onnxruntime", "openvino"):
         return None
-    path, shapes = onnx_file(network, backend.shapes), backend.shapes
+    path, shapes = onnx_file(network, backend.shapes, placement.precision), backend.shapes
     inputs = [
         FixedInputs.of(batch, shapes, network.config.batch, network.recalled(batch, QueryMemory()))
         for batch in batches

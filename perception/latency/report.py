@@ -73,9 +73,10 @@ def _open_loop(f: Mapping[str, Any]) -> str:
 
 
 def _backends(f: Mapping[str, Any]) -> str:
-    lines = ["network alone, in turns on the same ticks", "backend              p50      p90      max   over eager"]
+    base = "eager_fp32" if "eager_fp32" in f["network_ms"] else "eager"
+    lines = ["network alone, in turns on the same ticks", f"backend              p50      p90      max   over {base}"]
     for name, values in f["network_ms"].items():
-        ratio = f["speedup"].get(f"{name}_over_eager")
+        ratio = f["speedup"].get(f"{name}_over_{base}")
         figures = "".join(_figure(values[key]) for key in ("p50", "p90", "max"))
         lines.append(f"{name:<16} {figures}   {'' if ratio is None else f'{ratio:.2f} times'}".rstrip())
     if f["batched"]:

@@ -232,7 +232,8 @@ def test_half_the_digits_find_nearly_the_same(network: Network, ticks: list[Tick
     ("backend", "placement", "said"),
     [
         ("eager", Placement(precision="fp16"), "fp16 on a CPU"),
-        ("openvino", Placement(precision="bf16"), "bf16 with the backend 'openvino'"),
+        ("openvino", Placement(precision="fp16"), "fp16 on a CPU"),
+        ("onnxruntime", Placement(precision="bf16"), "bf16 with the backend 'onnxruntime'"),
         pytest.param(
             "eager",
             Placement(device="cuda"),
@@ -398,6 +399,35 @@ def test_every_backend_gives_what_the_network_gives(
     assert isinstance(backend, GraphBackend)
     assert check_parity(backend, network, batches) < 2e-3
     assert backend.not_fitting == 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_openvino_rounds_what_eager_rounds(
+    network: Network, ticks: list[TickSample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    import onnx  # pyright: ignore[reportMissingImports]
+
+    monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
+    batches, place = _batches(network, ticks), Placement(precision="bf16")
+    backend = open_backend("openvino", network, batches, threads=1, placement=place)
+    assert isinstance(backend, GraphBackend)
+    with pytest.raises(InputError, match="parity of openvino"):
+        check_parity(backend, network, batches)
+    half, exact = EagerBackend(network, place), EagerBackend(network)
+    for batch in batches:
+        heatmaps = [run(batch, QueryMemory())[0].heatmap for run in (exact, half, backend)]
+        rounded, by_openvino = (float((heatmap - heatmaps[0]).abs().mean()) for heatmap in heatmaps[1:])
+        assert 0 < by_openvino < 2 * rounded
+    # The graph itself says what is in 16 bits: places and peaks are not.
+    path = onnx_file(network, backend.shapes, "bf16")
+    graph = onnx.load(str(path)).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in graph.value_info}
+    in_half = {node.op_type for node in graph.node if types.get(node.output[0]) == onnx.TensorProto.BFLOAT16}
+    assert {"Conv", "MatMul"} <= in_half
+    assert not in_half & {"Sin", "Cos", "Acos", "TopK", "ArgMax", "LayerNormalization", "CumSum"}
+    assert path != onnx_file(network, backend.shapes)
 
 
 @pytest.mark.slow
