@@ -43,9 +43,10 @@ def scatter_max(features: Tensor, cell: Tensor, rows: int) -> Tensor:
         (rows, C); zeros in cells without a point. Of equal maxima each gets the whole gradient.
 
     """
+    features = features.float()  # in 16 bits scattering takes three times as long in OpenVINO
     if features.requires_grad and torch.is_grad_enabled():
         return _ScatterMax.apply(features, cell, rows)  # type: ignore[return-value]
-    return _maxima(features.float(), cell, rows)  # in 16 bits scattering takes three times as long
+    return _maxima(features, cell, rows)
 
 
 def _maxima(features: Tensor, cell: Tensor, rows: int) -> Tensor:
