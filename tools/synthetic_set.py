@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-
-from threadpoolctl import threadpool_limits
 
 from tricast.configs.errors import InputError
 from tricast.sensors.log.writer import LogWriter
 from tricast.sensors.synthetic.drive import SyntheticDrive
 from tricast.sensors.synthetic.world_config import WorldConfig, load_world
+from tricast.sensors.worker_pool import worker_pool
 
 SPLITS = ("train", "validation", "test")
 NUM_SCENES = 40
@@ -98,9 +96,7 @@ def rendered(scenes: SyntheticSet, cache: Path, workers: int) -> list[Path]:
     if workers == 1:
         _report(render_scene(scenes.world, seed, path) for seed, path in missing)
         return paths
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=threadpool_limits, initargs=(1,)
-    ) as pool:
+    with worker_pool(workers) as pool:
         futures = [pool.submit(render_scene, scenes.world, seed, path) for seed, path in missing]
         _report(future.result() for future in as_completed(futures))
     return paths

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from tricast.configs.errors import InputError
 from tricast.perception.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupted
 from tricast.perception.evaluation.held_log import HeldLog
 from tricast.sensors.log.stream import DrivingLog
+from tricast.sensors.worker_pool import worker_pool
 
 NUM_SCENES = 8
 SECONDS = 5.0
@@ -139,9 +137,7 @@ def robustness_table(
             scenes.append(_run_scene(*job))
             on_scene(len(scenes))
     else:
-        with ProcessPoolExecutor(
-            workers, mp_context=get_context("spawn"), initializer=threadpool_limits, initargs=(1,)
-        ) as pool:
+        with worker_pool(workers) as pool:
             for future in [pool.submit(_run_scene, *job) for job in jobs]:
                 scenes.append(future.result())
                 on_scene(len(scenes))

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
-
-from threadpoolctl import threadpool_limits
 
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
@@ -21,6 +17,7 @@ from tricast.sensors.errors import LogError
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synchronization import Synchronizer
+from tricast.sensors.worker_pool import worker_pool
 
 Subsets = Mapping[str, tuple[str, ...] | None]
 """Choices of sensors by name: modalities or channels, None for all."""
@@ -112,9 +109,7 @@ def run_logs(
             tables.append(_run_path(path, config, subsets, name))
             on_log(len(tables))
         return tables
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=threadpool_limits, initargs=(1,)
-    ) as pool:
+    with worker_pool(workers) as pool:
         for future in [pool.submit(_run_path, path, config, subsets, name) for path, name in jobs]:
             tables.append(future.result())
             on_log(len(tables))

@@ -6,14 +6,11 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
@@ -38,6 +35,7 @@ from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synced_frame import SyncedFrame
 from tricast.sensors.synchronization import Synchronizer
+from tricast.sensors.worker_pool import worker_pool
 
 INPUT_RATES_HZ = (2, 10, 20)
 OFFLINE = "offline"
@@ -158,9 +156,7 @@ def stream_logs(
             tables.append(_stream_path(*job))
             on_log(len(tables))
         return tables
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=threadpool_limits, initargs=(1,)
-    ) as pool:
+    with worker_pool(workers) as pool:
         for future in [pool.submit(_stream_path, *job) for job in jobs]:
             tables.append(future.result())
             on_log(len(tables))

@@ -31,6 +31,10 @@ SUBSETS: dict[str, tuple[str, ...]] = {
 
 LIDAR_HEIGHT_M = 1.8
 """Where beams are taken to start, above the ego origin, when some of them are taken out."""
+LOG_GAINS = (math.log(0.15), math.log(2.0))
+GAMMAS = (0.6, 1.6)
+LONGEST_SWEEP_S = 0.15
+"""Returns so much older than the newest are of an earlier sweep."""
 NUM_BEAM_BANDS = 32
 BEAM_SPAN_RAD = (-0.45, 0.12)
 
@@ -44,6 +48,10 @@ class AugmentationConfig(StrictConfig):
     """Per camera; one always stays."""
     thin_beams: float = Field(default=0.1, ge=0, le=1)
     lose_sector: float = Field(default=0.05, ge=0, le=1)
+    other_intensities: float = Field(default=0.0, ge=0, le=1)
+    """Another gain and gamma of LiDAR intensities: what a surface gives hangs on the make of the sensor."""
+    newest_sweep_only: float = Field(default=0.0, ge=0, le=1)
+    """No older sweeps: as at the first ticks of a log, or after a gap."""
     lose_radar_returns: float = Field(default=0.1, ge=0, le=1)
     blink: float = Field(default=0.0, ge=0, le=1)
     """One modality more is missing at a single tick of a sequence."""
@@ -99,6 +107,7 @@ def augmented(
     if rng.random() < config.jitter_extrinsics:
         cameras = tuple(_jittered(camera, config, rng) for camera in sample.cameras)
         sample = replace(sample, cameras=cameras)
+    sample = _of_another_make(sample, config, rng)
     return AugmentedTick(sample=sample, truth=truth, transform=transform, lidar_before=lidar_before)
 
 
@@ -198,6 +207,20 @@ def _worse_lidar(
         lost = _within(truth.centers_m, middle, half) & (truth.num_lidar_points > 0)
         truth = with_counts(truth, num_lidar_points=np.where(lost, 0, truth.num_lidar_points).astype(np.int32))
     return sample, truth
+
+
+def _of_another_make(sample: TickSample, config: AugmentationConfig, rng: np.random.Generator) -> TickSample:
+    """Other LiDAR intensities, in 0 .. 1, and no older sweeps; counts of returns speak of the newest, and stay."""
+    chances, gain, gamma = rng.random(2), math.exp(rng.uniform(*LOG_GAINS)), rng.uniform(*GAMMAS)
+    points = sample.lidar
+    if points is None or not len(points):
+        return sample
+    if chances[0] < config.other_intensities:
+        points = points.copy()
+        points[:, 3] = np.clip(gain * np.clip(points[:, 3], 0, 1) ** gamma, 0, 1)
+    if chances[1] < config.newest_sweep_only:
+        points = points[points[:, 4] < points[:, 4].min() + LONGEST_SWEEP_S]
+    return sample if points is sample.lidar else replace(sample, lidar=points)
 
 
 def _beam_bands(points: NDArray[np.float32]) -> NDArray[np.int64]:

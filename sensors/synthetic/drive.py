@@ -5,14 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.lenses import Lens
@@ -28,6 +26,7 @@ from tricast.sensors.synthetic.rig import SyntheticRig, make_rig
 from tricast.sensors.synthetic.scene import Scene, make_scene
 from tricast.sensors.synthetic.truth import Visibility, annotate
 from tricast.sensors.synthetic.world_config import WorldConfig
+from tricast.sensors.worker_pool import worker_pool
 
 EPOCH_NS = 1_700_000_000_000_000_000
 SCENE_GAP_NS = 5_000_000_000
@@ -99,11 +98,7 @@ class SyntheticDrive:
         if self._workers == 1:
             yield from ((piece, record(piece)) for piece in pieces)
             return
-        context = get_context("spawn")
-        # One thread each: workers share the cores.
-        with ProcessPoolExecutor(
-            self._workers, mp_context=context, initializer=threadpool_limits, initargs=(1,)
-        ) as pool:
+        with worker_pool(self._workers) as pool:
             # No more than a few pieces ahead of the one that is asked for: memory stays bounded.
             waiting: deque[tuple[Piece, Future[list[Message]]]] = deque()
             for piece in pieces:

@@ -134,6 +134,26 @@ def test_fewer_beams_and_a_lost_sector_take_points_and_counts(tick: TrainingTick
     assert lost.any() and (kept[lost] <= 0.5 * had[lost]).all()
 
 
+def test_intensities_of_another_make_keep_their_order(tick: TrainingTick) -> None:
+    rows, dimmed = tick.sample.lidar, drawn(tick, 3, other_intensities=1).sample.lidar
+    assert rows is not None and dimmed is not None
+    np.testing.assert_array_equal(dimmed[:, [0, 1, 2, 4]], rows[:, [0, 1, 2, 4]])
+    changed = dimmed[np.argsort(rows[:, 3], kind="stable"), 3]
+    assert (np.diff(changed) >= 0).all() and changed.min() >= 0 and changed.max() <= 1
+    assert np.abs(dimmed[:, 3] - rows[:, 3]).max() > 0.02
+
+
+def test_without_older_sweeps_the_newest_is_whole(tick: TrainingTick) -> None:
+    rows, newest = tick.sample.lidar, drawn(tick, 3, newest_sweep_only=1)
+    assert rows is not None and np.ptp(rows[:, 4]) > 0.3
+    assert newest.sample.lidar is not None
+    np.testing.assert_array_equal(newest.sample.lidar, rows[rows[:, 4] < rows[:, 4].min() + 0.15])
+    assert 0 < len(newest.sample.lidar) < 0.8 * len(rows)
+    assert newest.truth is tick.truth
+    empty = replace(tick, sample=replace(tick.sample, lidar=rows[:0]))
+    assert drawn(empty, 3, newest_sweep_only=1, other_intensities=1).sample is empty.sample
+
+
 def test_a_stale_sensor_shows_the_tick_before_from_where_the_vehicle_is_now(shards: Path) -> None:
     before, now = (ShardSet(shards)[index].sample for index in (1, 2))
     config = NOTHING.model_copy(update={"stale": 1.0})
