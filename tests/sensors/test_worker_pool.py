@@ -24,7 +24,7 @@ if __name__ == "__main__":
 def threads_for_numbers() -> set[int]:
     import numpy as np
 
-    np.ones((2, 2)) @ np.ones((2, 2))
+    _ = np.ones((2, 2)) @ np.ones((2, 2))
     return {library["num_threads"] for library in threadpool_info()}
 
 
