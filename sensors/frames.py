@@ -64,7 +64,7 @@ class CameraFrame:
         )
 
     def pixels(self, *, at_least_px: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Decode to RGB (height, width, 3), uint8.
+        """Decode to RGB (height, width, 3), uint8, not to be written to.
 
         Args:
             at_least_px: A (width, height) that is enough: a JPEG may then come at a half, a quarter or an eighth of

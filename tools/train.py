@@ -161,7 +161,8 @@ def _shards(args: argparse.Namespace, config: TrainingRunConfig) -> tuple[tuple[
 
 
 def _check_seeds(seeds: range, allowed: tuple[int, int], name: str) -> None:
-    if seeds and not (allowed[0] <= seeds.start < seeds.stop <= allowed[1]):
+    empty = seeds.start == seeds.stop
+    if not empty and not (allowed[0] <= seeds.start < seeds.stop <= allowed[1]):
         raise InputError(
             where=f"data.worlds, {name}",
             got=f"{seeds.start} to {seeds.stop}",

@@ -31,8 +31,8 @@ SUBSETS: dict[str, tuple[str, ...]] = {
 
 LIDAR_HEIGHT_M = 1.8
 """Where beams are taken to start, above the ego origin, when some of them are taken out."""
-LOG_GAINS = (math.log(0.15), math.log(2.0))
-GAMMAS = (0.6, 1.6)
+LOG_GAINS, GAMMAS = (math.log(0.15), math.log(2.0)), (0.6, 1.6)
+"""Limits within which the gain's logarithm and the gamma of intensities of another make are drawn."""
 LONGEST_SWEEP_S = 0.15
 """Returns so much older than the newest are of an earlier sweep."""
 NUM_BEAM_BANDS = 32

@@ -96,6 +96,8 @@ class TrainingDataConfig(StrictConfig):
         folders = [scenes.folder for scenes in self.worlds]
         if len(folders) == 0 or len(set(folders)) < len(folders):
             raise ValueError(f"data.worlds must name one world or several different ones, got {folders}")
+        if all(scenes.train_seeds[0] == scenes.train_seeds[1] for scenes in self.worlds):
+            raise ValueError("data.worlds has no scenes to learn from: the train_seeds of every world are empty")
         return self
 
 

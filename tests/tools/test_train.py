@@ -64,6 +64,8 @@ def test_stages_resume_and_start_from_each_other(
             ["--seeds", "99990", "100010"],
             "data.worlds, standard: train_seeds: got 99990 to 100010; expected a range",
         ),
+        (["--seeds", "10", "5"], "train_seeds: got 10 to 5; expected a range"),
+        (["--seeds", "5", "5"], "no scenes to learn from"),
         (["--init", "missing.safetensors"], "missing.safetensors: got no readable weights"),
     ],
 )
