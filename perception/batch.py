@@ -127,7 +127,7 @@ class SensorBatch:
         lidar_points: (P, 5) float32, `LIDAR_COLUMNS`, sample by sample in the order of the heatmap's cells.
         lidar_sample: (P,) int64; B marks padding rows at the end, which change nothing.
         with_lidar: (L,) int64 samples whose LiDAR delivered.
-        radar_points: (R, 9) float32, `RADAR_COLUMNS`.
+        radar_points: (R, 9) float32, `RADAR_COLUMNS`, likewise in order.
         radar_sample: (R,) int64 likewise.
         with_radar: (K,) int64 samples whose radar delivered.
         present: (B, 3) bool for camera, LiDAR and radar.

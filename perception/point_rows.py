@@ -1,4 +1,4 @@
-"""LiDAR and radar returns as the network takes them: in the grid, LiDAR thinned and in the order of cells."""
+"""LiDAR and radar returns as the network takes them: in the grid and in the order of cells, LiDAR thinned."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ def _thinned(rows: NDArray[np.float32], config: BatchConfig) -> NDArray[np.int64
     order = _ascending(voxel)
     voxel = voxel.take(order)
     first = order.compress(np.append(True, voxel[1:] != voxel[:-1]))
-    # Cells as the network computes them, to the bit: a voxel need not lie in one cell.
-    cells = config.heatmap_cells
-    column, line = (
-        np.floor((rows[:, i].take(first) + config.range_m) * (cells / (2 * config.range_m))).astype(np.int64)
-        for i in range(2)
-    )
-    return first.take(np.argsort(line * cells + column, kind="stable"))
+    return first.take(np.argsort(_cells(rows[:, 0].take(first), rows[:, 1].take(first), config), kind="stable"))
+
+
+def _cells(x_m: NDArray[np.float32], y_m: NDArray[np.float32], config: BatchConfig) -> NDArray[np.int64]:
+    """Cells (N,) of the heatmap as the network computes them, to the bit: a voxel need not lie in one cell."""
+    scale = config.heatmap_cells / (2 * config.range_m)
+    column, line = (np.floor((axis + config.range_m) * scale).astype(np.int64) for axis in (x_m, y_m))
+    return line * config.heatmap_cells + column
 
 
 def _ascending(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -55,9 +56,11 @@ def _ascending(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def radar_rows(sample: TickSample, config: BatchConfig, transform: BevTransform) -> NDArray[np.float32]:
-    """Radar returns (R, 9) in the grid."""
+    """Radar returns (R, 9) in the grid, in the order of the heatmap's cells and in them of places and ages."""
     if sample.radar is None:
         return np.zeros((0, len(RADAR_COLUMNS)), np.float32)
     rows = transform.vectors(sample.radar)
     rows[:, 6:8] = transform.vectors(sample.radar[:, 6:8])
-    return rows[np.maximum(np.abs(rows[:, 0]), np.abs(rows[:, 1])) < config.range_m]
+    rows = rows[np.maximum(np.abs(rows[:, 0]), np.abs(rows[:, 1])) < config.range_m]
+    x_m, y_m = rows[:, 0], rows[:, 1]
+    return rows[np.lexsort((rows[:, 8], y_m, x_m, _cells(x_m, y_m, config)))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import chain, pairwise
 
 import torch
@@ -13,6 +12,7 @@ from torch.nn import functional
 from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import SensorBatch
 from tricast.perception.encoders.lidar_pointnet import NEWEST_S
+from tricast.perception.fusion.near_returns import NearReturns, Window, returns_around, values_at
 from tricast.perception.layers.pillars import cells_of
 
 FEATURES = 8
@@ -34,26 +34,11 @@ class PointLookConfig(StrictConfig):
     layers: int = Field(default=3, ge=1, le=8)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NearPoints:
-    """Returns around each query.
-
-    Args:
-        points: (B, Q, K, 6) x, y, z, intensity, age, height above the ground around; metres and seconds, ego axes.
-        number: (B, Q) int64, how many there are: K spread evenly over them were taken. 0: `points` are of no meaning.
-
-    """
-
-    points: Tensor
-    number: Tensor
-
-
 @torch.no_grad()
-def near_points(batch: SensorBatch, cells: Tensor, config: PointLookConfig, side: int, range_m: float) -> NearPoints:
-    """The returns around queries, in a count of operations that does not grow with how many are there.
+def near_points(batch: SensorBatch, cells: Tensor, config: PointLookConfig, side: int, range_m: float) -> NearReturns:
+    """The LiDAR's returns around queries: x, y, z, intensity, age, height above the ground around them.
 
-    The batch has its returns in the order of cells. Those of a row of neighbouring cells then lie side by side, and are
-    found by where they begin and end.
+    Metres and seconds, ego axes.
 
     Args:
         batch: Its LiDAR returns.
@@ -71,31 +56,9 @@ def near_points(batch: SensorBatch, cells: Tensor, config: PointLookConfig, side
     cell = functional.pad(cell, (0, 1), value=rows)
     height_m = points[:, 2] - _ground_m(points[:, 2], cell, (count, side), config.ground_cells)
     taken = ((cell < rows) & (height_m > config.above_ground_m)).long()
-    order = _places_of(taken)
-    # At least as long as what is added to it: TensorRT takes no other scattering.
-    number = torch.zeros(max(rows, len(taken)) + 1, dtype=torch.int64, device=cell.device)
-    ends = functional.pad(number.index_add(0, cell, taken).cumsum(0), (1, 0))  # a cell's: from its entry to the next
-    begin, lengths = _runs(ends, cells, side, config.reach_cells)  # (B, Q, rows of the window) each
-    until = lengths.cumsum(dim=2)
-    number = until[..., -1]
-    place = torch.arange(config.returns, device=cell.device) * number[..., None] // config.returns  # (B, Q, K)
-    row = (place[..., None] >= until[:, :, None]).sum(dim=3).clamp(max=lengths.shape[2] - 1)
-    index = (begin - until + lengths).gather(2, row) + place
     described = torch.cat([points, height_m[:, None]], dim=1)
-    rows = _at(order, index.clamp(max=len(order) - 1))
-    return NearPoints(points=functional.embedding(rows, described), number=number)
-
-
-def _at(values: Tensor, index: Tensor) -> Tensor:
-    """Entries of (P,) values at indices of any shape; in graphs an operation that other runtimes do fast."""
-    return values.index_select(0, index.flatten()).view(index.shape)
-
-
-def _places_of(taken: Tensor) -> Tensor:
-    """Where the ones of (P,) zeros and ones are: first all of these in order, then 0."""
-    place = torch.where(taken > 0, taken.cumsum(0) - 1, len(taken))
-    order = torch.zeros(len(taken) + 1, dtype=torch.int64, device=taken.device)
-    return order.scatter(0, place, torch.arange(len(taken), device=taken.device))
+    window = Window(count=count, side=side, reach=config.reach_cells, returns=config.returns)
+    return returns_around(described, cell, taken, cells, window)
 
 
 def _ground_m(height_m: Tensor, cell: Tensor, shape: tuple[int, int], reach: int) -> Tensor:
@@ -106,19 +69,7 @@ def _ground_m(height_m: Tensor, cell: Tensor, shape: tuple[int, int], reach: int
     lowest = lowest.scatter_reduce(0, cell, height_m, "amin")
     grid = lowest[:rows].view(count, 1, side, side)
     around = -functional.max_pool2d(-grid, 2 * reach + 1, stride=1, padding=reach)
-    return torch.where(cell < rows, _at(around.flatten(), cell.clamp(max=rows - 1)), height_m)
-
-
-def _runs(ends: Tensor, cells: Tensor, side: int, reach: int) -> tuple[Tensor, Tensor]:
-    """Where the returns of each row of cells around each query begin, and how many there are: (B, Q, 2 reach + 1)."""
-    y, x = cells // side, cells % side
-    line = y[..., None] + torch.arange(-reach, reach + 1, device=cells.device)
-    inside = (line >= 0) & (line < side)
-    sample = torch.arange(len(cells), device=cells.device)[:, None, None]
-    first = (sample * side + line.clamp(0, side - 1)) * side
-    begin = _at(ends, first + (x - reach).clamp(min=0)[..., None])
-    end = _at(ends, first + (x + reach).clamp(max=side - 1)[..., None] + 1)
-    return begin, torch.where(inside, end - begin, 0)
+    return torch.where(cell < rows, values_at(around.flatten(), cell.clamp(max=rows - 1)), height_m)
 
 
 class PointLook(nn.Module):
@@ -141,11 +92,11 @@ class PointLook(nn.Module):
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.project.bias)
 
-    def forward(self, centers_m: Tensor, near: NearPoints) -> tuple[Tensor, Tensor]:
+    def forward(self, centers_m: Tensor, near: NearReturns) -> tuple[Tensor, Tensor]:
         """Centres (B, Q, 3) to corrections (B, Q, D) and shapes (B, Q, W + 1)."""
-        batch, queries, returns, _ = near.points.shape
+        batch, queries, returns, _ = near.returns.shape
         # One flat list: layers on more axes copy it when they work in place.
-        per_point = self.point_net(_described(centers_m, near.points).flatten(0, 2))
+        per_point = self.point_net(_described(centers_m, near.returns).flatten(0, 2))
         number = near.number[..., None].to(per_point.dtype)
         shapes = torch.cat([per_point.view(batch, queries, returns, -1).amax(dim=2), (1 + number).log() / 4], dim=2)
         shapes = shapes * (number > 0)

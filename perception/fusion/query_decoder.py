@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.fusion.memory_look import MemoryLook, MemoryTokens
+from tricast.perception.fusion.near_returns import NearReturns
 from tricast.perception.fusion.picture_look import PictureLook, Pictures
-from tricast.perception.fusion.point_look import NearPoints, PointLook, PointLookConfig
+from tricast.perception.fusion.point_look import PointLook, PointLookConfig
+from tricast.perception.fusion.radar_look import RadarLook, RadarLookConfig
 from tricast.perception.heads.detection import DetectionHead
 from tricast.perception.layers.attention import Attention, FeedForward
 from tricast.perception.layers.positions import FourierPosition, RayPosition, coarser_rays
@@ -34,6 +36,25 @@ class DecoderConfig(StrictConfig):
     """Queries begin at the peaks of the heatmap, or at places and with features that are learned and always the same
     (Carion et al., DETR, ECCV 2020)."""
     points: PointLookConfig = PointLookConfig()
+    radar: RadarLookConfig = RadarLookConfig()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sights:
+    """What queries look at where they are, besides the tokens; None of what they do not.
+
+    Args:
+        pictures: Where to look what is at a centre.
+        points: LiDAR returns around each query.
+        radar: Radar returns around each query.
+        memory: What is remembered.
+
+    """
+
+    pictures: Pictures | None
+    points: NearReturns | None
+    radar: NearReturns | None
+    memory: MemoryTokens | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,8 +182,7 @@ class DecoderLayer(nn.Module):
         position: Tensor,
         believed: LayerOutputs,
         tokens: Tokens,
-        pictures: Pictures | None,
-        memory: MemoryTokens | None,
+        sights: Sights,
         apart: Tensor | None,
     ) -> tuple[Tensor, LayerOutputs]:
         """One round.
@@ -172,8 +192,7 @@ class DecoderLayer(nn.Module):
             position: (B, Q, D), the encoding of the queries' places.
             believed: Boxes so far, without gradient.
             tokens: What there is to attend to.
-            pictures: Where to look what is at the believed centres; None: nowhere.
-            memory: What is remembered; None of a network without memory.
+            sights: Of these the pictures, at the believed centres, and what is remembered.
             apart: Logits, broadcast to (B, heads, Q, Q), that keep groups of queries from each other.
 
         Returns:
@@ -183,10 +202,10 @@ class DecoderLayer(nn.Module):
         queries = self._among_themselves(queries, position, apart)
         asking = self.cross_norm(queries) + position
         queries = queries + self.cross_attention(asking, tokens.keys, tokens.values, tokens.bias(believed.centers_m))
-        if self.look is not None and pictures is not None:
-            queries = queries + self.look(believed.centers_m, pictures)
-        if self.memory_look is not None and memory is not None:
-            queries = queries + self.memory_look(queries, believed.centers_m, memory)
+        if self.look is not None and sights.pictures is not None:
+            queries = queries + self.look(believed.centers_m, sights.pictures)
+        if self.memory_look is not None and sights.memory is not None:
+            queries = queries + self.memory_look(queries, believed.centers_m, sights.memory)
         queries = queries + self.feed_forward(self.feed_norm(queries))
         return queries, self.head(queries, believed)
 
@@ -231,6 +250,7 @@ class QueryDecoder(nn.Module):
         image_width: Of the image features that queries look up; None: they look into no picture.
         memory_ticks: How many remembered ticks they look at.
         points: Whether they look at the LiDAR's returns around them.
+        radar: Whether they look at the radars'.
 
     """
 
@@ -242,10 +262,12 @@ class QueryDecoder(nn.Module):
         memory_ticks: int,
         *,
         points: bool = True,
+        radar: bool = True,
     ) -> None:
         super().__init__()
         self.first_look = PictureLook(image_width, config.width) if image_width else None
         self.point_look = PointLook(config.points, config.width) if points else None
+        self.radar_look = RadarLook(config.radar, config.width) if radar else None
         self.memory_look = MemoryLook(config.width, memory_ticks) if memory_ticks else None
         self.first_head = DetectionHead(config.width)
         self.position = FourierPosition(config.width, range_m)
@@ -256,9 +278,7 @@ class QueryDecoder(nn.Module):
         queries: Tensor,
         prior: LayerOutputs,
         tokens: Tokens,
-        pictures: Pictures | None,
-        near: NearPoints | None,
-        memory: MemoryTokens | None,
+        sights: Sights,
         mask: Tensor,
         num_seeded: int,
         *,
@@ -270,9 +290,7 @@ class QueryDecoder(nn.Module):
             queries: (B, Q, D).
             prior: What is believed of the boxes before anything was looked at.
             tokens: What there is to attend to.
-            pictures: Where to look what is at a centre; None: nowhere.
-            near: LiDAR returns around each query; None: they are not looked at.
-            memory: What is remembered; None of a network without memory.
+            sights: What else there is to look at.
             mask: (B, Q) bool; nobody sees a query that is False.
             num_seeded: Queries from peaks; they and the rest do not see each other.
             with_attention: Also give the weights of the cross-attention.
@@ -280,13 +298,16 @@ class QueryDecoder(nn.Module):
         """
         apart = _apart(mask, num_seeded)
         shapes = None
-        if self.first_look is not None and pictures is not None:
-            queries = queries + self.first_look(prior.centers_m, pictures)
-        if self.point_look is not None and near is not None:
-            from_points, shapes = self.point_look(prior.centers_m, near)
+        centers_m = prior.centers_m
+        if self.first_look is not None and sights.pictures is not None:
+            queries = queries + self.first_look(centers_m, sights.pictures)
+        if self.point_look is not None and sights.points is not None:
+            from_points, shapes = self.point_look(centers_m, sights.points)
             queries = queries + from_points
-        if self.memory_look is not None and memory is not None:
-            queries = queries + self.memory_look(queries, prior.centers_m, memory)
+        if self.radar_look is not None and sights.radar is not None:
+            queries = queries + self.radar_look(centers_m, sights.radar)
+        if self.memory_look is not None and sights.memory is not None:
+            queries = queries + self.memory_look(queries, centers_m, sights.memory)
         boxes = [self.first_head(queries, prior)]
         weights: list[Tensor] = []
         for layer in self.layers:
@@ -294,7 +315,7 @@ class QueryDecoder(nn.Module):
             position = self.position(believed.centers_m[..., :2])
             if with_attention:
                 weights.append(layer.attention(queries, position, believed, tokens, apart))  # type: ignore[operator]
-            queries, better = layer(queries, position, believed, tokens, pictures, memory, apart)
+            queries, better = layer(queries, position, believed, tokens, sights, apart)
             boxes.append(better)
         return Decoded(queries=queries, layers=tuple(boxes), shapes=shapes, attention=tuple(weights))
 

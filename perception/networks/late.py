@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from tricast.configs.errors import InputError
 from tricast.perception.batch import MODALITY_ORDER, SensorBatch
 from tricast.perception.fusion.late_merge import LateMerge, Told, merged, merged_boxes
-from tricast.perception.fusion.memory_look import MemoryTokenizer, MemoryTokens
-from tricast.perception.fusion.picture_look import Pictures, pictures_of
-from tricast.perception.fusion.point_look import NearPoints, near_points
-from tricast.perception.fusion.query_decoder import QueryDecoder, Tokenizer
+from tricast.perception.fusion.memory_look import MemoryTokenizer
+from tricast.perception.fusion.picture_look import pictures_of
+from tricast.perception.fusion.point_look import near_points
+from tricast.perception.fusion.query_decoder import QueryDecoder, Sights, Tokenizer
 from tricast.perception.fusion.query_seeding import QuerySeeding
+from tricast.perception.fusion.radar_look import near_radar
 from tricast.perception.fusion.trunk import Trunk
 from tricast.perception.heads.detection import BoxPrior
 from tricast.perception.heads.heatmap import AuxiliaryHeatmap, HeatmapHead
@@ -52,16 +53,14 @@ class SensorMaps:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Asked:
-    """The queries that the heads of every sensor answer, and what some of them look at.
+    """The queries that the heads of every sensor answer, and what they look at.
 
     Args:
         cells: (B, Q) int64 of the heatmap.
         classes: (B, Q) int64.
         mask: (B, Q) bool.
         num_seeded: So many come from peaks.
-        pictures: For the camera's.
-        near: Returns, for the LiDAR's.
-        memory: For all.
+        sights: What there is to look at; each sensor's heads look at its own, and at the memory.
 
     """
 
@@ -69,9 +68,7 @@ class Asked:
     classes: Tensor
     mask: Tensor
     num_seeded: int
-    pictures: Pictures
-    near: NearPoints
-    memory: MemoryTokens | None
+    sights: Sights
 
 
 LIDAR = MODALITY_ORDER.index("lidar")
@@ -80,13 +77,13 @@ LIDAR = MODALITY_ORDER.index("lidar")
 class SensorHeads(nn.Module):
     """One sensor's way from its grid to boxes and futures, as if there were no other.
 
-    Queries of the camera attend to image tokens too and look into pictures, those of the LiDAR look at returns.
+    Queries of the camera attend to image tokens too and look into pictures, those of LiDAR and radar look at returns.
     """
 
     def __init__(self, config: ModelConfig, sensor: str) -> None:
         super().__init__()
         grid, width, decoder = config.batch, config.width, config.decoder
-        camera, lidar = sensor == "camera", sensor == "lidar"
+        camera, lidar, radar = (sensor == name for name in MODALITY_ORDER)
         ticks = len(config.memory.lags_s) if config.memory.objects else 0
         self.join = ConvNorm(width + 1, width)
         self.trunk = Trunk(width, config.trunk_blocks)
@@ -98,7 +95,7 @@ class SensorHeads(nn.Module):
         token_width = config.camera.token_width if camera else None
         self.tokenizer = Tokenizer(2 * width, token_width, decoder.width, grid.cells // 2, grid.range_m)
         image_width = config.camera.width if camera else None
-        self.decoder = QueryDecoder(decoder, grid.range_m, image_width, ticks, points=lidar)
+        self.decoder = QueryDecoder(decoder, grid.range_m, image_width, ticks, points=lidar, radar=radar)
         self.confidence = nn.Linear(decoder.width, 1)
         self.trajectory_head = TrajectoryHead(decoder.width)
 
@@ -121,9 +118,7 @@ class SensorHeads(nn.Module):
         rays, origins_m = batch.ray_directions, batch.ray_origins_m
         tokens = self.tokenizer(maps.features[2], seen.camera.tokens, batch.camera_mask, rays, origins_m)
         prior = self.prior(places_m, asked.classes)
-        decoded = self.decoder(
-            queries, prior, tokens, asked.pictures, asked.near, asked.memory, asked.mask, asked.num_seeded
-        )
+        decoded = self.decoder(queries, prior, tokens, asked.sights, asked.mask, asked.num_seeded)
         confidence = self.confidence(decoded.queries).squeeze(2)
         return Told(queries=decoded.queries, layers=decoded.layers, confidence=confidence, shapes=decoded.shapes)
 
@@ -204,18 +199,15 @@ class LateFusion(Network):
         self, batch: SensorBatch, seen: Seen, recalled: Recalled | None, cells: Tensor, classes: Tensor, mask: Tensor
     ) -> Asked:
         """What all heads are asked, with whatever one of them looks at."""
-        config = self.config
-        side = config.batch.heatmap_cells
+        decoder, side, range_m = self.config.decoder, self.config.batch.heatmap_cells, self.config.batch.range_m
         rays, origins_m = batch.ray_directions, batch.ray_origins_m
-        return Asked(
-            cells=cells,
-            classes=classes,
-            mask=mask,
-            num_seeded=config.decoder.queries,
+        sights = Sights(
             pictures=pictures_of(seen.camera.features, rays, origins_m, batch.camera_mask),
-            near=near_points(batch, cells, config.decoder.points, side, config.batch.range_m),
+            points=near_points(batch, cells, decoder.points, side, range_m),
+            radar=near_radar(batch, cells, decoder.radar, side, range_m),
             memory=self.memory_tokenizer(recalled) if self.memory_tokenizer is not None and recalled else None,
         )
+        return Asked(cells=cells, classes=classes, mask=mask, num_seeded=decoder.queries, sights=sights)
 
 
 def no_attention(where: str) -> InputError:

@@ -16,15 +16,16 @@ from tricast.perception.fusion.learned_seeding import LearnedSeeding
 from tricast.perception.fusion.memory_look import MemoryTokenizer
 from tricast.perception.fusion.picture_look import pictures_of
 from tricast.perception.fusion.point_look import near_points
-from tricast.perception.fusion.query_decoder import QueryDecoder, Tokenizer, Tokens
+from tricast.perception.fusion.query_decoder import QueryDecoder, Sights, Tokenizer, Tokens
 from tricast.perception.fusion.query_seeding import QuerySeeding
+from tricast.perception.fusion.radar_look import near_radar
 from tricast.perception.fusion.trunk import Trunk
 from tricast.perception.fusion.weighted_mean import WeightedMean
 from tricast.perception.heads.detection import BoxPrior
 from tricast.perception.heads.heatmap import AuxiliaryHeatmap, HeatmapHead
 from tricast.perception.heads.trajectory import TrajectoryHead
 from tricast.perception.layers.convolution import Pointwise
-from tricast.perception.model import ModelConfig, Network, Seeding
+from tricast.perception.model import ModelConfig, Network, Seeding, Seen
 from tricast.perception.query_memory import ObjectNotes, Recalled
 from tricast.perception.query_outputs import QueryOutputs, TrainingSeeds
 from tricast.sensors.annotations import DETECTION_CLASSES
@@ -34,7 +35,7 @@ class OneGridFusion(Network):
     """What the networks of this file share; the parts' names and order are those of the weights that are about."""
 
     beyond_the_grid: ClassVar[bool]
-    """Whether queries also attend to image tokens, and look into pictures and at LiDAR returns."""
+    """Whether queries also attend to image tokens, and look into pictures and at returns of LiDARs and radars."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -54,7 +55,8 @@ class OneGridFusion(Network):
         self.memory_tokenizer = MemoryTokenizer(decoder.width) if config.memory.objects else None
         ticks = len(config.memory.lags_s) if config.memory.objects else 0
         image_width = config.camera.width if self.beyond_the_grid else None
-        self.decoder = QueryDecoder(decoder, grid.range_m, image_width, ticks, points=self.beyond_the_grid)
+        beyond = self.beyond_the_grid
+        self.decoder = QueryDecoder(decoder, grid.range_m, image_width, ticks, points=beyond, radar=beyond)
         self.trajectory_head = TrajectoryHead(decoder.width)
 
     def look(
@@ -76,14 +78,8 @@ class OneGridFusion(Network):
         cells, classes, mask = self._starts(self.seeding, heatmap, seeds)  # (B, Q) each
         queries, places_m = self.seeding((fine, trunk, coarse), cells, classes)  # (B, Q, D), (B, Q, 2)
         num_seeded, prior = self.config.decoder.queries, self.prior(places_m, classes)
-        pictures = near = None
-        if self.beyond_the_grid:
-            pictures = pictures_of(seen.camera.features, rays, origins_m, batch.camera_mask)
-            near = near_points(batch, cells, self.config.decoder.points, heatmap.shape[3], self.config.batch.range_m)
-        remembered = self.memory_tokenizer(recalled) if self.memory_tokenizer is not None and recalled else None
-        decoded = self.decoder(
-            queries, prior, tokens, pictures, near, remembered, mask, num_seeded, with_attention=with_attention
-        )
+        sights = self._sights(batch, seen, cells, recalled)
+        decoded = self.decoder(queries, prior, tokens, sights, mask, num_seeded, with_attention=with_attention)
         # Decoded: queries (B, Q, D), boxes of every layer.
         points, log_scales, logits = self.trajectory_head(decoded.queries, decoded.layers[-1])  # (B, Q, K, 12, 2)
         outputs = QueryOutputs(
@@ -107,6 +103,21 @@ class OneGridFusion(Network):
             grid_shares=self.fusion.shares(seen.bevs, batch.present) if with_attention else None,
         )
         return outputs, self._notes(outputs, decoded.queries)
+
+    def _sights(self, batch: SensorBatch, seen: Seen, cells: Tensor, recalled: Recalled | None) -> Sights:
+        """What queries in `cells` (B, Q) look at."""
+        memory = self.memory_tokenizer(recalled) if self.memory_tokenizer is not None and recalled else None
+        if not self.beyond_the_grid:
+            return Sights(pictures=None, points=None, radar=None, memory=memory)
+        grid, decoder = self.config.batch, self.config.decoder
+        side, range_m = grid.heatmap_cells, grid.range_m
+        rays, origins_m = batch.ray_directions, batch.ray_origins_m
+        return Sights(
+            pictures=pictures_of(seen.camera.features, rays, origins_m, batch.camera_mask),
+            points=near_points(batch, cells, decoder.points, side, range_m),
+            radar=near_radar(batch, cells, decoder.radar, side, range_m),
+            memory=memory,
+        )
 
     def _exchanged(
         self, trunk: Tensor, coarse: Tensor, tokens: Tokens, with_origins: bool

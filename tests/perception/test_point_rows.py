@@ -39,11 +39,13 @@ def test_returns_come_in_the_order_of_the_cells_in_which_the_network_puts_them()
     config, rng = BatchConfig(), np.random.default_rng(0)
     place = rng.integers(-500, 500, (4000, 2)) * 0.1
     rows = np.column_stack([place, rng.uniform(0, 2, 4000), np.ones(4000), np.zeros(4000)]).astype(np.float32)
-    sample = TickSample(timestamp_ns=0, cameras=(), lidar=rows, radar=None)
+    radar = np.column_stack([rows[:, :3], np.ones((4000, 6))]).astype(np.float32)
+    sample = TickSample(timestamp_ns=0, cameras=(), lidar=rows, radar=radar)
     for transform in (BevTransform(), BevTransform(yaw_rad=0.3), BevTransform(flip_x=True, yaw_rad=-0.4)):
         batch = collate([sample, sample], config, [transform, BevTransform()])
-        cell, _ = cells_of(batch.lidar_points, batch.lidar_sample, 2, config.heatmap_cells, config.range_m)
-        assert (cell.diff() >= 0).all()
+        for points, samples in ((batch.lidar_points, batch.lidar_sample), (batch.radar_points, batch.radar_sample)):
+            cell, _ = cells_of(points, samples, 2, config.heatmap_cells, config.range_m)
+            assert (cell.diff() >= 0).all()
 
 
 def test_one_return_of_each_voxel_and_age_is_kept_as_a_plain_search_keeps_it() -> None:

@@ -3,7 +3,8 @@
 import torch
 
 from tricast.perception.batch import SensorBatch
-from tricast.perception.fusion.point_look import NearPoints, PointLook, PointLookConfig, near_points
+from tricast.perception.fusion.near_returns import NearReturns
+from tricast.perception.fusion.point_look import PointLook, PointLookConfig, near_points
 
 SIDE, RANGE_M = 16, 8.0
 CONFIG = PointLookConfig(reach_cells=1, returns=4, above_ground_m=0.2, ground_cells=1, width=8)
@@ -38,7 +39,7 @@ def _cell(x_m: float, y_m: float) -> int:
     return int(y_m + RANGE_M) * SIDE + int(x_m + RANGE_M)
 
 
-def _near(points: list[list[float]], x_m: float, y_m: float) -> NearPoints:
+def _near(points: list[list[float]], x_m: float, y_m: float) -> NearReturns:
     batch = _batch(points, [0] * len(points))
     return near_points(batch, torch.tensor([[_cell(x_m, y_m)]]), CONFIG, SIDE, RANGE_M)
 
@@ -49,21 +50,21 @@ def test_returns_of_the_cells_around_are_found_and_no_others() -> None:
     far = [[4.5, 3.5, 1.3], [2.5, 1.5, 1.4], [-2.5, 3.5, 1.5]]
     found = _near([ground, *near, *far], 2.5, 3.5)
     assert found.number.tolist() == [[3]]
-    assert {round(z, 1) for z in found.points[0, 0, :, 2].tolist()} == {1.0, 1.1, 1.2}
+    assert {round(z, 1) for z in found.returns[0, 0, :, 2].tolist()} == {1.0, 1.1, 1.2}
 
 
 def test_ground_is_what_lies_low_among_its_neighbours() -> None:
     """On a slope: heights count from the lowest return around, not from the vehicle's own ground."""
     found = _near([[5.5, 5.5, 3.0], [5.4, 5.5, 3.1], [5.5, 5.4, 4.5]], 5.5, 5.5)
     assert found.number.tolist() == [[1]]
-    torch.testing.assert_close(found.points[0, 0, 0, [2, 5]], torch.tensor([4.5, 1.5]))
+    torch.testing.assert_close(found.returns[0, 0, 0, [2, 5]], torch.tensor([4.5, 1.5]))
 
 
 def test_of_many_returns_some_are_taken_evenly() -> None:
     points = [[0.5, 0.5, 0.0], *([0.5, 0.5, 1.0 + k] for k in range(12))]
     found = _near(points, 0.5, 0.5)
     assert found.number.tolist() == [[12]]
-    assert found.points[0, 0, :, 2].tolist() == [1.0, 4.0, 7.0, 10.0]
+    assert found.returns[0, 0, :, 2].tolist() == [1.0, 4.0, 7.0, 10.0]
 
 
 def test_windows_end_at_the_border_and_samples_stay_apart() -> None:
@@ -72,7 +73,7 @@ def test_windows_end_at_the_border_and_samples_stay_apart() -> None:
     cells = torch.tensor([[_cell(-7.5, 7.5), _cell(7.5, 7.5)]] * 2)
     found = near_points(batch, cells, CONFIG, SIDE, RANGE_M)
     assert found.number.tolist() == [[1, 1], [1, 0]]
-    assert found.points[0, :, 0, 2].tolist() == [1.0, 2.0] and found.points[1, 0, 0, 2] == 3.0
+    assert found.returns[0, :, 0, 2].tolist() == [1.0, 2.0] and found.returns[1, 0, 0, 2] == 3.0
 
 
 def test_padding_rows_and_no_rows_at_all_are_nothing() -> None:
@@ -84,7 +85,7 @@ def test_padding_rows_and_no_rows_at_all_are_nothing() -> None:
 def test_only_queries_with_returns_are_corrected() -> None:
     torch.manual_seed(0)
     look = PointLook(CONFIG, 5)
-    near = NearPoints(points=torch.randn(1, 2, 4, 6), number=torch.tensor([[4, 0]]))
+    near = NearReturns(returns=torch.randn(1, 2, 4, 6), number=torch.tensor([[4, 0]]))
     corrections, shapes = look(torch.zeros(1, 2, 3), near)
     assert not corrections.any()  # nothing at the start
     assert shapes.any(dim=2).tolist() == [[True, False]]
@@ -96,6 +97,6 @@ def test_a_shape_is_the_same_wherever_it_stands() -> None:
     torch.manual_seed(0)
     look = PointLook(CONFIG, 5)
     points, moved = torch.randn(1, 1, 4, 6), torch.tensor([20.0, -7.0, 0.5])
-    near = NearPoints(points=points, number=torch.tensor([[4]]))
-    away = NearPoints(points=points + torch.cat([moved, torch.zeros(3)]), number=near.number)
+    near = NearReturns(returns=points, number=torch.tensor([[4]]))
+    away = NearReturns(returns=points + torch.cat([moved, torch.zeros(3)]), number=near.number)
     torch.testing.assert_close(look(torch.zeros(1, 1, 3), near)[1], look(moved.expand(1, 1, 3), away)[1])

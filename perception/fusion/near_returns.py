@@ -1,0 +1,95 @@
+"""Returns in a window of cells around each query, in a count of operations that does not grow with how many there are.
+
+A batch has its returns in the order of cells. Those of a row of neighbouring cells then lie side by side, and are
+found by where they begin and end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NearReturns:
+    """Returns around each query.
+
+    Args:
+        returns: (B, Q, K, F), what is told of each.
+        number: (B, Q) int64, how many there are: K spread evenly over them were taken. 0: `returns` are of no meaning.
+
+    """
+
+    returns: Tensor
+    number: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Which returns a query looks at.
+
+    Args:
+        count: Samples in the batch, B.
+        side: Cells along each axis of the grid.
+        reach: Cells in x and y on each side of the query's own.
+        returns: K.
+
+    """
+
+    count: int
+    side: int
+    reach: int
+    returns: int
+
+
+def returns_around(rows: Tensor, cell: Tensor, taken: Tensor, cells: Tensor, window: Window) -> NearReturns:
+    """The returns around queries.
+
+    Args:
+        rows: (P, F) float32, in the order of cells.
+        cell: (P,) int64 of each return, `(sample * side + y) * side + x`; at the end `count * side * side`: in none.
+        taken: (P,) int64, 1, or 0 for what is left out.
+        cells: (B, Q) int64 cells of the queries, `y * side + x`.
+        window: Which of them.
+
+    """
+    total = window.count * window.side**2
+    order = _places_of(taken)
+    # At least as long as what is added to it: TensorRT takes no other scattering.
+    number = torch.zeros(max(total, len(taken)) + 1, dtype=torch.int64, device=cell.device)
+    ends = functional.pad(number.index_add(0, cell, taken).cumsum(0), (1, 0))  # a cell's: from its entry to the next
+    begin, lengths = _runs(ends, cells, window.side, window.reach)  # (B, Q, rows of the window) each
+    until = lengths.cumsum(dim=2)
+    number = until[..., -1]
+    place = torch.arange(window.returns, device=cell.device) * number[..., None] // window.returns  # (B, Q, K)
+    row = (place[..., None] >= until[:, :, None]).sum(dim=3).clamp(max=lengths.shape[2] - 1)
+    index = (begin - until + lengths).gather(2, row) + place
+    chosen = values_at(order, index.clamp(max=len(order) - 1))
+    return NearReturns(returns=functional.embedding(chosen, rows), number=number)
+
+
+def values_at(values: Tensor, index: Tensor) -> Tensor:
+    """Entries of (P,) values at indices of any shape; in graphs an operation that other runtimes do fast."""
+    return values.index_select(0, index.flatten()).view(index.shape)
+
+
+def _places_of(taken: Tensor) -> Tensor:
+    """Where the ones of (P,) zeros and ones are: first all of these in order, then 0."""
+    place = torch.where(taken > 0, taken.cumsum(0) - 1, len(taken))
+    order = torch.zeros(len(taken) + 1, dtype=torch.int64, device=taken.device)
+    return order.scatter(0, place, torch.arange(len(taken), device=taken.device))
+
+
+def _runs(ends: Tensor, cells: Tensor, side: int, reach: int) -> tuple[Tensor, Tensor]:
+    """Where the returns of each row of cells around each query begin, and how many there are: (B, Q, 2 reach + 1)."""
+    y, x = cells // side, cells % side
+    line = y[..., None] + torch.arange(-reach, reach + 1, device=cells.device)
+    inside = (line >= 0) & (line < side)
+    sample = torch.arange(len(cells), device=cells.device)[:, None, None]
+    first = (sample * side + line.clamp(0, side - 1)) * side
+    begin = values_at(ends, first + (x - reach).clamp(min=0)[..., None])
+    end = values_at(ends, first + (x + reach).clamp(max=side - 1)[..., None] + 1)
+    return begin, torch.where(inside, end - begin, 0)

@@ -1,0 +1,90 @@
+"""What the radars' returns show where a query is: their places seen from it, and how fast they come or go."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tricast.configs.strict import StrictConfig
+from tricast.perception.batch import SensorBatch
+from tricast.perception.fusion.near_returns import NearReturns, Window, returns_around
+from tricast.perception.layers.pillars import cells_of
+
+FEATURES = 13
+
+
+class RadarLookConfig(StrictConfig):
+    """Which radar returns a query looks at, and the width of the network on each."""
+
+    reach_cells: int = Field(default=5, ge=0, le=32)
+    """Of the heatmap, in x and y on each side of the query's own cell: radars tell angles to a degree or two."""
+    returns: int = Field(default=24, ge=1, le=1024)
+    """So many are looked at, spread evenly over those that are there; of fewer, some more than once."""
+    width: int = Field(default=48, ge=4, le=1024)
+
+
+@torch.no_grad()
+def near_radar(batch: SensorBatch, cells: Tensor, config: RadarLookConfig, side: int, range_m: float) -> NearReturns:
+    """The radars' returns around queries, as `RADAR_COLUMNS`.
+
+    Args:
+        batch: Its radar returns.
+        cells: (B, Q) int64 cells of the queries, `y * side + x`.
+        config: Which returns.
+        side: Cells along each axis of the heatmap.
+        range_m: Half the grid's side.
+
+    """
+    count = len(cells)
+    rows = count * side * side
+    # One row for nothing at the end, so that a batch without any return needs no case of its own.
+    returns = functional.pad(batch.radar_points, (0, 0, 0, 1))
+    cell, _ = cells_of(batch.radar_points, batch.radar_sample, count, side, range_m)
+    cell = functional.pad(cell, (0, 1), value=rows)
+    window = Window(count=count, side=side, reach=config.reach_cells, returns=config.returns)
+    return returns_around(returns, cell, (cell < rows).long(), cells, window)
+
+
+class RadarLook(nn.Module):
+    """A PointNet on the returns around a place: maximum and mean over them. Nothing where there are none.
+
+    The query's correction is zero at first. A grid cell keeps the maximum of what many returns say; here a query reads
+    the speeds along each line of sight themselves. Source of the idea: CenterFusion (Nabati and Qi, WACV 2021), which
+    hands each box the returns in its frustum.
+    """
+
+    def __init__(self, config: RadarLookConfig, width: int) -> None:
+        super().__init__()
+        self.point_net = nn.Sequential(
+            nn.Linear(FEATURES, config.width),
+            nn.ReLU(inplace=True),
+            nn.Linear(config.width, config.width),
+            nn.ReLU(inplace=True),
+        )
+        self.project = nn.Linear(2 * config.width + 1, width)
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, centers_m: Tensor, near: NearReturns) -> Tensor:
+        """Centres (B, Q, 3) to corrections (B, Q, D)."""
+        batch, queries, returns, _ = near.returns.shape
+        per_return = self.point_net(_described(centers_m, near.returns).flatten(0, 2))
+        per_return = per_return.view(batch, queries, returns, -1)
+        number = near.number[..., None].to(per_return.dtype)
+        pooled = [per_return.amax(dim=2), per_return.mean(dim=2), (1 + number).log() / 4]
+        return self.project(torch.cat(pooled, dim=2)) * (number > 0)
+
+
+def _described(centers_m: Tensor, returns: Tensor) -> Tensor:
+    """Rows (B, Q, K, 13) of returns seen from a centre."""
+    x, y, z, section, radial, known, sight_x, sight_y, age = returns.unbind(dim=3)
+    apart_x, apart_y = (x - centers_m[..., :1]) / 2, (y - centers_m[..., 1:2]) / 2
+    # Off along the line of sight and across it: radars tell the first well and the second badly.
+    along, across = apart_x * sight_x + apart_y * sight_y, apart_y * sight_x - apart_x * sight_y
+    above, speed = (z - centers_m[..., 2:]) / 2, radial / 5
+    # Column by column, then turned: putting narrow columns side by side takes several times as long.
+    places = [apart_x, apart_y, above, along, across]
+    speeds = [speed, speed * sight_x, speed * sight_y, known]
+    return torch.stack([*places, *speeds, section.clamp(-20, 40) / 20, sight_x, sight_y, age * 5]).movedim(0, 3)
