@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--to", required=True, choices=["onnx", "openvino", "tensorrt"], help="format")
     parser.add_argument("--out", type=Path, required=True, help="file to write: .onnx, .xml (and .bin) or .engine")
+    parser.add_argument(
+        "--precision", choices=["fp32", "bf16"], default="fp32", help="of the dense part (bf16: openvino)"
+    )
     parser.add_argument("--weights", metavar="W", help="file of weights or name of packaged ones (default: tiny)")
     parser.add_argument("--log", type=Path, help="any log, on whose ticks the graph is proven (default: the demo log)")
     parser.add_argument("--cameras", type=int, metavar="N", help="camera slots (default: as the log has)")
@@ -50,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             expected=f"a name that ends with {TARGETS[args.to]}",
             remedy="give the file that ending",
         )
-    check_target(args.to)
+    check_target(args.to, args.precision)
     config = chosen_config(detector="network")
     network = load_network(weights_path(args.weights or config.network.weights))
     fold_norms(network)
@@ -58,15 +61,17 @@ def run(args: argparse.Namespace) -> int:
     batches = _probe(islice(source, PROBE_STEP - 1, None, PROBE_STEP), network.config)
     shapes = _shapes(args, batches)
     check_writable(args.out.parent)
-    worst = export_graph(network, args.to, args.out, shapes, batches)
+    worst = export_graph(network, args.to, args.out, shapes, batches, args.precision)
     summary = {
         "out": str(args.out),
+        "precision": args.precision,
         "bytes": args.out.stat().st_size,
         "shapes": vars(shapes),
         "compared_ticks": len(batches),
         "largest_difference": worst,
     }
-    text = f"{args.out}: agrees with the network on {len(batches)} ticks to {worst:.1e}, holds {shapes}"
+    how = "agrees" if args.precision == "fp32" else "agrees as far as 16 bits do"
+    text = f"{args.out}: {how} with the network on {len(batches)} ticks to {worst:.1e}, holds {shapes}"
     print(json.dumps(summary) if args.json else text)
     return 0
 

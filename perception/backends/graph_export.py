@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tricast.configs.errors import InputError
 from tricast.perception.backends.fixed_shapes import FixedShapes
 from tricast.perception.backends.interface import Backend, GraphBackend, not_installed
+from tricast.perception.backends.names import PrecisionName
 from tricast.perception.backends.onnx_graph import (
     check_tensorrt,
     onnxruntime_graph,
@@ -17,22 +19,36 @@ from tricast.perception.backends.onnx_graph import (
     write_onnx,
     write_openvino,
 )
-from tricast.perception.backends.parity import check_parity
+from tricast.perception.backends.parity import HALF, SINGLE, ParityLimits, check_parity
+from tricast.perception.backends.placement import Placement
 from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
 
 TARGETS = {"onnx": ".onnx", "openvino": ".xml", "tensorrt": ".engine"}
 """What `--to` takes, and how the files end."""
+PRECISIONS: dict[str, tuple[PrecisionName, ...]] = {
+    "onnx": ("fp32",),
+    "openvino": ("fp32", "bf16"),
+    "tensorrt": ("fp32",),
+}
+"""Of the dense part of the network, as each target's graphs may have it."""
 _EXTRAS = {"onnx": "onnx", "openvino": "openvino", "tensorrt": "onnx"}
 
 
-def check_target(target: str) -> None:
+def check_target(target: str, precision: PrecisionName = "fp32") -> None:
     """Make sure that a graph can be made and proven here, before work begins.
 
     Raises:
-        InputError: What the target needs is not installed.
+        InputError: What the target needs is not installed, or it takes no graph in that precision.
 
     """
+    if precision not in PRECISIONS[target]:
+        raise InputError(
+            where="--precision",
+            got=f"{precision} for {target}",
+            expected=" or ".join(PRECISIONS[target]),
+            remedy="leave it out, or export --to openvino, whose graphs say themselves what is in 16 bits",
+        )
     if target == "tensorrt":
         check_tensorrt()
     runtime = {"onnx": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}[target]
@@ -42,7 +58,12 @@ def check_target(target: str) -> None:
 
 
 def export_graph(
-    network: Network, target: str, path: Path, shapes: FixedShapes, batches: Sequence[SensorBatch]
+    network: Network,
+    target: str,
+    path: Path,
+    shapes: FixedShapes,
+    batches: Sequence[SensorBatch],
+    precision: PrecisionName = "fp32",
 ) -> float:
     """Write a network as a graph that runs at these shapes, proven on real ticks.
 
@@ -52,20 +73,21 @@ def export_graph(
         path: The file; OpenVINO gets a .bin beside it.
         shapes: How much fits into the graph.
         batches: Real ticks, one each.
+        precision: Of the dense part; in 16 bits outputs must agree only roughly.
 
     Returns:
-        The largest difference from the network in eager mode.
+        The largest difference from the network in eager mode and single precision.
 
     Raises:
-        InputError: What the target needs is not installed, or the graph's outputs differ.
+        InputError: What the target needs is not installed, it takes no such precision, or the graph's outputs differ.
 
     """
-    check_target(target)
+    check_target(target, precision)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         onnx_path = Path(folder) / "graph.onnx"
 
         def write(partial: Path) -> None:
-            write_onnx(network, shapes, onnx_path)
+            write_onnx(Placement(precision=precision).placed(network), shapes, onnx_path)
             if target == "onnx":
                 onnx_path.replace(partial)
             elif target == "openvino":
@@ -84,7 +106,7 @@ def export_graph(
 
             return GraphBackend("tensorrt", network, shapes, engine_graph(partial.read_bytes()))
 
-        return write_proven(path, write, opened, network, batches)
+        return write_proven(path, write, opened, network, batches, SINGLE if precision == "fp32" else HALF)
 
 
 def write_proven(
@@ -93,6 +115,7 @@ def write_proven(
     opened: Callable[[Path], Backend],
     network: Network,
     batches: Sequence[SensorBatch],
+    limits: ParityLimits = SINGLE,
 ) -> float:
     """Write a graph, run what was written, and give it its name only if it gives what the network gives.
 
@@ -102,6 +125,7 @@ def write_proven(
         opened: Makes a backend of the written graph.
         network: What it must agree with.
         batches: Real ticks, one each.
+        limits: How far they may be apart.
 
     Returns:
         The largest difference.
@@ -113,7 +137,7 @@ def write_proven(
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.{os.getpid()}.") as folder:
         partial = Path(folder) / path.name
         write(partial)
-        worst = check_parity(opened(partial), network, batches)
+        worst = check_parity(opened(partial), network, batches, limits)
         for made in sorted(Path(folder).iterdir(), key=lambda p: p == partial):  # the named file last
             made.replace(path.with_name(made.name))
     return worst

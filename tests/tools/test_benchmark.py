@@ -62,6 +62,8 @@ def test_an_export_says_what_is_wrong_before_it_works(tmp_path: Path, capsys: py
     if not torch.cuda.is_available():
         assert main(["export", "--to", "tensorrt", "--out", str(tmp_path / "graph.engine")]) == 2
         assert "backend 'tensorrt': got a machine without TensorRT" in capsys.readouterr().err
+    assert main(["export", "--to", "onnx", "--precision", "bf16", "--out", str(tmp_path / "graph.onnx")]) == 2
+    assert "bf16 for onnx" in capsys.readouterr().err
     assert main(["export", "--to", "onnx", "--out", str(tmp_path / "graph.onnx"), "--lidar-rows", "10"]) == 2
     error = capsys.readouterr().err
     # Without the exporter's packages that is what is said first.
