@@ -56,6 +56,12 @@ class MotionFilter:
         """Select objects by an index array or a boolean mask."""
         return MotionFilter(**{f.name: getattr(self, f.name)[rows] for f in fields(MotionFilter)})
 
+    def replaced(self, rows: NDArray[np.bool_], other: MotionFilter) -> MotionFilter:
+        """The objects with those of `rows` (N,) taken from another filter of the same objects."""
+        mask = {2: rows[:, None], 1: rows}
+        pairs = {f.name: (getattr(other, f.name), getattr(self, f.name)) for f in fields(MotionFilter)}
+        return MotionFilter(**{name: np.where(mask[own.ndim], new, own) for name, (new, own) in pairs.items()})
+
     def predicted(self, dt_s: float, accelerations: Float64) -> MotionFilter:
         """The objects `dt_s` later; accelerations (N,) are standard deviations, constant over the step."""
         noise = accelerations**2

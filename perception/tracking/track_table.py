@@ -14,6 +14,7 @@ from tricast.sensors.annotations import DETECTION_CLASSES
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
+FILTERS = ("motion", "by_place", "heading")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,6 +24,7 @@ class TrackTable:
     Args:
         identities: (N,).
         motion: Places in the plane and velocities over ground.
+        by_place: The same by the places of detections alone, which no velocity that they carry has touched.
         heading: Yaws and turn rates.
         fronts: (N,) evidence that a yaw points to the object's front; below 0 it points to the rear.
         z_m: (N,) heights of the centres.
@@ -38,6 +40,7 @@ class TrackTable:
 
     identities: Int64
     motion: MotionFilter
+    by_place: MotionFilter
     heading: MotionFilter
     fronts: Float64
     z_m: Float64
@@ -56,6 +59,7 @@ class TrackTable:
         return TrackTable(
             identities=np.zeros(0, np.int64),
             motion=MotionFilter.born(np.zeros((0, 2)), np.zeros((0, 2)), nothing, nothing),
+            by_place=MotionFilter.born(np.zeros((0, 2)), np.zeros((0, 2)), nothing, nothing),
             heading=MotionFilter.born(np.zeros((0, 1)), np.zeros((0, 1)), nothing, nothing),
             fronts=nothing,
             z_m=nothing,
@@ -74,7 +78,7 @@ class TrackTable:
         columns: dict[str, Any] = {}
         for name in (f.name for f in fields(TrackTable)):
             column = [getattr(part, name) for part in parts]
-            columns[name] = MotionFilter.joined(column) if name in ("motion", "heading") else np.concatenate(column)
+            columns[name] = MotionFilter.joined(column) if name in FILTERS else np.concatenate(column)
         return TrackTable(**columns)
 
     def __getitem__(self, rows: Any) -> TrackTable:

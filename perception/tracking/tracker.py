@@ -49,11 +49,17 @@ class TrackerConfig(StrictConfig):
     """Added for every metre of a box's length: of long objects a part is seen."""
     velocity_noise_mps: float = Field(default=1.0, gt=0)
     """Of velocities that detections carry: radar sees one component only."""
+    contradicted_sigmas: float = Field(default=4.0, gt=0)
+    """A velocity further than this from what the track's places tell is not believed, and the track goes by places: a
+    network that never saw a motorway is wrong about speeds there."""
     acceleration_mps2: float = Field(default=3.0, gt=0)
     slow_acceleration_mps2: float = Field(default=1.5, gt=0)
     static_acceleration_mps2: float = Field(default=0.05, gt=0)
     birth_speed_mps: float = Field(default=6.0, gt=0)
     slow_birth_speed_mps: float = Field(default=2.0, gt=0)
+    unknown_speed_mps: float = Field(default=15.0, gt=0)
+    """How far off the velocity of a first detection may be, for tracks that go by places."""
+    slow_unknown_speed_mps: float = Field(default=3.0, gt=0)
     yaw_noise_rad: float = Field(default=0.4, gt=0)
     turn_acceleration_radps2: float = Field(default=0.5, gt=0)
     birth_turn_rate_radps: float = Field(default=0.2, gt=0)
@@ -127,9 +133,11 @@ class Tracker:
     def _predicted(self, dt_s: float) -> TrackTable:
         tracks, config = self._tracks, self.config
         turn = np.where(_is_static(tracks), 0.0, config.turn_acceleration_radps2)
+        accelerations = self._by_class(tracks.class_indices, *self._accelerations_mps2)
         return replace(
             tracks,
-            motion=tracks.motion.predicted(dt_s, self._by_class(tracks.class_indices, *self._accelerations_mps2)),
+            motion=tracks.motion.predicted(dt_s, accelerations),
+            by_place=tracks.by_place.predicted(dt_s, accelerations),
             heading=tracks.heading.predicted(dt_s, turn),
         )
 
@@ -139,25 +147,33 @@ class Tracker:
         return config.acceleration_mps2, config.slow_acceleration_mps2, config.static_acceleration_mps2
 
     def _associated(self, tracks: TrackTable, seen: _Seen) -> tuple[Int64, Int64]:
-        """Rows of tracks and of detections that belong together; weak detections take what is left."""
-        strong = seen.scores >= self.config.birth_score
-        columns = np.flatnonzero(strong)
-        rows, found = self._best_pairs(tracks, seen[columns])
-        unpaired = np.ones(len(tracks), bool)
-        unpaired[rows] = False
-        left, weak = np.flatnonzero(unpaired), np.flatnonzero(~strong)
-        more_rows, more_found = self._best_pairs(tracks[left], seen[weak])
-        return np.concatenate([rows, left[more_rows]]), np.concatenate([columns[found], weak[more_found]])
+        """Rows of tracks and of detections that belong together.
 
-    def _best_pairs(self, tracks: TrackTable, seen: _Seen) -> tuple[Int64, Int64]:
+        Weak detections take what strong ones leave. Where velocities that detections carry are wrong, a new track is
+        not where they have it: it may take what is left by places alone.
+        """
+        strong, young = seen.scores >= self.config.birth_score, tracks.hits < self.config.confirm_hits
+        anyone = np.ones(len(tracks), bool)
+        rounds = ((tracks.motion, anyone, strong), (tracks.motion, anyone, ~strong), (tracks.by_place, young, strong))
+        # The detection of each track, -1 where there is none.
+        column_of, free = np.full(len(tracks), -1), np.ones(len(seen), bool)
+        for motion, asking, wanted in rounds:
+            rows, columns = np.flatnonzero(asking & (column_of < 0)), np.flatnonzero(wanted & free)
+            found_rows, found = self._best_pairs(tracks[rows], motion[rows], seen[columns])
+            column_of[rows[found_rows]] = columns[found]
+            free[columns[found]] = False
+        paired = np.flatnonzero(column_of >= 0)
+        return paired, column_of[paired]
+
+    def _best_pairs(self, tracks: TrackTable, motion: MotionFilter, seen: _Seen) -> tuple[Int64, Int64]:
         if not len(tracks) or not len(seen):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         config, classes = self.config, tracks.class_indices
         reach = self._by_class(classes, config.max_distance_m, config.slow_max_distance_m, config.slow_max_distance_m)
         costs = pair_costs(
-            predicted_m=tracks.motion.positions,
+            predicted_m=motion.positions,
             seen_m=seen.boxes.centers_m[:, :2],
-            variances_m2=tracks.motion.position_variances[:, None] + self._position_noise_m(seen)[None] ** 2,
+            variances_m2=motion.position_variances[:, None] + self._position_noise_m(seen)[None] ** 2,
             log_size_differences=np.log(tracks.sizes_m)[:, None] - np.log(seen.boxes.sizes_m)[None],
             same_class=classes[:, None] == seen.classes[None],
             gate_sigmas=config.gate_sigmas,
@@ -183,11 +199,10 @@ class Tracker:
     def _corrected(self, tracks: TrackTable, seen: _Seen) -> TrackTable:
         """Tracks with the detection of the same row."""
         config = self.config
-        motion = tracks.motion.position_seen(seen.boxes.centers_m[:, :2], self._position_noise_m(seen))
-        motion = motion.rate_seen(*_velocities(seen.boxes, config.velocity_noise_mps))
+        by_place, motion = self._moved(tracks, seen)
         votes = tracks.votes * VOTE_DECAY
         votes[np.arange(len(seen)), seen.classes] += seen.scores
-        tracks = replace(tracks, motion=motion, votes=votes, hits=tracks.hits + 1)
+        tracks = replace(tracks, motion=motion, by_place=by_place, votes=votes, hits=tracks.hits + 1)
         gain = np.maximum(config.size_gain, 1.0 / tracks.hits)
         return replace(
             self._turned(tracks, seen.boxes.yaws_rad),
@@ -198,6 +213,16 @@ class Tracker:
             seen_shares=tracks.seen_shares + SHARE_GAIN * (1 - tracks.seen_shares),
             detection_indices=seen.rows,
         )
+
+    def _moved(self, tracks: TrackTable, seen: _Seen) -> tuple[MotionFilter, MotionFilter]:
+        """Motion by places alone, and with the velocities that detections carry where places do not contradict them."""
+        places_m, noise_m = seen.boxes.centers_m[:, :2], self._position_noise_m(seen)
+        velocities, sigmas = _velocities(seen.boxes, self.config.velocity_noise_mps)
+        by_place = tracks.by_place.position_seen(places_m, noise_m)
+        apart = np.square(velocities - by_place.rates).sum(axis=1)
+        limits = self.config.contradicted_sigmas**2 * (by_place.rate_variances + sigmas**2)
+        motion = tracks.motion.position_seen(places_m, noise_m).rate_seen(velocities, sigmas)
+        return by_place, motion.replaced(apart > limits, by_place)
 
     def _turned(self, tracks: TrackTable, seen_rad: Float64) -> TrackTable:
         """Tracks with headings corrected by seen yaws and by the direction of motion."""
@@ -227,14 +252,15 @@ class Tracker:
         config, count = self.config, len(seen)
         velocities, sigmas = _velocities(seen.boxes, config.velocity_noise_mps)
         guess = self._by_class(seen.classes, config.birth_speed_mps, config.slow_birth_speed_mps, 0.1)
+        unknown = self._by_class(seen.classes, config.unknown_speed_mps, config.slow_unknown_speed_mps, 0.1)
+        places_m, noise_m = seen.boxes.centers_m[:, :2], self._position_noise_m(seen)
         votes = np.zeros((count, len(DETECTION_CLASSES)))
         votes[np.arange(count), seen.classes] = seen.scores
         first, self._next_identity = self._next_identity, self._next_identity + count
         return TrackTable(
             identities=np.arange(first, first + count),
-            motion=MotionFilter.born(
-                seen.boxes.centers_m[:, :2], velocities, self._position_noise_m(seen), np.minimum(sigmas, guess)
-            ),
+            motion=MotionFilter.born(places_m, velocities, noise_m, np.minimum(sigmas, guess)),
+            by_place=MotionFilter.born(places_m, velocities, noise_m, unknown),
             heading=MotionFilter.born(
                 seen.boxes.yaws_rad[:, None],
                 np.zeros((count, 1)),

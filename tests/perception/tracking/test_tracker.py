@@ -40,6 +40,28 @@ def test_a_standing_object_seen_from_a_moving_vehicle_stands() -> None:
     assert tracks.boxes.centers_m[0] == pytest.approx([11.0, 3.0, 0.8], abs=0.05)
 
 
+@pytest.mark.parametrize("told", [(28.0, 0.0), (12.0, 3.0), (5.0, 0.0)])
+def test_a_velocity_that_places_contradict_is_not_believed(told: tuple[float, float]) -> None:
+    """A detector that is wrong about speeds costs no track: on a motorway, told what a town's traffic does."""
+    tracker = Tracker()
+    for tick in range(20):
+        seen = detections(tick, (10 + 2.8 * tick, 2.0))
+        boxes = replace(seen.boxes, velocities_mps=np.array([told]))
+        tracks = tracker.update(replace(seen, boxes=boxes), SE3())
+    assert tracks.track_ids.tolist() == [1]
+    assert tracks.boxes.centers_m[0, :2] == pytest.approx([10 + 2.8 * 19, 2.0], abs=0.1)
+    assert tracks.boxes.velocities_mps[0] == pytest.approx([28.0, 0.0], abs=0.5)
+
+
+def test_a_velocity_that_places_cannot_contradict_is_believed() -> None:
+    """At the second tick places tell little, and a velocity that fits them is the better guess."""
+    tracker = Tracker(TrackerConfig(settle_s=1.0))
+    for tick, x_m in enumerate((10.0, 11.3)):
+        seen = detections(tick, (x_m, 2.0))
+        tracks = tracker.update(replace(seen, boxes=replace(seen.boxes, velocities_mps=np.array([[8.0, 0.0]]))), SE3())
+    assert tracks.boxes.velocities_mps[0] == pytest.approx([8.0, 0.0], abs=0.3)
+
+
 def test_identity_survives_eight_ticks_of_occlusion() -> None:
     tracker = Tracker()
     for tick in range(40):
