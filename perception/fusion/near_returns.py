@@ -60,7 +60,7 @@ def returns_around(rows: Tensor, cell: Tensor, taken: Tensor, cells: Tensor, win
     order = _places_of(taken)
     # At least as long as what is added to it: TensorRT takes no other scattering.
     number = torch.zeros(max(total, len(taken)) + 1, dtype=torch.int64, device=cell.device)
-    ends = functional.pad(number.index_add(0, cell, taken).cumsum(0), (1, 0))  # a cell's: from its entry to the next
+    ends = functional.pad(number.scatter_add(0, cell, taken).cumsum(0), (1, 0))  # a cell's: from its entry to the next
     begin, lengths = _runs(ends, cells, window.side, window.reach)  # (B, Q, rows of the window) each
     until = lengths.cumsum(dim=2)
     number = until[..., -1]

@@ -65,7 +65,9 @@ def _ground_m(height_m: Tensor, cell: Tensor, shape: tuple[int, int], reach: int
     """The lowest height (P,) among the returns around each return; its own for those off the grid."""
     count, side = shape
     rows = count * side * side
-    lowest = torch.full((rows + 1,), FAR_UP_M, dtype=height_m.dtype, device=height_m.device)
+    # At least as long as what is put into it: TensorRT takes no other scattering.
+    longest = max(rows + 1, len(height_m))
+    lowest = torch.full((longest,), FAR_UP_M, dtype=height_m.dtype, device=height_m.device)
     lowest = lowest.scatter_reduce(0, cell, height_m, "amin")
     grid = lowest[:rows].view(count, 1, side, side)
     around = -functional.max_pool2d(-grid, 2 * reach + 1, stride=1, padding=reach)

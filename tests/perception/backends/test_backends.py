@@ -49,7 +49,7 @@ SUBSETS = {
 TENSORRT_OPERATORS = """
     Abs Acos Add And ArgMax Atan BatchNormalization Cast Clip Concat Constant ConstantOfShape Conv Cos CumSum
     DepthToSpace Div Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Gelu Gemm Greater GreaterOrEqual
-    Identity IsNaN LayerNormalization Less LessOrEqual MatMul Max MaxPool Min Mod Mul Neg Not Or Pad Pow Range
+    Identity IsNaN LayerNormalization Less LessOrEqual Log MatMul Max MaxPool Min Mod Mul Neg Not Or Pad Pow Range
     Reciprocal ReduceL2 ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape Resize ScatterElements ScatterND Shape
     Sigmoid Sin Slice Softmax Split Sqrt Squeeze Sub Tile TopK Transpose Unsqueeze Where
     """
