@@ -1,10 +1,11 @@
 """Ways of fusion at an equal budget: `python -m tricast.tools.compare_fusion --shards DIR --out DIR [--samples 6000]`.
 
 Trains every variant (`perception/training/variants.py`) from the same shards (DIR/train) for as many samples, then
-scores it on the same ticks of DIR/validation with every subset of sensors. OUT has a run directory of each variant, and
-`table.md` and `table.json` of those that are done. What is done is not trained again, and what was interrupted goes on:
-give the same command until it prints the table. Every figure is of one training. The default is trained with three
-seeds, and a difference from its mean that is no larger than what lies between these is called neither better nor worse.
+scores it on the same ticks of DIR/validation with every subset of sensors. OUT has a run directory of each variant
+(within it one of its first stage, if it has two), and `table.md` and `table.json` of those that are done. What is done is
+not trained again, and what was interrupted goes on: give the same command until it prints the table. Every figure is of
+one training. The default is trained with three seeds, and a difference from its mean that is no larger than what lies
+between these is called neither better nor worse.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ from tricast.perception.training.variants import COLUMNS, Variant, checked, tabl
 from tricast.tools.train import Termination
 
 FIGURES = "figures.json"
+FIRST_STAGE = "first-stage"
+"""Run directory, within a variant's, of the stage before it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,21 +55,35 @@ def run(args: argparse.Namespace) -> int:
     """Train and score what is left to do, and write the table after each."""
     base = _base(args)
     variants = _chosen(variants_of(base), args.variants)
+    settings = {variant.name: _settings(variant, base, args) for variant in variants}
     train, held = ShardSet(args.shards / "train"), ShardSet(args.shards / "validation")
-    until_s = None if args.minutes is None else time.monotonic() + 60 * args.minutes
     with Termination() as stop:
+        sitting = _Sitting(None if args.minutes is None else time.monotonic() + 60 * args.minutes, stop)
         for variant in variants:
             folder = args.out / variant.name
-            if _figures(folder, variant.config(base), args) is not None:
+            if (folder / FIGURES).exists():
+                _figures(folder, settings[variant.name])
                 continue
-            if not _trained(variant.config(base), folder, train, args, until_s, stop):
+            if not _trained(variant, base, train, args, sitting):
                 print(f"stopped at '{variant.name}'; the same command goes on")
                 return 0
-            _score(variant.config(base), folder, held, args)
+            _score(variant.config(base), folder, held, settings[variant.name])
             _write_table(base, args)
     _write_table(base, args)
     print((args.out / "table.md").read_text())
     return 0
+
+
+@dataclass(frozen=True)
+class _Sitting:
+    """Until when this invocation trains, on the monotonic clock, and whether it was asked to end."""
+
+    until_s: float | None
+    stop: Callable[[], bool]
+
+    @property
+    def minutes_left(self) -> float | None:
+        return None if self.until_s is None else max(self.until_s - time.monotonic(), 0.0) / 60
 
 
 def _base(args: argparse.Namespace) -> TrainingRunConfig:
@@ -73,6 +91,13 @@ def _base(args: argparse.Namespace) -> TrainingRunConfig:
         if value < 1:
             raise InputError(where=name, got=str(value), expected="1 or more", remedy="give a positive number")
     config = load_config(TrainingRunConfig, args.config)
+    if config.training.objective != "everything":
+        raise InputError(
+            where=f"--config {args.config}",
+            got=f"training.objective '{config.training.objective}'",
+            expected="'everything': what is compared finds objects",
+            remedy="leave it out; the variant 'contrastive' has its own stage",
+        )
     watching = config.training.validation.model_copy(update={"ticks": args.ticks, "subset_ticks": args.ticks})
     changes: dict[str, Any] = {"max_samples": args.samples, "validation": watching}
     if args.threads is not None:
@@ -90,61 +115,91 @@ def _chosen(variants: list[Variant], names: list[str] | None) -> list[Variant]:
     return [variant for variant in variants if names is None or variant.name in names]
 
 
-def _settings(config: TrainingRunConfig, args: argparse.Namespace) -> dict[str, Any]:
+def _settings(variant: Variant, base: TrainingRunConfig, args: argparse.Namespace) -> dict[str, Any]:
     """What the figures of a variant hang on; figures of other settings are refused."""
-    training = config.training.model_dump(mode="json", exclude={"loading_processes", "log_every_steps", "threads"})
     start = None if args.camera_init is None else args.camera_init.name
-    return {"model": config.model.model_dump(mode="json"), "training": training, "camera_init": start}
+    settings = {**_binding(variant.config(base)), "camera_init": start}
+    first = variant.first_stage(base)
+    return settings if first is None else {**settings, "first_stage": _binding(first)}
 
 
-def _figures(folder: Path, config: TrainingRunConfig, args: argparse.Namespace) -> dict[str, Any] | None:
-    """What a variant scored; None if that is not known yet."""
+def _binding(config: TrainingRunConfig) -> dict[str, Any]:
+    """What of a configuration a figure hangs on."""
+    training = config.training.model_dump(mode="json", exclude={"loading_processes", "log_every_steps", "threads"})
+    # Figures of before know no such setting, and were made with it on.
+    if training["denoising"]:
+        del training["denoising"]
+    return {"model": config.model.model_dump(mode="json"), "training": training}
+
+
+def _figures(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """What a variant scored, with these settings."""
     path = folder / FIGURES
-    if not path.exists():
-        return None
     known = json.loads(path.read_text(encoding="utf-8"))
-    if known["settings"] != _settings(config, args):
-        raise InputError(
-            where=str(path),
-            got="figures of a comparison with other settings",
-            expected="those of this command",
-            remedy="give the options it began with, or another --out",
-        )
+    if known["settings"] != settings:
+        raise _of_another(path, "figures of a comparison with other settings")
     return known
 
 
+def _of_another(path: Path, got: str) -> InputError:
+    return InputError(
+        where=str(path),
+        got=got,
+        expected="those of this command",
+        remedy="give the options it began with, or another --out",
+    )
+
+
 def _trained(
+    variant: Variant, base: TrainingRunConfig, train: ShardSet, args: argparse.Namespace, sitting: _Sitting
+) -> bool:
+    """Begin or go on with a variant's stages, up to the planned samples; whether these were seen."""
+    folder, first = args.out / variant.name, variant.first_stage(base)
+    start = None if args.camera_init is None else (args.camera_init, "camera_encoder.")
+    if first is not None:
+        before = folder / FIRST_STAGE
+        if not _stage_trained(first, before, train, args, sitting, start, f"{variant.name}, first stage"):
+            return False
+        start = (before / WEIGHTS, "")
+    return _stage_trained(variant.config(base), folder, train, args, sitting, start, variant.name)
+
+
+def _stage_trained(
     config: TrainingRunConfig,
     folder: Path,
     train: ShardSet,
     args: argparse.Namespace,
-    until_s: float | None,
-    stop: Callable[[], bool],
+    sitting: _Sitting,
+    start: tuple[Path, str] | None,
+    name: str,
 ) -> bool:
-    """Begin or go on, up to the planned samples; whether these were seen."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    resume = (folder / CHECKPOINT).exists()
+    """Begin with weights (a file, and which part of them) or go on; whether the planned samples were seen."""
+    stated, resume = folder / "config.yaml", (folder / CHECKPOINT).exists()
+    if not resume:
+        folder.mkdir(parents=True, exist_ok=True)
+        stated.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    # A run may go on with another plan, but a comparison is of one plan from beginning to end.
+    elif (planned := load_config(TrainingRunConfig, str(stated)).training.max_samples) != config.training.max_samples:
+        raise _of_another(stated, f"a training of {planned} samples that has begun")
     trainer = Trainer(
         config,
         folder,
         folder=args.shards / "train",
         scenes=train.scene_names,
         resume=resume,
-        report=lambda line: print(f"{folder.name}: {line}", flush=True),
+        report=lambda line: print(f"{name}: {line}", flush=True),
     )
-    if args.camera_init is not None and not resume:
-        trainer.start_from(args.camera_init, part="camera_encoder.")
-    left = None if until_s is None else max(until_s - time.monotonic(), 0.0) / 60
-    return trainer.run(minutes=left, stop=stop)
+    if start is not None and not resume:
+        trainer.start_from(start[0], part=start[1])
+    return trainer.run(minutes=sitting.minutes_left, stop=sitting.stop)
 
 
-def _score(config: TrainingRunConfig, folder: Path, held: ShardSet, args: argparse.Namespace) -> None:
+def _score(config: TrainingRunConfig, folder: Path, held: ShardSet, settings: dict[str, Any]) -> None:
     network = load_network(folder / WEIGHTS)
     torch.set_num_threads(config.training.threads)
     figures = validate(network, held, config, torch.device("cpu"))
     known = {
-        "settings": _settings(config, args),
+        "settings": settings,
         "figures": checked(figures),
         "parameters": sum(p.numel() for p in network.parameters()),
     }
@@ -155,7 +210,8 @@ def _score(config: TrainingRunConfig, folder: Path, held: ShardSet, args: argpar
 
 def _write_table(base: TrainingRunConfig, args: argparse.Namespace) -> None:
     variants = variants_of(base)
-    known = {v.name: told for v in variants if (told := _figures(args.out / v.name, v.config(base), args)) is not None}
+    scored = [variant for variant in variants if (args.out / variant.name / FIGURES).exists()]
+    known = {v.name: _figures(args.out / v.name, _settings(v, base, args)) for v in scored}
     figures = {name: told["figures"] for name, told in known.items()}
     parameters = {name: f"{told['parameters'] / 1e6:.2f} M" for name, told in known.items()}
     header = ["variant", "departs in", *(f"mAP {name}" for name in COLUMNS), "parameters"]

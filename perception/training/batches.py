@@ -200,7 +200,7 @@ def batches_from(source: BatchSource, steps: range, *, workers: int) -> Iterator
 
     The processes are spawned and have one thread each; batches are the same for any number of them.
     """
-    if workers == 0:
+    if workers == 0 or not steps:
         dataset = TrainingBatches(source)
         return (dataset[number] for number in source.numbers(steps))
     loader = DataLoader(

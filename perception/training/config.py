@@ -65,8 +65,11 @@ class TrainingConfig(StrictConfig):
     """Planned length: the cosine ends here."""
     log_every_steps: int = Field(default=50, ge=1)
     checkpoint_minutes: float = Field(default=5.0, gt=0)
+    denoising: bool = True
+    """Extra queries that begin near true centres, in training alone; without them only peaks or learned places are
+    learned from. Batches are the same either way."""
     seed_jitter_m: float = Field(default=0.4, ge=0)
-    """How far the extra queries of training lie from true centres, a standard deviation."""
+    """How far the extra queries of `denoising` lie from true centres, a standard deviation."""
     optimizer: OptimizerConfig = OptimizerConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     loss: LossConfig = LossConfig()

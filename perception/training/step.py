@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -38,12 +39,13 @@ class LossOfNetwork(nn.Module):
             return None, picture_stage_losses(self.network, batch, training.loss), memory
         if training.objective == "contrastive":
             return None, contrastive_losses(self.network, batch, training.loss), memory
-        outputs, memory = self.network(batch.sensors, memory, batch.seeds)
+        seeds = batch.seeds if training.denoising else None
+        outputs, memory = self.network(batch.sensors, memory, seeds)
         table = training_losses(
             outputs,
             batch.truth,
             batch.seed_objects,
-            batch.seeds.mask,
+            batch.seeds.mask if training.denoising else torch.zeros_like(batch.seeds.mask),
             batch.sensors.present,
             training.loss,
             range_m=self._config.model.batch.range_m,

@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
+from tricast.configs.errors import InputError
 from tricast.configs.strict import parse_config
 from tricast.perception.training.config import TrainingRunConfig
 
 DEFAULT = "default"
 REMEMBERED = 64
 """Objects of each tick, of the variant that remembers."""
+EMBEDDED = 128
+"""Width of the embeddings of a contrastive stage, where the configuration has none."""
+FIRST_SHARE = 0.25
+"""Of a variant's samples, in its first stage if it has one."""
+FIRST_SEED = 1000
+"""Added to a first stage's seed: the stage after it then takes other ticks at first."""
 COLUMNS = {
     "all": "mAP",
     "without camera": "mAP lidar+radar",
@@ -34,6 +42,8 @@ class Variant:
         about: What departs from the default, in words.
         changes: Settings that depart, laid out as in a configuration.
         more_seed: Added to the configuration's seed.
+        first: Settings of a stage before it, whose weights it begins with; empty if there is none. The two share the
+            configuration's samples.
 
     """
 
@@ -41,11 +51,44 @@ class Variant:
     about: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     more_seed: int = 0
+    first: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, base: TrainingRunConfig) -> TrainingRunConfig:
-        """The base configuration with what departs from it."""
-        seed = {"training": {"seed": base.training.seed + self.more_seed}}
-        values = _overlaid(_overlaid(base.model_dump(), seed), self.changes)
+        """The base configuration with what departs from it, for the samples that a first stage leaves."""
+        first = self.first_stage(base)
+        taken = 0 if first is None else first.training.max_samples
+        own = {"seed": base.training.seed + self.more_seed, "max_samples": base.training.max_samples - taken}
+        return self._parsed(base, {"training": own}, self.changes)
+
+    def first_stage(self, base: TrainingRunConfig) -> TrainingRunConfig | None:
+        """Configuration of the stage before; None if there is none.
+
+        It has `FIRST_SHARE` of the samples in whole batches, and its warm-up is shorter by as much.
+
+        Raises:
+            InputError: The share has no whole batch.
+
+        """
+        if not self.first:
+            return None
+        samples, seed = base.training.max_samples, base.training.seed + self.more_seed + FIRST_SEED
+        warm_up = round(FIRST_SHARE * base.training.optimizer.warmup_samples)
+        shorter = {"training": {"seed": seed, "optimizer": {"warmup_samples": warm_up}}}
+        stage = self._parsed(base, self.changes, shorter, self.first)
+        # A run ends between sequences, so that the samples seen are the samples planned.
+        whole = stage.training.batch_size * stage.training.sequence_ticks
+        planned = int(FIRST_SHARE * samples) // whole * whole
+        if planned == 0:
+            raise InputError(
+                where=f"variant '{self.name}'",
+                got=f"{samples} samples, of which {int(FIRST_SHARE * samples)} for its first stage",
+                expected=f"{math.ceil(whole / FIRST_SHARE)} or more, for one batch of it",
+                remedy="give more samples, or leave this variant out",
+            )
+        return stage.model_copy(update={"training": stage.training.model_copy(update={"max_samples": planned})})
+
+    def _parsed(self, base: TrainingRunConfig, *changes: Mapping[str, Any]) -> TrainingRunConfig:
+        values = reduce(_overlaid, changes, base.model_dump())
         return parse_config(TrainingRunConfig, values, where=f"variant '{self.name}'")
 
 
@@ -58,6 +101,7 @@ def variants_of(base: TrainingRunConfig) -> list[Variant]:
     if not remembers:
         memory["training"] = {"sequence_ticks": max(4, base.training.sequence_ticks)}
     dropout = {"training": {"augmentation": {"drop_modalities": 0.0 if drops else 0.5}}}
+    denoises = base.training.denoising
     early = {"model": {"fusion": "early", "grid_fusion": "concatenation"}}
     return [
         Variant(name=DEFAULT, about="as configured"),
@@ -74,7 +118,21 @@ def variants_of(base: TrainingRunConfig) -> list[Variant]:
         ),
         Variant(name="no-memory" if remembers else "memory", about="memory off or on", changes=memory),
         Variant(name="no-dropout" if drops else "dropout", about="modality dropout off or on", changes=dropout),
+        Variant(
+            name="no-denoising" if denoises else "denoising",
+            about="denoising queries off or on",
+            changes={"training": {"denoising": not denoises}},
+        ),
+        Variant(name="contrastive", about="a contrastive stage first", first=_contrastive(base)),
     ]
+
+
+def _contrastive(base: TrainingRunConfig) -> dict[str, Any]:
+    """A stage that aligns the encoders. Larger batches: what a tick is told apart from is the others of its batch."""
+    return {
+        "model": {"alignment": {"width": base.model.alignment.width or EMBEDDED}},
+        "training": {"objective": "contrastive", "batch_size": 4 * base.training.batch_size, "parts": 1},
+    }
 
 
 def spread_of_seeds(figures: Mapping[str, Mapping[str, float]], column: str) -> tuple[float, float] | None:

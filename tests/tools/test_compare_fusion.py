@@ -5,7 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from tests.tools.test_train import SMALL
 from tricast.perception.model import ModelConfig
@@ -47,12 +50,72 @@ def test_what_is_done_is_kept_and_what_was_stopped_goes_on(given: Path, tmp_path
     assert "figures of a comparison with other settings" in capsys.readouterr().err
 
 
+def test_figures_of_before_hold_where_a_variant_uses_nothing_newer(given: Path, tmp_path: Path) -> None:
+    assert compare(given, tmp_path, "--samples", "2", "--variants", "default", "no-denoising") == 0
+    settings = {
+        name: json.loads((tmp_path / name / "figures.json").read_text())["settings"]
+        for name in ("default", "no-denoising")
+    }
+    assert set(settings["default"]) == {"model", "training", "camera_init"}
+    assert "denoising" not in settings["default"]["training"]
+    assert settings["no-denoising"]["training"] == {**settings["default"]["training"], "denoising": False}
+
+
+def test_a_variant_of_two_stages_goes_on_where_it_was_stopped_and_ends_the_same(
+    given: Path, tmp_path: Path, capsys
+) -> None:
+    command = ["--samples", "32", "--variants", "contrastive"]
+    assert compare(given, tmp_path, *command, "--minutes", "0") == 0
+    assert "stopped at 'contrastive'" in capsys.readouterr().out
+    run = tmp_path / "contrastive"
+    assert (run / "first-stage" / "checkpoint.safetensors").exists() and not (run / "checkpoint.safetensors").exists()
+    assert compare(given, tmp_path, *command) == 0
+    assert "| contrastive | a contrastive stage first |" in capsys.readouterr().out
+    known, trained = (run / "figures.json").read_text(), load_file(run / "weights.safetensors")
+    seen = {name: samples_of(folder) for name, folder in (("first", run / "first-stage"), ("after", run))}
+    assert seen == {"first": 8, "after": 24}
+
+    for name in ("figures.json", "checkpoint.safetensors"):
+        (run / name).unlink()
+    assert compare(given, tmp_path, *command, "--minutes", "0") == 0
+    begun, aligned = load_file(run / "weights.safetensors"), load_file(run / "first-stage" / "weights.safetensors")
+    assert {name.split(".")[0] for name in set(aligned) - set(begun)} == {"alignment"}
+    assert all(torch.equal(value, aligned[name]) for name, value in begun.items())
+    assert compare(given, tmp_path, *command) == 0
+    assert (run / "figures.json").read_text() == known
+    again = load_file(run / "weights.safetensors")
+    assert all(torch.equal(value, again[name]) for name, value in trained.items())
+
+
+def samples_of(run: Path) -> int:
+    with safe_open(run / "weights.safetensors", framework="pt") as file:
+        return int(file.metadata()["samples"])
+
+
+def test_what_has_begun_is_not_given_another_plan(given: Path, tmp_path: Path, capsys) -> None:
+    assert compare(given, tmp_path, "--samples", "32", "--variants", "contrastive", "--minutes", "0") == 0
+    assert compare(given, tmp_path, "--samples", "64", "--variants", "contrastive") == 2
+    assert "first-stage/config.yaml: got a training of 8 samples that has begun" in capsys.readouterr().err
+    assert compare(given, tmp_path, "--samples", "32", "--variants", "late", "--minutes", "0") == 0
+    assert compare(given, tmp_path, "--samples", "64", "--variants", "late") == 2
+    assert "late/config.yaml: got a training of 32 samples that has begun" in capsys.readouterr().err
+    assert compare(given, tmp_path, "--samples", "8", "--variants", "contrastive") == 2
+    assert "expected 32 or more, for one batch of it; give more samples" in capsys.readouterr().err
+
+
+def test_a_comparison_of_a_stage_that_finds_nothing_is_refused(given: Path, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "pictures.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, "training": {**SMALL["training"], "objective": "pictures"}}))
+    assert compare(given, tmp_path, "--config", str(path)) == 2
+    assert "got training.objective 'pictures'; expected 'everything'" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_every_variant_is_trained_and_scored(given: Path, tmp_path: Path, capsys) -> None:
-    assert compare(given, tmp_path, "--samples", "8") == 0
+    assert compare(given, tmp_path, "--samples", "32") == 0
     table = (tmp_path / "table.md").read_text()
     assert "no difference within their spread" in table
-    for name in ("default", "default-seed-1", "default-seed-2", "co-attention", "learned-queries", "no-memory"):
+    for name in ("default", "default-seed-1", "default-seed-2", "co-attention", "learned-queries", "no-memory", "no-denoising", "contrastive"):
         assert f"| {name} |" in table
     assert "| spread of the seeds | largest less smallest |" in table
 
