@@ -1,11 +1,11 @@
 """Ways of fusion at an equal budget: `python -m tricast.tools.compare_fusion --shards DIR --out DIR [--samples 6000]`.
 
 Trains every variant (`perception/training/variants.py`) from the same shards (DIR/train) for as many samples, then
-scores it on the same ticks of DIR/validation with every subset of sensors. OUT has a run directory of each variant
-(within it one of its first stage, if it has two), and `table.md` and `table.json` of those that are done. What is done is
-not trained again, and what was interrupted goes on: give the same command until it prints the table. Every figure is of
-one training. The default is trained with three seeds, and a difference from its mean that is no larger than what lies
-between these is called neither better nor worse.
+scores it on the same ticks of DIR/validation with every subset of sensors. OUT has a run directory of each variant (in
+it one of its first stage, if there are two), and `table.md` and `table.json` of those that are done. What is done is
+not trained again, and what was interrupted goes on: give the same command until it prints the table. Every figure is
+of one training. The default is trained with three seeds, and a difference from its mean that is no larger than what
+lies between these is called neither better nor worse.
 """
 
 from __future__ import annotations

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tricast.configs.errors import InputError
 from tricast.perception.streaming.tick_source import ticks
 from tricast.perception.tick_sample import SampleConfig
 from tricast.perception.training.shards import ShardWriter, synchronizer_for
@@ -33,29 +35,56 @@ def shards_of_logs(logs: list[Path], folder: Path, config: SampleConfig, *, sour
         Shards made.
 
     Raises:
-        InputError: A log cannot be read, or the folder holds shards of something else.
+        InputError: A log cannot be read or has no truth, two have one name, or the folder holds shards of something
+            else.
 
     """
+    _check_names(logs)
     writer, made = ShardWriter(folder, source=source, config=config), 0
     for path in logs:
         for name, log in _scenes(path, writer):
             synchronizer = Synchronizer(log.rig, synchronizer_for(config), origin_ns=log.start_ns)
-            writer.write(name, ticks(log.messages(), synchronizer))
+            if not writer.write(name, ticks(log.messages(), synchronizer)):
+                raise InputError(
+                    where=str(path),
+                    got="no tick with truth" + ("" if name == path.stem else f" in '{name}'"),
+                    expected="a log with annotations, as 'tricast info' counts them",
+                    remedy="leave it out, or add truth: docs/logs.md",
+                )
+            for detail in log.losses.details[:5]:
+                print(f"tricast: warning: {detail}", file=sys.stderr)
             made += 1
     return made
 
 
+def _check_names(logs: list[Path]) -> None:
+    """Shards are known by their names, so that one of two logs of the same name would be left out."""
+    known: dict[str, Path] = {}
+    for path in logs:
+        for name in names_of_scenes(path):
+            if name in known:
+                raise InputError(
+                    where=str(path),
+                    got=f"another log called '{name}', beside {known[name]}",
+                    expected="logs of different names",
+                    remedy="rename one of them",
+                )
+            known[name] = path
+
+
 def names_of_scenes(path: Path) -> tuple[str, ...]:
     """What the shards of a log are called: as the log itself, or as the scenes of a nuScenes directory."""
-    return scene_names(path) if is_nuscenes(path) else (path.stem,)
+    return scene_names(path) if is_nuscenes(path) else (path.absolute().stem,)
 
 
 def _scenes(path: Path, writer: ShardWriter) -> Iterator[tuple[str, DrivingLog]]:
     """The scenes of a log that have no shard yet."""
     if is_nuscenes(path):
         yield from scene_logs(path, wanted=lambda name: not writer.has(name))
-    elif not writer.has(path.stem):
-        yield path.stem, open_log(path)
+    else:
+        (name,) = names_of_scenes(path)
+        if not writer.has(name):
+            yield name, open_log(path)
 
 
 def shards_of_world(world: WorldConfig, seeds: range, folder: Path, config: SampleConfig) -> int:

@@ -12,6 +12,8 @@ import yaml
 
 from tricast.configs.errors import InputError
 from tricast.configs.strict import load_config, parse_config
+from tricast.perception.detectors.network_config import weights_path
+from tricast.perception.model_weights import read_tensors
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.processes import Processes, joined
 from tricast.perception.training.published_vit import load_vit, read_vit
@@ -29,11 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default="tiny", help="model, data and training settings")
     parser.add_argument("--out", type=Path, required=True, help="run directory: checkpoint, weights, curves")
     parser.add_argument("--resume", action="store_true", help="go on from the run directory's checkpoint")
-    parser.add_argument("--init", type=Path, metavar="W", help="weights of an earlier stage to start from")
-    parser.add_argument(
+    parser.add_argument("--init", metavar="W", help="weights to start from: a file, or the bare name of packaged ones")
+    learned = parser.add_mutually_exclusive_group()
+    learned.add_argument(
         "--data", type=Path, nargs="+", metavar="LOG", help="logs with truth, in place of synthetic scenes"
     )
-    parser.add_argument("--seeds", type=int, nargs=2, metavar=("A", "B"), help="synthetic scenes A to B - 1")
+    learned.add_argument("--seeds", type=int, nargs=2, metavar=("A", "B"), help="synthetic scenes A to B - 1")
     parser.add_argument("--shards", type=Path, help="where shards are kept (default: OUT/shards)")
     parser.add_argument("--max-samples", type=int, metavar="N", help="planned length; the learning rate ends there")
     parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long; --resume goes on")
@@ -55,17 +58,27 @@ def run(args: argparse.Namespace) -> int:
             expected="a checkpoint to resume" if args.resume else "an empty folder",
             remedy="leave out --resume" if args.resume else "add --resume to go on, or choose another folder",
         )
+    start = _start(args)
     with joined(config.training.device) as processes:
         if processes.first:
             args.out.mkdir(parents=True, exist_ok=True)
             _shards(args, config)
             (args.out / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         processes.wait()
-        _train(args, config, processes)
+        _train(args, config, processes, start)
     return 0
 
 
-def _train(args: argparse.Namespace, config: TrainingRunConfig, processes: Processes) -> None:
+def _start(args: argparse.Namespace) -> Path | None:
+    """The weights to start from; looked at before shards are made, which may take hours."""
+    if args.init is None or args.resume:
+        return None
+    path = weights_path(args.init)
+    read_tensors(path)
+    return path
+
+
+def _train(args: argparse.Namespace, config: TrainingRunConfig, processes: Processes, start: Path | None) -> None:
     """Train on shards that are there."""
     scenes, validation = _shards(args, config)
     trainer = Trainer(
@@ -82,8 +95,8 @@ def _train(args: argparse.Namespace, config: TrainingRunConfig, processes: Proce
         if args.camera_weights is not None:
             load_vit(trainer.model.camera_encoder, read_vit(args.camera_weights))
             trainer.average.model.load_state_dict(trainer.model.state_dict())
-        if args.init is not None:
-            trainer.start_from(args.init)
+        if start is not None:
+            trainer.start_from(start)
     with Termination() as stop:
         done = trainer.run(minutes=args.minutes, stop=stop)
     if done:

@@ -52,7 +52,7 @@ def weights_path(name: str | None) -> Path:
         where="weights of the network",
         got="none" if name is None else f"{name!r}, which is not there",
         expected=f"a {ENDING} file" + (f", or one of {', '.join(packaged)}" if (packaged := _packaged()) else ""),
-        remedy="give one with --weights, or train one with 'tricast train'",
+        remedy="give one that is there, or train one with 'tricast train'",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -173,22 +174,32 @@ class TrainingBatches(Dataset[TrainingBatch]):
         return self._first[int(self._order[1][position])] + place
 
 
+def check_source(source: BatchSource) -> None:
+    """Find out here what would otherwise end a loading process.
+
+    Raises:
+        InputError: Shards are missing, or no scene is as long as a sequence.
+
+    """
+    _first_ticks(ShardSet(source.folder, source.scenes), source)
+
+
 def _first_ticks(shards: ShardSet, source: BatchSource) -> list[int]:
-    """Where the sequences begin into which scenes are cut; what is left at the end of a scene is not used.
+    """Where the sequences begin into which scenes are cut (at jumps of time too); what is left at the end is not used.
 
     Raises:
         InputError: No scene is so long.
 
     """
-    length, first = source.sequence_ticks, []
-    scenes = [shards.scene_of(index) for index in range(len(shards))]
-    for scene in sorted(set(scenes)):
-        begin, ticks = scenes.index(scene), scenes.count(scene)
+    length, first, begin, longest = source.sequence_ticks, [], 0, 0
+    for _, scene in groupby(range(len(shards)), key=shards.scene_of):
+        ticks = len(list(scene))
         first += range(begin, begin + ticks - length + 1, length)
+        begin, longest = begin + ticks, max(longest, ticks)
     if not first:
         raise InputError(
             where=str(source.folder),
-            got=f"scenes of at most {max(map(scenes.count, set(scenes)))} ticks",
+            got=f"scenes of at most {longest} ticks with truth",
             expected=f"one of {length} ticks, as training.sequence_ticks asks for",
             remedy="make longer scenes, or set training.sequence_ticks lower",
         )

@@ -37,6 +37,8 @@ LENSES: dict[str, type[PinholeLens] | type[FisheyeLens] | type[MeiLens]] = {
 }
 FEWEST_SWEEPS = 5
 """So many reach lags of 0.4 s at 10 Hz."""
+JUMP_NS = int(SynchronizerConfig().gap_s * 1e9)
+"""Ticks that lie further apart, or that go back in time, do not follow each other."""
 
 
 def synchronizer_for(config: SampleConfig) -> SynchronizerConfig:
@@ -102,7 +104,7 @@ class ShardWriter:
         """Write a scene's ticks that have truth; the file gets its name only when it is whole.
 
         Returns:
-            Ticks written.
+            Ticks written; of none there is no file.
 
         """
         instances: dict[str, int] = {}
@@ -116,6 +118,8 @@ class ShardWriter:
                 truth=truth_of(annotated, instances),
             )
             described.append(_packed(tick, f"{len(described):04d}", arrays))
+        if not described:
+            return 0
         partial = self._path(scene).with_suffix(".partial")
         save_file(arrays, partial, metadata={"ticks": json.dumps(described), "instances": json.dumps([*instances])})
         partial.replace(self._path(scene))
@@ -147,8 +151,16 @@ class ShardSet:
         self._open: dict[int, Any] = {}
         self._described: dict[int, list[dict[str, Any]]] = {}
         self._places: list[tuple[int, int]] = []
+        self._drives: list[int] = []
+        drive = -1
         for number in range(len(names)):
-            self._places += [(number, tick) for tick in range(len(self._scene(number)))]
+            last_ns: int | None = None
+            for tick, described in enumerate(self._scene(number)):
+                stamp_ns = int(described["timestamp_ns"])
+                drive += last_ns is None or not 0 < stamp_ns - last_ns <= JUMP_NS
+                self._places.append((number, tick))
+                self._drives.append(drive)
+                last_ns = stamp_ns
         if not self._places:
             raise _broken(folder, "no ticks with truth", "make shards with 'python -m tricast.tools.make_shards'")
 
@@ -166,8 +178,8 @@ class ShardSet:
         return tuple(self._sources[path.parent] for path in self._paths)
 
     def scene_of(self, index: int) -> int:
-        """Number of the scene that a tick belongs to."""
-        return self._places[index][0]
+        """Number of the scene that a tick belongs to; where time jumps, as in a log with a pause, another begins."""
+        return self._drives[index]
 
     def __getitem__(self, index: int) -> TrainingTick:
         scene, tick = self._places[index]

@@ -20,7 +20,7 @@ from tricast.perception.model_weights import copy_weights, read_tensors, save_we
 from tricast.perception.precision import use_half
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.training.augmentation import AugmentationConfig
-from tricast.perception.training.batches import BatchSource, TrainingBatch, batches_from
+from tricast.perception.training.batches import BatchSource, TrainingBatch, batches_from, check_source
 from tricast.perception.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tricast.perception.training.config import TrainingConfig, TrainingRunConfig
 from tricast.perception.training.curves import Curve, tensorboard_writer
@@ -71,7 +71,8 @@ class Trainer:
         processes: Those that train together; the first one writes and reports.
 
     Raises:
-        InputError: The checkpoint cannot be resumed, shards are missing, or a batch cannot be shared so.
+        InputError: The checkpoint cannot be resumed, shards are missing or shorter than a sequence, or a batch cannot
+            be shared so.
 
     """
 
@@ -116,6 +117,7 @@ class Trainer:
             parts=parts,
             own_parts=tuple(range(processes.rank, parts, processes.count)),
         )
+        check_source(self._source)
         self._loss = processes.wrapped(LossOfNetwork(self.model, config))
         self._memories = [QueryMemory() for _ in self._source.numbers(range(1))]
         if resume:

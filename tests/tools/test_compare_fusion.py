@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 from tests.tools.test_train import SMALL
 from tricast.perception.model import ModelConfig
 from tricast.perception.model_weights import load_network
+from tricast.perception.training.config import TrainingRunConfig
+from tricast.perception.training.variants import variants_of
 from tricast.tools.compare_fusion import main
 from tricast.tools.demo import demo_log_path
 from tricast.tools.make_shards import shards_of_logs
@@ -115,8 +117,8 @@ def test_every_variant_is_trained_and_scored(given: Path, tmp_path: Path, capsys
     assert compare(given, tmp_path, "--samples", "32") == 0
     table = (tmp_path / "table.md").read_text()
     assert "no difference within their spread" in table
-    for name in ("default", "default-seed-1", "default-seed-2", "co-attention", "learned-queries", "no-memory", "no-denoising", "contrastive"):
-        assert f"| {name} |" in table
+    for variant in variants_of(TrainingRunConfig()):
+        assert f"| {variant.name} |" in table
     assert "| spread of the seeds | largest less smallest |" in table
 
 

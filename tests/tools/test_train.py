@@ -1,17 +1,29 @@
 """`tricast train` as a user runs it: stages, stops, and what it refuses."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tricast.configs.strict import resolve_config_path
+from tricast.perception.detectors.network_config import weights_path
 from tricast.perception.model_weights import load_network
 from tricast.perception.training.shards import ShardSet
+from tricast.sensors.annotations import Annotations
+from tricast.sensors.calibration import Rig
+from tricast.sensors.frames import EgoPose, LidarSweep
+from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.stream import Message
+from tricast.sensors.log.writer import LogWriter
 from tricast.tools.cli import main
 from tricast.tools.demo import demo_log_path
 
@@ -66,7 +78,10 @@ def test_stages_resume_and_start_from_each_other(
         ),
         (["--seeds", "10", "5"], "train_seeds: got 10 to 5; expected a range"),
         (["--seeds", "5", "5"], "no scenes to learn from"),
-        (["--init", "missing.safetensors"], "missing.safetensors: got no readable weights"),
+        (
+            ["--init", "missing.safetensors"],
+            "got 'missing.safetensors', which is not there; expected a .safetensors file",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_one_line(
@@ -95,6 +110,79 @@ def test_seeds_on_the_command_line_are_for_one_world(tmp_path: Path, capsys: pyt
     path.write_text(yaml.safe_dump({**SMALL, "data": {"worlds": [{"world": "standard"}, {"world": "standard"}]}}))
     assert main(["train", "--config", str(path), "--out", str(tmp_path / "run")]) == 2
     assert "one world or several different ones, got ['standard', 'standard']" in capsys.readouterr().err
+
+
+def part_of_demo(path: Path, wanted: Callable[[Message], bool], rig: Rig) -> Path:
+    """A log with some of the demo log's messages, from a vehicle with this rig."""
+    with LogWriter(path, rig) as writer:
+        for message in open_log(demo_log_path()).messages():
+            if wanted(message):
+                writer.write(message)
+    return path
+
+
+def lidar_alone(path: Path) -> Path:
+    """The demo log from a vehicle with nothing but a LiDAR, mounted elsewhere."""
+    lidar = open_log(demo_log_path()).rig["LIDAR_TOP"]
+    moved = replace(lidar, ego_from_sensor=SE3(translation_m=(0.5, 0.2, 2.5)))
+    return part_of_demo(path, lambda m: isinstance(m, LidarSweep | EgoPose | Annotations), Rig.of([moved]))
+
+
+def test_packaged_weights_are_taken_further_on_logs_of_other_rigs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "quick.yaml"
+    quick = {"sequence_ticks": 1, "batch_size": 2, "threads": 1, "loading_processes": 0, "log_every_steps": 1}
+    chosen = yaml.safe_load(resolve_config_path("fine_tuning").read_text())
+    path.write_text(yaml.safe_dump({**chosen, "training": {**chosen["training"], **quick}}))
+    logs = [str(demo_log_path()), str(lidar_alone(tmp_path / "other.mcap"))]
+    run = tmp_path / "run"
+    command = ["train", "--config", str(path), "--init", "tiny", "--out", str(run), "--max-samples", "4"]
+    assert main([*command, "--data", *logs]) == 0
+    said = capsys.readouterr().out
+    assert "done after 4 samples" in said and "start anew" not in said
+    assert ShardSet(run / "shards" / "train").scene_names == ("logs/demo", "logs/other")
+    before, after = load_network(weights_path("tiny")), load_network(run / "weights.safetensors")
+    steps = [(a - b).abs().max() for a, b in zip(after.parameters(), before.parameters(), strict=True)]
+    assert 0 < max(steps) < 1e-3
+
+
+def test_logs_that_cannot_be_learned_from_are_named(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rig = open_log(demo_log_path()).rig
+    blind = part_of_demo(tmp_path / "blind.mcap", lambda m: not isinstance(m, Annotations), rig)
+    (tmp_path / "copy").mkdir()
+    twin = shutil.copy(demo_log_path(), tmp_path / "copy" / "demo.mcap")
+    long = tmp_path / "long.yaml"
+    long.write_text(yaml.safe_dump({**SMALL, "training": {"sequence_ticks": 7, "threads": 1}}))
+    cases = [
+        ([str(blind)], f"{blind}: got no tick with truth; expected a log with annotations"),
+        ([str(blind)], f"{blind}: got no tick with truth"),  # also when it was tried before
+        ([str(twin)], f"{twin}: got another log called 'demo', beside {demo_log_path()}"),
+        ([str(tmp_path / "gone.mcap")], f"{tmp_path / 'gone.mcap'}: got No such file"),
+        (["--config", str(long)], "got scenes of at most 6 ticks with truth; expected one of 7 ticks"),
+    ]
+    for more, said in cases:
+        assert train(config, tmp_path / "run", *more) == 2, said
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+def test_what_a_damaged_log_has_lost_is_said(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = demo_log_path().read_bytes()
+    (tmp_path / "cut.mcap").write_bytes(data[: int(0.6 * len(data))])
+    command = ["train", "--config", config, "--out", str(tmp_path / "run"), "--data", str(tmp_path / "cut.mcap")]
+    assert main([*command, "--max-samples", "2"]) == 0
+    assert f"tricast: warning: {tmp_path / 'cut.mcap'}" in capsys.readouterr().err
+
+
+def test_logs_and_seeds_exclude_each_other(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        train(config, tmp_path / "run", "--seeds", "0", "1")
+    assert ended.value.code == 2
+    assert "argument --seeds: not allowed with argument --data" in capsys.readouterr().err
 
 
 @pytest.mark.slow

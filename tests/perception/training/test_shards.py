@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 from safetensors import safe_open
 
 from tricast.configs.errors import InputError
+from tricast.perception.batch import BatchConfig
 from tricast.perception.streaming.tick_source import ticks
 from tricast.perception.tick_sample import SampleConfig, sample_of
+from tricast.perception.training.augmentation import AugmentationConfig
+from tricast.perception.training.batches import BatchSource, TrainingBatches, check_source
 from tricast.perception.training.shards import ShardSet, ShardWriter, settings_digest, synchronizer_for
 from tricast.sensors.annotations import DETECTION_CLASSES, Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
@@ -78,6 +82,42 @@ def test_any_lens_raw_pixels_and_missing_sensors_come_back(tmp_path: Path) -> No
     assert seen.sample.lidar is None and seen.sample.radar is None
     assert dark.sample.cameras == () and dark.sample.lidar is not None and len(dark.sample.lidar) == 0
     assert len(dark.truth) == 0
+
+
+def test_where_time_jumps_another_scene_begins_and_no_sequence_crosses_it(tmp_path: Path) -> None:
+    rig = Rig.of([SensorCalibration(channel="L", modality="lidar", ego_from_sensor=SE3())])
+    written = []
+    for time_ms in (0, 500, 1000, 4000, 4500, 2000, 2500):  # a pause, and a clock that is set back
+        stamp_ns = (100_000 + time_ms) * 1_000_000
+        sweep = LidarSweep.from_points("L", stamp_ns, np.zeros((1, 3)))
+        truth = Annotations.from_boxes(stamp_ns, Boxes.empty(), (), ())
+        written.append((SyncedFrame.of(rig, stamp_ns, [sweep]), truth))
+    writer = ShardWriter(tmp_path, source="made", config=CONFIG)
+    writer.write("a", written)
+    writer.write("b", written[:2])
+    shards = ShardSet(tmp_path)
+    assert [shards.scene_of(index) for index in range(len(shards))] == [0, 0, 0, 1, 1, 2, 2, 3, 3]
+    source = BatchSource(
+        folder=tmp_path,
+        scenes=("a",),
+        batch_size=3,
+        seed=0,
+        batch_config=BatchConfig(range_m=25.6, cells=32, image_size_px=(64, 32)),
+        augmentation=AugmentationConfig(),
+        seed_jitter_m=0.0,
+        sequence_ticks=2,
+    )
+    batches = TrainingBatches(source)
+    steps_ms = (batches[1].sensors.timestamps_ns - batches[0].sensors.timestamps_ns) // 1_000_000
+    assert steps_ms.tolist() == [500, 500, 500]
+    with pytest.raises(InputError, match="got scenes of at most 3 ticks with truth; expected one of 4 ticks"):
+        check_source(replace(source, sequence_ticks=4))
+
+
+def test_a_scene_without_truth_is_no_shard(tmp_path: Path) -> None:
+    writer = ShardWriter(tmp_path, source="made", config=CONFIG)
+    assert writer.write("s", [(SyncedFrame.of(Rig.of([]), 0, []), None)]) == 0
+    assert not writer.has("s")
 
 
 def test_making_shards_again_adds_only_what_is_missing(shards: Path) -> None:

@@ -111,5 +111,5 @@ def test_other_variants_have_one_stage_of_all_samples() -> None:
 
 def test_too_few_samples_for_a_first_stage_are_refused() -> None:
     assert contrastive(planned(256)).config(planned(256)).training.max_samples == 192
-    with pytest.raises(InputError, match="'contrastive': got 255 samples, of which 63 for .*; expected 256 or more"):
+    with pytest.raises(InputError, match=r"'contrastive': got 255 samples, of which 63 for .*; expected 256 or more"):
         contrastive(planned(255)).config(planned(255))
