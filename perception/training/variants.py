@@ -63,7 +63,7 @@ class Variant:
     def first_stage(self, base: TrainingRunConfig) -> TrainingRunConfig | None:
         """Configuration of the stage before; None if there is none.
 
-        It has `FIRST_SHARE` of the samples in whole batches, and its warm-up is shorter by as much.
+        It has `FIRST_SHARE` of the samples, in whole batches, and of the configured warm-up.
 
         Raises:
             InputError: The share has no whole batch.
