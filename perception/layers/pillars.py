@@ -53,8 +53,10 @@ def _maxima(features: Tensor, cell: Tensor, rows: int) -> Tensor:
     index = cell[:, None].expand(-1, features.shape[1])
     if torch.compiler.is_exporting():  # OpenVINO adds faster than it expands
         index = cell[:, None] + torch.zeros(features.shape[1], dtype=cell.dtype, device=cell.device)
-    maxima = features.new_zeros(rows, features.shape[1])
-    return maxima.scatter_reduce_(0, index, features, "amax", include_self=True)  # in place: no copy of a large grid
+    # At least as long as what is put into it: TensorRT takes no other scattering.
+    maxima = features.new_zeros(max(rows, len(features)), features.shape[1])
+    # In place: no copy of a large grid.
+    return maxima.scatter_reduce_(0, index, features, "amax", include_self=True)[:rows]
 
 
 class _ScatterMax(torch.autograd.Function):
