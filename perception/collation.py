@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from tricast.perception.batch import MODALITY_ORDER, BatchConfig, BevTransform, SensorBatch
-from tricast.perception.camera_views import camera_views
+from tricast.perception.camera_views import CameraViews, camera_views
+from tricast.perception.picture_decoding import AwaitedPictures, DecodedPictures, Picture, decoded
 from tricast.perception.point_rows import lidar_rows, radar_rows
-from tricast.perception.tick_sample import CameraInput, TickSample
-from tricast.sensors.errors import SensorDataError
+from tricast.perception.tick_sample import TickSample
 
 
 def collate(
@@ -23,7 +22,7 @@ def collate(
     config: BatchConfig,
     transforms: Sequence[BevTransform] | None = None,
     *,
-    pool: Executor | None = None,
+    awaited: Sequence[AwaitedPictures] | None = None,
 ) -> SensorBatch:
     """Tensors of some ticks, each under its own transform (none: as it is).
 
@@ -33,22 +32,24 @@ def collate(
         samples: The ticks.
         config: Sizes.
         transforms: One a tick.
-        pool: Threads that decode pictures beside each other; the tensors are the same without.
+        awaited: Of each tick the pictures of its cameras at the network's size, as they come: all that needs no pixels
+            is made before they are taken. None has them decoded here; the tensors are the same.
 
     """
     transforms = [BevTransform()] * len(samples) if transforms is None else transforms
-    decoded = [_decoded(sample, config, pool) for sample in samples]
-    slots = max((len(cameras) for cameras in decoded), default=0)
-    views = [
-        camera_views([camera for camera, _ in cameras], slots, config, transform)
-        for cameras, transform in zip(decoded, transforms, strict=True)
-    ]
-    images = [pixels for cameras in decoded for _, pixels in cameras]
-    width, height = config.image_size_px
+    awaited = [_pictures_of(sample, config) for sample in samples] if awaited is None else awaited
     lidar_points, lidar_sample = _flat([lidar_rows(s, config, t) for s, t in zip(samples, transforms, strict=True)], 5)
     radar_points, radar_sample = _flat([radar_rows(s, config, t) for s, t in zip(samples, transforms, strict=True)], 9)
-    present = [[bool(c), s.lidar is not None, s.radar is not None] for s, c in zip(samples, decoded, strict=True)]
-    mask = [[n < len(cameras) for n in range(slots)] for cameras in decoded]
+    views = _views(samples, config, transforms)
+    taken = [pictures.taken() for pictures in awaited]
+    if any(pixels is None for pictures in taken for pixels in pictures):
+        samples = [_without_broken(s, pictures) for s, pictures in zip(samples, taken, strict=True)]
+        views = _views(samples, config, transforms)
+    images = [pixels for pictures in taken for pixels in pictures if pixels is not None]
+    width, height = config.image_size_px
+    present = [[bool(s.cameras), s.lidar is not None, s.radar is not None] for s in samples]
+    slots = _slots(samples)
+    mask = [[n < len(sample.cameras) for n in range(slots)] for sample in samples]
     stacked = np.stack(images) if images else np.zeros((0, height, width, 3), np.uint8)
     return SensorBatch(
         images=torch.from_numpy(stacked).permute(0, 3, 1, 2),
@@ -75,25 +76,22 @@ def collate(
     )
 
 
-def _decoded(
-    sample: TickSample, config: BatchConfig, pool: Executor | None
-) -> list[tuple[CameraInput, NDArray[np.uint8]]]:
-    def picture(camera: CameraInput) -> NDArray[np.uint8] | None:
-        return _picture(camera, config.image_size_px)
-
-    pictures = map(picture, sample.cameras) if pool is None else pool.map(picture, sample.cameras)
-    return [(camera, pixels) for camera, pixels in zip(sample.cameras, pictures, strict=True) if pixels is not None]
+def _pictures_of(sample: TickSample, config: BatchConfig) -> AwaitedPictures:
+    return DecodedPictures([decoded(camera.image, config.image_size_px) for camera in sample.cameras])
 
 
-def _picture(camera: CameraInput, size: tuple[int, int]) -> NDArray[np.uint8] | None:
-    """Pixels at the network's size (width, height); None where the picture does not decode."""
-    try:
-        pixels = camera.image.pixels(at_least_px=size)
-    except SensorDataError:
-        return None
-    if (pixels.shape[1], pixels.shape[0]) != size:
-        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-    return pixels
+def _slots(samples: Sequence[TickSample]) -> int:
+    return max((len(sample.cameras) for sample in samples), default=0)
+
+
+def _views(samples: Sequence[TickSample], config: BatchConfig, transforms: Sequence[BevTransform]) -> list[CameraViews]:
+    slots = _slots(samples)
+    return [camera_views(s.cameras, slots, config, t) for s, t in zip(samples, transforms, strict=True)]
+
+
+def _without_broken(sample: TickSample, pictures: Sequence[Picture | None]) -> TickSample:
+    cameras = zip(sample.cameras, pictures, strict=True)
+    return replace(sample, cameras=tuple(camera for camera, pixels in cameras if pixels is not None))
 
 
 def _holding(present: list[list[bool]], column: int) -> Tensor:
@@ -101,6 +99,6 @@ def _holding(present: list[list[bool]], column: int) -> Tensor:
 
 
 def _flat(parts: Sequence[NDArray[np.float32]], columns: int) -> tuple[Tensor, Tensor]:
-    rows = np.concatenate([np.zeros((0, columns), np.float32), *parts])
+    rows = parts[0] if len(parts) == 1 else np.concatenate([np.zeros((0, columns), np.float32), *parts])
     sample = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     return torch.from_numpy(rows), torch.from_numpy(sample)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,38 +17,57 @@ def lidar_rows(sample: TickSample, config: BatchConfig, transform: BevTransform)
     if sample.lidar is None:
         return np.zeros((0, len(LIDAR_COLUMNS)), np.float32)
     low, high = config.lidar_z_m
-    rows = transform.vectors(sample.lidar)
-    inside = np.maximum(np.abs(rows[:, 0]), np.abs(rows[:, 1])) < config.range_m
-    rows = rows.compress(inside & (rows[:, 2] > low) & (rows[:, 2] < high), axis=0)
-    return rows.take(_thinned(rows, config), axis=0)
+    rows = sample.lidar if transform == BevTransform() else transform.vectors(sample.lidar)
+    # Column by column: along rows of a few numbers NumPy is slow.
+    x, y, z, age = (np.ascontiguousarray(rows[:, i]) for i in (0, 1, 2, 4))
+    inside = (np.maximum(np.abs(x), np.abs(y)) < config.range_m) & (z > low) & (z < high)
+    places = np.flatnonzero(inside)
+    kept = _thinned([column.take(places) for column in (x, y, z, age)], config)
+    return rows.take(places.take(kept), axis=0)
 
 
-def _thinned(rows: NDArray[np.float32], config: BatchConfig) -> NDArray[np.int64]:
-    """One row of each voxel and age, in the order of the heatmap's cells and in them of voxels."""
-    if not len(rows):
+def _thinned(columns: Sequence[NDArray[np.float32]], config: BatchConfig) -> NDArray[np.int64]:
+    """Indices of one return of each voxel and age, in the order of the heatmap's cells and in them of voxels.
+
+    Args:
+        columns: x, y, z and age (N,) of returns in the grid.
+        config: Sizes.
+
+    """
+    x, y, z, age = columns
+    if not len(x):
         return np.zeros(0, np.int64)
-    low = np.array([-config.range_m, -config.range_m, config.lidar_z_m[0]], np.float32)
-    # Column by column: along rows of three numbers NumPy is slow.
-    x, y, z = (np.floor((rows[:, i] - low[i]) / config.lidar_voxel_m).astype(np.int64) for i in range(3))
-    age = np.round(rows[:, 4] / config.lidar_age_step_s).astype(np.int64)
-    age -= age.min()
-    side = int(2 * config.range_m / config.lidar_voxel_m) + 2
-    levels = int((config.lidar_z_m[1] - config.lidar_z_m[0]) / config.lidar_voxel_m) + 2
-    voxel = ((y * side + x) * levels + z) * (int(age.max()) + 1) + age
+    step_m, (bottom_m, top_m) = config.lidar_voxel_m, config.lidar_z_m
+    side, levels = int(2 * config.range_m / step_m) + 2, int((top_m - bottom_m) / step_m) + 2
+    ages = np.round(age / config.lidar_age_step_s).astype(np.int64)
+    ages -= ages.min()
+    steps = int(ages.max()) + 1
+    number = np.int32 if side * side * levels * steps < 1 << 31 else np.int64
+    # What is above a limit is rounded down by leaving its digits away.
+    voxel = ((y - np.float32(-config.range_m)) / step_m).astype(number)
+    voxel *= side
+    voxel += ((x - np.float32(-config.range_m)) / step_m).astype(number)
+    voxel *= levels
+    voxel += ((z - np.float32(bottom_m)) / step_m).astype(number)
+    voxel *= steps
+    voxel += ages.astype(number)
     order = _ascending(voxel)
     voxel = voxel.take(order)
     first = order.compress(np.append(True, voxel[1:] != voxel[:-1]))
-    return first.take(np.argsort(_cells(rows[:, 0].take(first), rows[:, 1].take(first), config), kind="stable"))
+    return first.take(np.argsort(_cells(x.take(first), y.take(first), config), kind="stable"))
 
 
-def _cells(x_m: NDArray[np.float32], y_m: NDArray[np.float32], config: BatchConfig) -> NDArray[np.int64]:
-    """Cells (N,) of the heatmap as the network computes them, to the bit: a voxel need not lie in one cell."""
+def _cells(x_m: NDArray[np.float32], y_m: NDArray[np.float32], config: BatchConfig) -> NDArray[np.int32]:
+    """Cells (N,) of the heatmap of places in the grid, as the network computes them, to the bit.
+
+    A voxel need not lie in one cell.
+    """
     scale = config.heatmap_cells / (2 * config.range_m)
-    column, line = (np.floor((axis + config.range_m) * scale).astype(np.int64) for axis in (x_m, y_m))
+    column, line = (((axis + config.range_m) * scale).astype(np.int32) for axis in (x_m, y_m))
     return line * config.heatmap_cells + column
 
 
-def _ascending(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+def _ascending(numbers: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     """Indices (N,) that sort numbers (N,) of 0 and more, equal ones in their order: two bytes after two bytes, as NumPy
     counts numbers of 16 bits in place of comparing them.
     """

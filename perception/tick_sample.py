@@ -17,7 +17,7 @@ from tricast.sensors.arrays import checked_array
 from tricast.sensors.frames import CameraFrame, LidarSweep
 from tricast.sensors.geometry.lenses import Lens
 from tricast.sensors.geometry.se3 import SE3
-from tricast.sensors.motion_compensation import lidar_in_ego, radar_in_ego
+from tricast.sensors.motion_compensation import lidar_columns_in_ego, radar_in_ego
 from tricast.sensors.synced_frame import SyncedFrame
 
 LIDAR_COLUMNS = ("x_m", "y_m", "z_m", "intensity", "age_s")
@@ -129,25 +129,19 @@ def sample_of(frame: SyncedFrame, config: SampleConfig) -> TickSample:
 
 def _lidar(frame: SyncedFrame, config: SampleConfig) -> NDArray[np.float32]:
     clouds = [
-        lidar_in_ego(_chosen(sweeps, config), frame.rig[channel], frame.ego_motion, frame.timestamp_ns)
+        lidar_columns_in_ego(_chosen(sweeps, config), frame.rig[channel], frame.ego_motion, frame.timestamp_ns)
         for channel, sweeps in sorted(frame.lidars.items())
     ]
-    # Written into one array at once: fresh memory of this size costs more than what is put into it.
-    rows = np.empty((sum(len(cloud.points_m) for cloud in clouds), len(LIDAR_COLUMNS)), np.float32)
-    end = 0
     for cloud in clouds:
-        begin, end = end, end + len(cloud.points_m)
-        rows[begin:end, :3] = cloud.points_m
-        rows[begin:end, 3] = _full_scale_share(cloud.intensity)
-        rows[begin:end, 4] = cloud.ages_s
-    return _within(rows, config.range_m)
+        _set_full_scale_share(cloud[3])
+    return _rows_within(clouds[0] if len(clouds) == 1 else np.concatenate(clouds, axis=1), config.range_m)
 
 
-def _full_scale_share(intensity: NDArray[np.float32]) -> NDArray[np.float32]:
+def _set_full_scale_share(intensity: NDArray[np.float32]) -> None:
     """Intensity (N,) in 0 .. 1: sensors state it so, or on a scale of one byte, which values above 1 show."""
-    if not (intensity > 1).any():
-        return intensity
-    return np.minimum(intensity / np.float32(BYTE_SCALE), np.float32(1))
+    if (intensity > 1).any():
+        intensity /= np.float32(BYTE_SCALE)
+        np.minimum(intensity, np.float32(1), out=intensity)
 
 
 def _chosen(sweeps: tuple[LidarSweep, ...], config: SampleConfig) -> list[LidarSweep]:
@@ -191,12 +185,25 @@ def _radar(frame: SyncedFrame, config: SampleConfig) -> NDArray[np.float32]:
             cloud.ages_s[:, None],
         ]
         parts.append(np.concatenate(columns, axis=1).astype(np.float32))
-    return _within(np.concatenate(parts), config.range_m)
+    return _rows_within(np.concatenate(parts).T, config.range_m)
 
 
-def _within(rows: NDArray[np.float32], range_m: float) -> NDArray[np.float32]:
-    """Rows within range whose every value is finite."""
-    keep, finite = np.hypot(rows[:, 0], rows[:, 1]) < range_m, np.isfinite(rows)
+def _rows_within(columns: NDArray[np.float32], range_m: float) -> NDArray[np.float32]:
+    """Rows (P, C) of those of N returns, given column by column (C, N), within range whose every value is finite."""
+    keep, finite = _within(columns[0], columns[1], range_m), np.isfinite(columns)
     if not finite.all():
-        keep &= finite.all(axis=1)
-    return rows.compress(keep, axis=0)
+        keep &= finite.all(axis=0)
+    rows = np.empty((np.count_nonzero(keep), len(columns)), np.float32)
+    for number, column in enumerate(columns):
+        rows[:, number] = column[keep]
+    return rows
+
+
+def _within(x: NDArray[np.float32], y: NDArray[np.float32], range_m: float) -> NDArray[np.bool_]:
+    """Whether `np.hypot` of numbers (N,) is below the range, asked only where their squares leave it open."""
+    with np.errstate(over="ignore"):  # infinite squares are beyond any range
+        squares = x * x + y * y
+    within = squares < range_m**2
+    near = np.flatnonzero(np.abs(squares - np.float32(range_m**2)) < 1e-4 * range_m**2)
+    within[near] = np.hypot(x[near], y[near]) < range_m
+    return within

@@ -7,6 +7,8 @@ Time is integer nanoseconds on the log's clock. `timestamp_ns` is when the data 
 from __future__ import annotations
 
 import io
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
@@ -75,16 +77,42 @@ class CameraFrame:
 
         """
         if self.encoding == "rgb8":
-            width, height = self.size_px or (0, 0)
-            if len(self.data) != width * height * 3 or not self.data:
-                raise self._broken(f"{len(self.data)} bytes for a {width}x{height} rgb8 image")
-            return np.frombuffer(self.data, np.uint8).reshape(height, width, 3)
+            return self._raw_pixels()
+        with self._decoded(at_least_px) as image:
+            return np.asarray(image)
+
+    def resized_pixels(self, size_px: tuple[int, int]) -> NDArray[np.uint8]:
+        """Decode to RGB (height, width, 3), uint8, of the given (width, height), not to be written to.
+
+        The same as resizing `pixels(at_least_px=size_px)` by area-weighted bilinear interpolation, without an array
+        between the two.
+
+        Raises:
+            SensorDataError: The bytes are not an image of the stated encoding.
+
+        """
+        if self.encoding == "rgb8":
+            pixels = self._raw_pixels()
+            return pixels if pixels.shape[1::-1] == size_px else _resized(Image.fromarray(pixels), size_px)
+        with self._decoded(size_px) as image:
+            return np.asarray(image) if image.size == size_px else _resized(image, size_px)
+
+    def _raw_pixels(self) -> NDArray[np.uint8]:
+        width, height = self.size_px or (0, 0)
+        if len(self.data) != width * height * 3 or not self.data:
+            raise self._broken(f"{len(self.data)} bytes for a {width}x{height} rgb8 image")
+        return np.frombuffer(self.data, np.uint8).reshape(height, width, 3)
+
+    @contextmanager
+    def _decoded(self, at_least_px: tuple[int, int] | None) -> Generator[Image.Image]:
+        """The image of a file's bytes, in RGB."""
         try:
             with Image.open(io.BytesIO(self.data), formats=[self.encoding.upper()]) as image:
                 if at_least_px is not None:
                     image.draft("RGB", at_least_px)
+                image.decodermaxblock = len(self.data)  # at once, not piece by piece
                 image.load()
-                return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+                yield image if image.mode == "RGB" else image.convert("RGB")
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise self._broken(f"{len(self.data)} bytes that do not decode ({error})") from error
 
@@ -253,6 +281,10 @@ class EgoPose:
     odom_from_ego: SE3
     linear_velocity_mps: tuple[float, float, float] | None = None
     angular_velocity_radps: tuple[float, float, float] | None = None
+
+
+def _resized(image: Image.Image, size_px: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.asarray(image.resize(size_px, Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
 def _filled(values: NDArray[Any] | None, count: int, dtype: Any, fill: Any) -> NDArray[Any]:

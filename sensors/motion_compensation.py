@@ -6,6 +6,7 @@ import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,24 +206,40 @@ def lidar_in_ego(
     sweeps: Sequence[LidarSweep], calibration: SensorCalibration, motion: EgoMotion, timestamp_ns: int
 ) -> LidarPoints:
     """De-skew sweeps point by point and join them in ego axes at `timestamp_ns`; invalid points are left out."""
-    points = [np.zeros((0, 3), np.float32)]
-    intensity, ages = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
-    rings = [np.zeros(0, np.uint16)]
-    for sweep in sweeps:
-        valid = sweep.without_invalid()[0]
-        in_own_ego = calibration.ego_from_sensor.apply(valid.points_m)
-        stamps_ns = valid.timestamp_ns + valid.time_offsets_ns.astype(np.int64)
-        points.append(_deskewed(in_own_ego, stamps_ns, motion, timestamp_ns))
-        intensity.append(valid.intensity)
-        ages.append(((timestamp_ns - stamps_ns) / SECOND_NS).astype(np.float32))
-        rings.append(valid.rings)
+    sweeps = [sweep.without_invalid()[0] for sweep in sweeps]
+    columns = lidar_columns_in_ego(sweeps, calibration, motion, timestamp_ns)
     return LidarPoints(
         timestamp_ns=timestamp_ns,
-        points_m=np.concatenate(points),
-        intensity=np.concatenate(intensity),
-        ages_s=np.concatenate(ages),
-        rings=np.concatenate(rings),
+        points_m=np.ascontiguousarray(columns[:3].T),
+        intensity=columns[3],
+        ages_s=columns[4],
+        rings=np.concatenate([np.zeros(0, np.uint16), *(sweep.rings for sweep in sweeps)]),
     )
+
+
+def lidar_columns_in_ego(
+    sweeps: Sequence[LidarSweep], calibration: SensorCalibration, motion: EgoMotion, timestamp_ns: int
+) -> NDArray[np.float32]:
+    """The returns of `lidar_in_ego` column by column, which NumPy goes through many times faster than row by row.
+
+    Returns:
+        (5, N) float32: x, y, z, intensity and age in seconds.
+
+    """
+    valid = [sweep.without_invalid()[0] for sweep in sweeps]
+    ends = np.cumsum([0, *(len(sweep) for sweep in valid)]).tolist()
+    columns, stamps_ns = np.empty((5, ends[-1]), np.float32), np.empty(ends[-1], np.int64)
+    mount, parts = calibration.ego_from_sensor, list(pairwise(ends))
+    rotation = mount.rotation.astype(np.float32)
+    for sweep, (begin, end) in zip(valid, parts, strict=True):
+        columns[:3, begin:end] = (sweep.points_m @ rotation.T).T
+        columns[3, begin:end] = sweep.intensity
+        np.add(sweep.time_offsets_ns, sweep.timestamp_ns, out=stamps_ns[begin:end], dtype=np.int64)
+    columns[:3] += mount.translation.astype(np.float32)[:, None]
+    columns[4] = (timestamp_ns - stamps_ns) / SECOND_NS
+    if motion.known:
+        _deskew(columns[:3], [stamps_ns[begin:end] for begin, end in parts], motion, timestamp_ns)
+    return columns
 
 
 def radar_in_ego(
@@ -264,23 +281,43 @@ def _twisted(linear: NDArray[np.float64], angular: NDArray[np.float64], dt_s: fl
     return SE3(quaternion_wxyz=turned(angle).quaternion_wxyz, translation_m=(x, y, z))
 
 
-def _deskewed(
-    points_m: NDArray[np.float32], stamps_ns: NDArray[np.int64], motion: EgoMotion, timestamp_ns: int
-) -> NDArray[np.float32]:
-    if not len(points_m) or not motion.known:
-        return points_m
-    buckets = stamps_ns // TIME_BUCKET_NS
-    first = int(buckets.min())
-    middles_ns = np.arange(first, int(buckets.max()) + 1) * TIME_BUCKET_NS + TIME_BUCKET_NS // 2
-    rotations, translations = motion.ego_from_egos(timestamp_ns, middles_ns)
-    by_bucket = np.concatenate([rotations, translations[:, :, None]], axis=2).astype(np.float32)  # (K, 3, 4)
-    # Coordinate by coordinate: each of the twelve numbers of a point's transform is a row of its own, (3, 4, N).
-    terms = np.ascontiguousarray(by_bucket.transpose(1, 2, 0)).take(buckets - first, axis=2)
-    terms[:, :3] *= np.ascontiguousarray(points_m.T)
-    moved = terms[:, 0]
-    for term in range(1, 4):
-        moved += terms[:, term]
-    return np.ascontiguousarray(moved.T)
+def _deskew(
+    points_m: NDArray[np.float32], stamps_ns: Sequence[NDArray[np.int64]], motion: EgoMotion, timestamp_ns: int
+) -> None:
+    """Move points (3, N), in place, from ego axes at their own times to ego axes at one time.
+
+    Args:
+        points_m: Of all sweeps.
+        stamps_ns: Times sweep by sweep, N together.
+        motion: Of the vehicle.
+        timestamp_ns: That one time.
+
+    """
+    buckets: list[NDArray[np.int64]] = []
+    middles_ns: list[NDArray[np.int64]] = []
+    known = 0
+    for stamps in stamps_ns:
+        if len(stamps):
+            numbers = stamps // TIME_BUCKET_NS
+            first, last = int(numbers.min()), int(numbers.max())
+            numbers += known - first
+            known += last + 1 - first
+            buckets.append(numbers)
+            middles_ns.append(np.arange(first, last + 1) * TIME_BUCKET_NS + TIME_BUCKET_NS // 2)
+    if not buckets:
+        return
+    rotations, translations_m = motion.ego_from_egos(timestamp_ns, np.concatenate(middles_ns))
+    bucket = np.concatenate(buckets)
+    turns = np.ascontiguousarray(rotations.transpose(1, 2, 0), np.float32)  # (3, 3, K)
+    shifts_m = np.ascontiguousarray(translations_m.T, np.float32)
+    own, term = points_m.copy(), np.empty(len(bucket), np.float32)
+    # Number by number of a point's transform: what is worked on stays in the processor's cache. Buckets are all in
+    # range: `clip` only spares a check.
+    for turn, shift_m, moved in zip(turns, shifts_m, points_m, strict=True):
+        np.multiply(turn[0].take(bucket, out=moved, mode="clip"), own[0], out=moved)
+        for factors, along in ((turn[1], own[1]), (turn[2], own[2])):
+            moved += np.multiply(factors.take(bucket, out=term, mode="clip"), along, out=term)
+        moved += shift_m.take(bucket, out=term, mode="clip")
 
 
 def _over_ground(

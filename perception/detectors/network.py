@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +25,7 @@ from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network, read_score_scales
 from tricast.perception.networks.late import no_attention
 from tricast.perception.outputs import Detections, SensorShares
+from tricast.perception.picture_decoding import PictureDecoder
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.sensor_share import explained
 from tricast.perception.tick_sample import sample_of
@@ -42,6 +42,7 @@ class NetworkDetector:
         network: A network in evaluation mode to use, and to change, in place of the configured weights; scores are then
             calibrated by the settings alone.
         backend: What runs that network, in place of the configured one.
+        pictures: What decodes pictures, in place of as many threads as are configured.
         live: Whether ticks come at their own pace: a backend is then opened beside them, and `auto` may choose it.
 
     Raises:
@@ -59,6 +60,7 @@ class NetworkDetector:
         *,
         network: Network | None = None,
         backend: Backend | None = None,
+        pictures: PictureDecoder | None = None,
         live: bool = False,
     ) -> None:
         self.config = config
@@ -95,8 +97,7 @@ class NetworkDetector:
         torch.set_num_threads(config.threads)
         keep_freed_memory()
         self._memory = QueryMemory()
-        # Decoding lets go of the interpreter, so that pictures are decoded beside each other.
-        self._decoders = ThreadPoolExecutor(config.threads, "tricast-decode") if config.threads > 1 else None
+        self._pictures = PictureDecoder(config.threads) if pictures is None else pictures
 
     @property
     def ran_by(self) -> dict[str, Any]:
@@ -110,9 +111,11 @@ class NetworkDetector:
         return told
 
     def prepare(self, frame: SyncedFrame) -> SensorBatch:
-        """See `Detector.prepare`: pictures decoded, clouds moved to the tick, tensors made."""
-        sample = sample_of(frame, self.network.config.sample)
-        return collate([sample], self.network.config.batch, pool=self._decoders)
+        """See `Detector.prepare`: clouds moved to the tick while pictures are decoded, tensors made."""
+        model = self.network.config
+        images = [image for _, image in sorted(frame.cameras.items())]
+        awaited = self._pictures.begun(images, model.batch.image_size_px)
+        return collate([sample_of(frame, model.sample)], model.batch, awaited=[awaited])
 
     def detect(self, frame: SyncedFrame, prepared: SensorBatch | None = None) -> Detections:
         """See `Detector.detect`; the detections carry futures."""

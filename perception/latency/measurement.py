@@ -35,6 +35,7 @@ from tricast.perception.latency.stage_clock import (
     StageClock,
     TimedBackend,
     TimedDetector,
+    TimedPictures,
     network_parts,
     network_stages,
 )
@@ -48,8 +49,8 @@ from tricast.sensors.synced_frame import SyncedFrame
 PROBE_TICKS = 12
 """Ticks on which shapes are taken, backends proven and compared, work counted and operations timed."""
 INSIDE_CLOCK = (
-    "decoding of the pictures (JPEG, at a fraction of their size where that is enough)",
-    "resizing, look-up tables of the cameras, clouds moved to the tick and thinned, tensors made",
+    "decoding of the pictures (JPEG, at a fraction of their size where that is enough) and resizing",
+    "look-up tables of the cameras, clouds moved to the tick and thinned, tensors made",
     "the network: encoders, fusion, decoder, heads",
     "decoding into boxes, duplicates taken out",
     "tracking, forecasts",
@@ -248,7 +249,8 @@ def _closed(
     options: BenchmarkOptions,
 ) -> ClosedLoop:
     clock = StageClock()
-    detector = NetworkDetector(config.network, network=network, backend=TimedBackend(backend, clock))
+    pictures = TimedPictures(config.network.threads, clock)
+    detector = NetworkDetector(config.network, network=network, backend=TimedBackend(backend, clock), pictures=pictures)
     pipeline = Pipeline(config, detector=TimedDetector(detector, clock), keep_latencies=1)
     with ExitStack() as stack:
         # Elsewhere the network that runs is a copy, and on a GPU the calls return before the work is done.

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from itertools import pairwise
-from threading import Lock
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from tricast.perception.backends.interface import Backend
@@ -34,6 +30,7 @@ from tricast.perception.heads.heatmap import HeatmapHead
 from tricast.perception.heads.trajectory import TrajectoryHead
 from tricast.perception.model import Network
 from tricast.perception.outputs import Detections
+from tricast.perception.picture_decoding import AwaitedPictures, Picture, PictureDecoder
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.query_outputs import QueryOutputs
 from tricast.sensors.frames import CameraFrame
@@ -41,12 +38,14 @@ from tricast.sensors.synced_frame import SyncedFrame
 
 
 class StageClock:
-    """Milliseconds per stage since the last `take`; a stage's time excludes that of stages inside it."""
+    """Milliseconds per stage since the last `take`; a stage's time excludes that of stages inside it.
+
+    All stages are opened by the thread that runs the tick, so that they sum to its time.
+    """
 
     def __init__(self) -> None:
         self._open: list[tuple[str, int]] = []
         self._spent_ns: dict[str, int] = {}
-        self._lock, self._inside = Lock(), 0
 
     @property
     def current(self) -> str | None:
@@ -76,21 +75,6 @@ class StageClock:
             yield
         finally:
             self.end()
-
-    @contextmanager
-    def shared_stage(self, name: str) -> Iterator[None]:
-        """The block as a stage of several threads at once, for which the thread that opens stages waits."""
-        with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                self.begin(name)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._inside -= 1
-                if self._inside == 0:
-                    self.end()
 
     def take(self) -> dict[str, float]:
         """Milliseconds by stage since the last time, and forget them."""
@@ -135,33 +119,29 @@ class DeviceClock(StageClock):
         self._marks.append((event, self.current))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _TimedCameraFrame(CameraFrame):
-    """A frame that books its decoding."""
+class TimedPictures(PictureDecoder):
+    """A decoder that books as `image_decoding` what it takes of the tick's own thread: decoding there, and waiting for
+    other threads. What those decode while that thread does something else takes no time of the tick.
+    """
 
-    clock: StageClock
+    def __init__(self, threads: int, clock: StageClock) -> None:
+        super().__init__(threads)
+        self._clock = clock
 
-    def pixels(self, *, at_least_px: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """See `CameraFrame.pixels`."""
-        with self.clock.shared_stage("image_decoding"):
-            return super().pixels(at_least_px=at_least_px)
+    def begun(self, images: Sequence[CameraFrame], size_px: tuple[int, int]) -> AwaitedPictures:
+        """See `PictureDecoder.begun`."""
+        with self._clock.stage("image_decoding"):
+            return _TimedAwaited(super().begun(images, size_px), self._clock)
 
 
-def timed_frame(frame: SyncedFrame, clock: StageClock) -> SyncedFrame:
-    """The same tick, whose pictures book their decoding as `image_decoding`."""
-    cameras = {
-        channel: _TimedCameraFrame(
-            channel=image.channel,
-            timestamp_ns=image.timestamp_ns,
-            received_ns=image.received_ns,
-            encoding=image.encoding,
-            data=image.data,
-            size_px=image.size_px,
-            clock=clock,
-        )
-        for channel, image in frame.cameras.items()
-    }
-    return replace(frame, cameras=cameras)
+class _TimedAwaited:
+    def __init__(self, awaited: AwaitedPictures, clock: StageClock) -> None:
+        self._awaited, self._clock = awaited, clock
+
+    def taken(self) -> list[Picture | None]:
+        """See `AwaitedPictures.taken`."""
+        with self._clock.stage("image_decoding"):
+            return self._awaited.taken()
 
 
 class TimedBackend:
@@ -187,7 +167,7 @@ class TimedDetector:
     def prepare(self, frame: SyncedFrame) -> SensorBatch:
         """See `Detector.prepare`."""
         with self._clock.stage("preprocessing"):
-            return self._detector.prepare(timed_frame(frame, self._clock))
+            return self._detector.prepare(frame)
 
     def detect(self, frame: SyncedFrame, prepared: SensorBatch | None = None) -> Detections:
         """See `Detector.detect`."""

@@ -1,11 +1,11 @@
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
 from tricast.perception.batch import BatchConfig
 from tricast.perception.collation import collate
+from tricast.perception.picture_decoding import PictureDecoder
 from tricast.perception.tick_sample import TickSample
 from tricast.sensors.frames import CameraFrame
 
@@ -51,13 +51,15 @@ def test_pictures_of_another_size_are_resized(ticks: list[TickSample]) -> None:
     assert torch.equal(batch.lift_index, plain.lift_index)
 
 
-def test_pictures_decoded_beside_each_other_are_the_same(ticks: list[TickSample]) -> None:
+def test_pictures_that_are_awaited_give_the_same_tensors(ticks: list[TickSample]) -> None:
+    """Two ticks, one picture of the first broken."""
     broken = CameraFrame(channel="FRONT", timestamp_ns=0, received_ns=0, encoding="jpeg", data=b"no picture")
     cameras = list(ticks[0].cameras)
     cameras[1] = dataclasses.replace(cameras[1], image=broken)
-    tick = dataclasses.replace(ticks[0], cameras=tuple(cameras))
-    with ThreadPoolExecutor(3) as pool:
-        beside, alone = collate([tick], CONFIG, pool=pool), collate([tick], CONFIG)
+    samples = [dataclasses.replace(ticks[0], cameras=tuple(cameras)), ticks[1]]
+    decoder = PictureDecoder(3)
+    awaited = [decoder.begun([camera.image for camera in s.cameras], CONFIG.image_size_px) for s in samples]
+    beside, alone = collate(samples, CONFIG, awaited=awaited), collate(samples, CONFIG)
     for field in dataclasses.fields(alone):
         assert torch.equal(getattr(beside, field.name), getattr(alone, field.name)), field.name
-    assert len(alone.images) == 3
+    assert alone.camera_mask.sum(dim=1).tolist() == [3, 4]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tricast.perception.tick_sample import SampleConfig, TickSample, sample_of
+from tricast.perception.tick_sample import SampleConfig, TickSample, _within, sample_of
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.errors import SensorDataError
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
@@ -108,3 +108,13 @@ def test_intensity_is_a_share_of_full_scale_whatever_the_sensor_states(
     lidar = sample_of(SyncedFrame.of(RIG, SECOND_NS, [sweep]), SampleConfig()).lidar
     assert lidar is not None
     assert lidar[:, 3] == pytest.approx(np.array(expected))
+
+
+@pytest.mark.parametrize("range_m", [64.0, 49.3, 0.7])
+def test_what_lies_on_the_border_of_the_range_is_judged_as_by_its_distance(range_m: float) -> None:
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(-np.pi, np.pi, 20000)
+    radius = range_m * (1 + rng.uniform(-1, 1, 20000) * 10.0 ** rng.uniform(-8, 0, 20000))
+    x, y = (radius * np.cos(angle)).astype(np.float32), (radius * np.sin(angle)).astype(np.float32)
+    x[:3], y[:3] = [np.inf, np.nan, 1e30], [0, 0, 1e30]
+    assert _within(x, y, range_m).tolist() == (np.hypot(x, y) < range_m).tolist()

@@ -7,7 +7,7 @@ import numpy as np
 from tricast.sensors.calibration import SensorCalibration
 from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.se3 import SE3
-from tricast.sensors.motion_compensation import EgoMotion, lidar_in_ego, radar_in_ego
+from tricast.sensors.motion_compensation import EgoMotion, lidar_columns_in_ego, lidar_in_ego, radar_in_ego
 
 S = 1_000_000_000
 POSES = [
@@ -142,3 +142,50 @@ def test_scans_are_moved_as_their_returns_one_by_one() -> None:
             [], SensorCalibration(channel="R", modality="radar", ego_from_sensor=mount), motion, now_ns
         ).points_m
     )
+
+
+def test_columns_of_sweeps_are_to_the_bit_what_one_return_after_another_gives() -> None:
+    """Several sweeps, one of them empty, with returns that are not finite, from before all poses to after."""
+    rng = np.random.default_rng(1)
+    poses = [
+        EgoPose(
+            timestamp_ns=t,
+            received_ns=t,
+            odom_from_ego=SE3.from_euler(0.1 * t / S, -0.1 * t / S, 0.9 * t / S, (30.0 * t / S, t / S, 0.1)),
+        )
+        for t in (0, S // 20, S // 10)
+    ]
+    sweeps = []
+    for start_ns, count in ((S // 10, 200), (S // 20, 0), (0, 150)):
+        points = rng.uniform(-60, 60, (count, 3)).astype(np.float32)
+        points[3:4] = np.nan
+        offsets = rng.integers(-S // 50, S // 20, count).astype(np.int32)
+        sweeps.append(
+            LidarSweep.from_points("L", start_ns, points, time_offsets_ns=offsets, intensity=rng.random(count))
+        )
+    calibration = SensorCalibration(
+        channel="L", modality="lidar", ego_from_sensor=SE3.from_euler(0.1, 0.2, 0.3, (1.0, 0.0, 2.0))
+    )
+    for motion in (EgoMotion(poses), EgoMotion()):
+        columns = lidar_columns_in_ego(sweeps, calibration, motion, S // 5)
+        expected = np.concatenate([_one_by_one(sweep, calibration, motion, S // 5) for sweep in sweeps], axis=1)
+        assert (columns.dtype, columns.shape) == (np.float32, (5, 348))
+        np.testing.assert_array_equal(columns, expected)
+        cloud = lidar_in_ego(sweeps, calibration, motion, S // 5)
+        np.testing.assert_array_equal(np.vstack([cloud.points_m.T, cloud.intensity, cloud.ages_s]), expected)
+        assert len(cloud.rings) == 348
+
+
+def _one_by_one(sweep: LidarSweep, calibration: SensorCalibration, motion: EgoMotion, now_ns: int) -> np.ndarray:
+    """Columns of the valid returns of one sweep in float32, term after term."""
+    kept = np.flatnonzero(np.isfinite(sweep.points_m).all(axis=1))
+    moved = calibration.ego_from_sensor.apply(sweep.points_m[kept])
+    times_ns = [sweep.timestamp_ns + int(sweep.time_offsets_ns[row]) for row in kept]
+    if motion.known and len(kept):
+        middles = np.array([t // 1_000_000 * 1_000_000 + 500_000 for t in times_ns])
+        rotations, shifts = (a.astype(np.float32) for a in motion.ego_from_egos(now_ns, middles))
+        for row, (turn, shift) in enumerate(zip(rotations, shifts, strict=True)):
+            x, y, z = moved[row].copy()
+            moved[row] = [r[0] * x + r[1] * y + r[2] * z + t for r, t in zip(turn, shift, strict=True)]
+    ages = np.array([(now_ns - t) / S for t in times_ns], np.float32)
+    return np.vstack([moved.T, sweep.intensity[kept], ages])

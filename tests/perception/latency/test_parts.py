@@ -1,11 +1,10 @@
 """Clocks, percentiles, loops, counted work and ceilings, each alone."""
 
 import dataclasses
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -19,12 +18,13 @@ from tricast.perception.latency.jitter import SpinControl, StallMonitor
 from tricast.perception.latency.open_loop import Arrival, run_open_loop, summed_up
 from tricast.perception.latency.operation_times import kind_of
 from tricast.perception.latency.percentiles import percentiles_of
-from tricast.perception.latency.stage_clock import StageClock
+from tricast.perception.latency.stage_clock import StageClock, TimedPictures
 from tricast.perception.latency.work import Work, count_work, summed
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.tick_sample import TickSample
 from tricast.sensors.calibration import Rig
+from tricast.sensors.frames import CameraFrame
 from tricast.sensors.synced_frame import SyncedFrame
 
 
@@ -46,20 +46,51 @@ def test_a_stage_excludes_the_stages_inside_it() -> None:
     assert clock.take() == {}
 
 
-def test_a_stage_shared_by_threads_lasts_from_the_first_to_the_last_of_them() -> None:
-    clock, together = StageClock(), threading.Barrier(2)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _SlowFrame(CameraFrame):
+    """Takes a known time to decode."""
 
-    def work(seconds: float) -> None:
-        together.wait()
-        with clock.shared_stage("decoding"):
-            time.sleep(seconds)
+    seconds: float
 
-    with ThreadPoolExecutor(2) as pool, clock.stage("outer"):
-        list(pool.map(work, (0.02, 0.1)))
-        assert clock.current == "outer"
+    def resized_pixels(self, size_px: tuple[int, int]) -> np.ndarray:
+        time.sleep(self.seconds)
+        return super().resized_pixels(size_px)
+
+
+def _slow_frames(*seconds: float) -> list[CameraFrame]:
+    plain = CameraFrame.from_pixels("CAM", 0, np.zeros((2, 2, 3), np.uint8))
+    return [_SlowFrame(**vars(plain), seconds=s) for s in seconds]
+
+
+def test_of_decoding_what_the_tick_waits_for_is_booked_and_what_goes_on_beside_it_is_not() -> None:
+    clock = StageClock()
+    with clock.stage("preparation"):
+        awaited = TimedPictures(2, clock).begun(_slow_frames(0.1), (2, 2))
+        time.sleep(0.5)
+        awaited.taken()
+    beside = clock.take()
+    assert beside["preparation"] >= 500
+    assert beside["image_decoding"] < 90  # nothing of the 100, unless the machine made it wait
+    begin = time.perf_counter()
+    with clock.stage("preparation"):
+        awaited = TimedPictures(2, clock).begun(_slow_frames(0.6), (2, 2))
+        time.sleep(0.05)
+        awaited.taken()
+    whole_ms = (time.perf_counter() - begin) * 1e3
+    waited = clock.take()
+    assert waited["image_decoding"] >= 300
+    assert sum(waited.values()) == pytest.approx(whole_ms, abs=20)
+
+
+def test_with_one_thread_all_decoding_is_booked() -> None:
+    clock = StageClock()
+    with clock.stage("preparation"):
+        awaited = TimedPictures(1, clock).begun(_slow_frames(0.02, 0.03), (2, 2))
+        time.sleep(0.01)
+        awaited.taken()
     spent = clock.take()
-    assert spent["decoding"] >= 95  # not the 120 that both took together, unless the machine made one wait
-    assert spent["outer"] >= 0
+    assert spent["image_decoding"] >= 50
+    assert spent["preparation"] >= 10
 
 
 @pytest.mark.parametrize(

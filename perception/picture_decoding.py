@@ -1,0 +1,81 @@
+"""Pictures at the network's size, decoded by threads of their own while whoever asks for them does other work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tricast.sensors.errors import SensorDataError
+from tricast.sensors.frames import CameraFrame
+
+Picture = NDArray[np.uint8]
+
+
+class AwaitedPictures(Protocol):
+    """Pictures that may still be on their way."""
+
+    def taken(self) -> list[Picture | None]:
+        """All of them in order, (height, width, 3); None for one that does not decode. Asked for once."""
+        ...
+
+
+class PictureDecoder:
+    """Decodes and resizes the pictures of ticks, in as many threads as wanted together with the one that asks.
+
+    Decoding and resizing let go of the interpreter, so that they run beside each other and beside NumPy.
+
+    Args:
+        threads: With 1 there are no others, and pictures are decoded where `begun` is called.
+
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads - 1, "tricast-decode") if threads > 1 else None
+
+    def begun(self, images: Sequence[CameraFrame], size_px: tuple[int, int]) -> AwaitedPictures:
+        """Have frames decoded at a size (width, height); may be called by several threads at once."""
+        if self._pool is None:
+            return DecodedPictures([decoded(image, size_px) for image in images])
+        tasks = [self._pool.submit(decoded, image, size_px) for image in images]
+        return _SharedPictures(images, size_px, tasks)
+
+
+class DecodedPictures:
+    """Pictures that are there; see `AwaitedPictures`."""
+
+    def __init__(self, pictures: list[Picture | None]) -> None:
+        self._pictures = pictures
+
+    def taken(self) -> list[Picture | None]:
+        """See `AwaitedPictures.taken`."""
+        return self._pictures
+
+
+class _SharedPictures:
+    """Pictures that threads of a pool have begun with; the thread that takes them helps."""
+
+    def __init__(
+        self, images: Sequence[CameraFrame], size_px: tuple[int, int], tasks: Sequence[Future[Picture | None]]
+    ) -> None:
+        self._images, self._size_px, self._tasks = images, size_px, tasks
+
+    def taken(self) -> list[Picture | None]:
+        """See `AwaitedPictures.taken`."""
+        helped: dict[int, Picture | None] = {}
+        # From the end, where the pool comes last: a task that it has not begun is taken from it.
+        for number in reversed(range(len(self._tasks))):
+            if self._tasks[number].cancel():
+                helped[number] = decoded(self._images[number], self._size_px)
+        return [helped[n] if n in helped else task.result() for n, task in enumerate(self._tasks)]
+
+
+def decoded(image: CameraFrame, size_px: tuple[int, int]) -> Picture | None:
+    """Pixels (height, width, 3) at a size (width, height); None where the frame does not decode."""
+    try:
+        return image.resized_pixels(size_px)
+    except SensorDataError:
+        return None
