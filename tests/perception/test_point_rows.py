@@ -64,8 +64,8 @@ def test_one_return_of_each_voxel_and_age_is_kept_as_a_plain_search_keeps_it() -
         first.setdefault((y, x, z, round(float(row[4]) / 0.2)), number)
     assert 300 < len(first) < 4500
     in_order = sorted(first, key=lambda voxel: (*np.floor((rows[first[voxel], 1::-1] + 51.2) / 1.6), *voxel))
-    assert _thinned(rows[:, [0, 1, 2, 4]].T, CONFIG).tolist() == [first[voxel] for voxel in in_order]
-    assert _thinned(rows[:0, [0, 1, 2, 4]].T, CONFIG).shape == (0,)
+    assert _thinned(list(rows[:, [0, 1, 2, 4]].T), CONFIG).tolist() == [first[voxel] for voxel in in_order]
+    assert _thinned(list(rows[:0, [0, 1, 2, 4]].T), CONFIG).shape == (0,)
 
 
 @pytest.mark.parametrize("largest", [3, 2**16 - 1, 2**16, 2**31, 2**45])
