@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,26 +11,12 @@ from PIL import Image
 
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.synthetic.casting import NOTHING, Float32, FrozenCaster, Hits, rays_from
-from tricast.sensors.synthetic.roads import LANE_M, ROAD_HALF_M
 from tricast.sensors.synthetic.scene import Scene
 
 HAZE_M = 220.0
 HEADLIGHT_RANGE_M = 14.0
 NOISE: Float32 = np.random.default_rng(0).standard_normal(1 << 21, dtype=np.float32)
 """Drawn once: each image takes another piece of it, as drawing anew costs as much as casting the rays."""
-
-GROUND_COLORS: Float32 = np.array(
-    [
-        (0.28, 0.40, 0.20),
-        (0.52, 0.51, 0.49),
-        (0.25, 0.25, 0.27),
-        (0.85, 0.85, 0.82),
-        (0.80, 0.80, 0.78),
-        (0.82, 0.82, 0.80),
-    ],
-    np.float32,
-).T
-"""Columns: grass, pavement, asphalt, broken centre line, lane line, zebra."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,7 +71,7 @@ def render(
     shine = (np.float32(light.ambient) + np.float32(light.direct) * toward_sun)[hits.triangles]
     color = np.take(caster.colors.T, hits.triangles, axis=1)
     ground = np.flatnonzero(np.isnan(color[0]) & ~nothing)
-    color[:, ground] = ground_colors(scene, points[:, ground])
+    color[:, ground] = scene.ground.colors(points[:, ground])
     if light.headlights > 0:
         shine += headlights(light.headlights, world_from_ego, points)
     shine *= _texture(points)
@@ -116,22 +101,6 @@ def encode_jpeg(colors: Float32, width_px: int, height_px: int, quality: int) ->
     pixels = np.ascontiguousarray((np.float32(255) * colors).astype(np.uint8).T).reshape(height_px, width_px, 3)
     Image.fromarray(pixels).save(buffer, format="JPEG", quality=quality)
     return buffer.getvalue()
-
-
-def ground_colors(scene: Scene, points_m: NDArray[Any]) -> Float32:
-    """Colours (3, P) of asphalt with markings, pavement and grass at points (3, P)."""
-    x, y = (np.abs(points_m[i] - np.float32(scene.ground.junction_m[i])) for i in range(2))
-    across, along = np.minimum(x, y), np.maximum(x, y)
-    off = across - np.float32(ROAD_HALF_M)
-    approach = along > ROAD_HALF_M + 5
-    kind = np.zeros(len(x), np.int8)
-    kind[off < 6.0] = 1
-    kind[off < 0] = 2
-    kind[approach & (across < 0.09) & (along % 6 < 3)] = 3
-    kind[approach & (np.abs(across - LANE_M) < 0.06)] = 4
-    zebra = (along > ROAD_HALF_M + 0.8) & (along < ROAD_HALF_M + 3.6) & (off < 0) & (across % 1.0 < 0.5)
-    kind[zebra] = 5
-    return np.take(GROUND_COLORS, kind, axis=1)
 
 
 def _texture(points_m: Float32) -> Float32:

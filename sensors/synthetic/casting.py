@@ -12,13 +12,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tricast.sensors.synthetic.ground import Float32
 from tricast.sensors.synthetic.materials import MATT
 from tricast.sensors.synthetic.scene import Scene
 
 STATIC = -1
 NOTHING = -2
 Backend = Literal["open3d", "embreex"]
-Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

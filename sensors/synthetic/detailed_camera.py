@@ -11,7 +11,7 @@ from tricast.sensors.synthetic.casting import NOTHING, Float32, FrozenCaster, Hi
 from tricast.sensors.synthetic.materials import GLASS, LACQUER, LAMP, WALL
 from tricast.sensors.synthetic.random_rig import CameraLook
 from tricast.sensors.synthetic.scene import Light, Scene
-from tricast.sensors.synthetic.surfaces import facades, ground_details, texture
+from tricast.sensors.synthetic.surfaces import facades, texture
 from tricast.sensors.synthetic.world_config import DetailConfig
 
 SHADOW_RANGE_M = 60.0
@@ -62,7 +62,7 @@ def _paint(
     materials = caster.materials[hits.triangles]
     glow = np.zeros_like(color)
     ground = np.isnan(color[0]) & (hits.owners != NOTHING)
-    color[:, ground] = ground_details(scene, points_m[:, ground], footprints_m[ground])
+    color[:, ground] = scene.ground.detailed_colors(points_m[:, ground], footprints_m[ground])
     walls = np.flatnonzero(materials == WALL)
     normals = np.take(caster.normals.T, hits.triangles[walls], axis=1)
     color[:, walls], lit = facades(color[:, walls], points_m[:, walls], normals, footprints_m[walls])

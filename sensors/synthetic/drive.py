@@ -211,7 +211,7 @@ class SceneRecorder:
         if now_ms % TRUTH_PERIOD_MS == 0 and now_ms > 0:
             lidar = self._rig[self._rig.channels("lidar")[0]].ego_from_sensor
             origin = (self._ego_pose(time_s) @ lidar).translation
-            reach = self._config.town.truth_range_m
+            reach = self._config.place.truth_range_m
             made.append(annotate(self._scene, self._caster, self._seen, origin, time_s, now_ns, reach, self._prefix))
         return made
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tricast.sensors.geometry.se3 import SE3
-from tricast.sensors.synthetic.camera import ground_colors
 from tricast.sensors.synthetic.casting import NOTHING, Float32, FrozenCaster, Hits, SceneCaster, rays_from
 from tricast.sensors.synthetic.lidar_optics import depths_m, detected, elevations_rad, intensities
 from tricast.sensors.synthetic.scene import Scene
@@ -120,5 +119,5 @@ def _reflection(
     albedo = frozen.colors.mean(axis=1)[hits.triangles]
     bare = np.flatnonzero(np.isnan(albedo) & (hits.owners != NOTHING))
     points = origins_m[:, bare] + directions[:, bare] * hits.distances_m[bare]
-    albedo[bare] = ground_colors(scene, points).mean(axis=0)
+    albedo[bare] = scene.ground.colors(points).mean(axis=0)
     return np.nan_to_num(albedo), incidence

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.sensors.synthetic.bodies import SHAPES
-from tricast.sensors.synthetic.roads import LANE_M, ROAD_HALF_M, TURNS, WALK_M, Ground, lane_path, polyline_path
+from tricast.sensors.synthetic.bodies import SHAPES, Part
+from tricast.sensors.synthetic.roads import LANE_M, ROAD_HALF_M, TURNS, WALK_M, lane_path, polyline_path
+from tricast.sensors.synthetic.town_ground import TownGround
 from tricast.sensors.synthetic.traffic import Agent
 from tricast.sensors.synthetic.world_config import TownConfig
 
@@ -55,11 +56,12 @@ class Resident:
         size_m: (3,) length, width, height.
         color: (3,) main colour.
         second_color: (3,) the other one.
-        agent: How it moves; None for one that stands.
+        agent: How it moves through a town; None for one that stands, or that a motorway's traffic moves.
         place_m: (2,) where it stands.
         yaw_rad: Its direction.
         on_road: Whether traffic has to mind it.
         rcs_dbsm: Mean radar cross-section.
+        parts: A shape of its own, in place of one of its kind's.
 
     """
 
@@ -74,9 +76,10 @@ class Resident:
     yaw_rad: float
     on_road: bool
     rcs_dbsm: float
+    parts: tuple[Part, ...] | None = None
 
 
-def populate(config: TownConfig, ground: Ground, reach_m: float, rng: np.random.Generator) -> tuple[Resident, ...]:
+def populate(config: TownConfig, ground: TownGround, reach_m: float, rng: np.random.Generator) -> tuple[Resident, ...]:
     """All residents of a scene; the first one is the vehicle itself."""
     residents = [_ego(config, ground, reach_m, rng)]
     residents += _drivers(config, ground, reach_m, rng)
@@ -87,7 +90,7 @@ def populate(config: TownConfig, ground: Ground, reach_m: float, rng: np.random.
     return tuple(residents)
 
 
-def _resident(
+def drawn_resident(
     name: str,
     rng: np.random.Generator,
     *,
@@ -97,7 +100,9 @@ def _resident(
     on_road: bool = False,
     size_m: NDArray[np.float64] | None = None,
     shape: int | None = None,
+    parts: tuple[Part, ...] | None = None,
 ) -> Resident:
+    """A road user or look-alike of a kind, with what is not given drawn."""
     is_class = name in SIZE_RANGES_M
     if size_m is None:
         size_m = random_size_m(name, rng)
@@ -120,6 +125,7 @@ def _resident(
         yaw_rad=yaw_rad,
         on_road=on_road,
         rcs_dbsm=RCS_DBSM.get(name, 9.0) + float(rng.normal(0, 2)),
+        parts=parts,
     )
 
 
@@ -130,16 +136,16 @@ def random_size_m(name: str, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.array(LOOKALIKE_SIZES_M[name]) * rng.uniform(0.75, 1.3, 3)
 
 
-def _ego(config: TownConfig, ground: Ground, reach_m: float, rng: np.random.Generator) -> Resident:
+def _ego(config: TownConfig, ground: TownGround, reach_m: float, rng: np.random.Generator) -> Resident:
     turn = str(rng.choice(TURNS, p=[0.6, 0.2, 0.2]))
     path = lane_path(0, turn, ground.junction_m, reach_m)
     size = np.array([4.6, 1.9, 1.6])
     speed = config.clear_speed_mps * float(rng.uniform(0.7, 1.1))
     agent = Agent(path=path, start_s_m=reach_m - ground.junction_m[0], size_m=size, clear_speed_mps=speed)
-    return _resident("car", rng, agent=agent, size_m=size)
+    return drawn_resident("car", rng, agent=agent, size_m=size)
 
 
-def _drivers(config: TownConfig, ground: Ground, reach_m: float, rng: np.random.Generator) -> list[Resident]:
+def _drivers(config: TownConfig, ground: TownGround, reach_m: float, rng: np.random.Generator) -> list[Resident]:
     """Vehicles and riders on all four approaches, with room between them."""
     residents: list[Resident] = []
     taken: dict[int, list[tuple[float, float]]] = {0: [(reach_m - ground.junction_m[0], 8.0)]}
@@ -161,11 +167,11 @@ def _drivers(config: TownConfig, ground: Ground, reach_m: float, rng: np.random.
         speed = config.clear_speed_mps * pace * float(rng.uniform(0.6, 1.25))
         agent = Agent(path=path, start_s_m=start, size_m=size, clear_speed_mps=speed)
         ridden = int(rng.integers(1, 3)) if name in ("bicycle", "motorcycle") else None
-        residents.append(_resident(name, rng, agent=agent, size_m=size, shape=ridden, on_road=True))
+        residents.append(drawn_resident(name, rng, agent=agent, size_m=size, shape=ridden, on_road=True))
     return residents
 
 
-def _walkers(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Resident]:
+def _walkers(config: TownConfig, ground: TownGround, rng: np.random.Generator) -> list[Resident]:
     """People along the pavements; every third crosses a road somewhere."""
     residents: list[Resident] = []
     for i in range(config.num_walking):
@@ -188,7 +194,7 @@ def _walkers(config: TownConfig, ground: Ground, rng: np.random.Generator) -> li
         size = random_size_m("pedestrian", rng)
         speed = float(rng.uniform(0.7, 2.2)) if rng.random() > 0.15 else 0.0
         agent = Agent(path=polyline_path(corners), start_s_m=0.0, size_m=size, clear_speed_mps=speed, on_foot=True)
-        residents.append(_resident("pedestrian", rng, agent=agent, size_m=size))
+        residents.append(drawn_resident("pedestrian", rng, agent=agent, size_m=size))
     return residents
 
 
@@ -200,10 +206,10 @@ def _companion(walker: Resident, rng: np.random.Generator) -> Resident:
     path = replace(path, points_m=path.points_m + aside)
     start = walker.agent.start_s_m + float(rng.uniform(0, 0.5))
     agent = replace(walker.agent, path=path, size_m=size, start_s_m=start)
-    return _resident("pedestrian", rng, agent=agent, size_m=size)
+    return drawn_resident("pedestrian", rng, agent=agent, size_m=size)
 
 
-def _parked(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Resident]:
+def _parked(config: TownConfig, ground: TownGround, rng: np.random.Generator) -> list[Resident]:
     """Vehicles in the parking strips, two-wheelers at the pavement's edge."""
     residents: list[Resident] = []
     classes = ["car", "truck", "bus", "trailer", "construction_vehicle", "bicycle", "motorcycle"]
@@ -224,11 +230,11 @@ def _parked(config: TownConfig, ground: Ground, rng: np.random.Generator) -> lis
             + (np.pi / 2 if small and rng.random() < 0.5 else 0)
         )
         place = np.array([along, side * lateral])
-        residents.append(_resident(kind, rng, place_m=place, yaw_rad=yaw, size_m=size, shape=0 if small else None))
+        residents.append(drawn_resident(kind, rng, place_m=place, yaw_rad=yaw, size_m=size, shape=0 if small else None))
     return residents
 
 
-def _work_zones(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Resident]:
+def _work_zones(config: TownConfig, ground: TownGround, rng: np.random.Generator) -> list[Resident]:
     """Rows of cones and barriers along a strip of the road, with a machine behind some of them."""
     residents: list[Resident] = []
     for _ in range(config.num_work_zones):
@@ -237,19 +243,21 @@ def _work_zones(config: TownConfig, ground: Ground, rng: np.random.Generator) ->
         for i in range(int(rng.integers(4, 9))):
             place = np.array([begin + 2.3 * i, row + float(rng.normal(0, 0.1))])
             if abs(place[0] - ground.junction_m[0]) > ROAD_HALF_M + 3:
-                residents.append(_resident("traffic_cone", rng, place_m=place, yaw_rad=float(rng.uniform(0, 6.2))))
+                residents.append(drawn_resident("traffic_cone", rng, place_m=place, yaw_rad=float(rng.uniform(0, 6.2))))
         for i in range(int(rng.integers(3, 8))):
             place = np.array([begin + 2.8 * i, side * (ROAD_HALF_M + 0.6)])
             if abs(place[0] - ground.junction_m[0]) > ROAD_HALF_M + 3:
                 yaw = np.pi / 2 + float(rng.normal(0, 0.15))
-                residents.append(_resident("barrier", rng, place_m=place, yaw_rad=yaw))
+                residents.append(drawn_resident("barrier", rng, place_m=place, yaw_rad=yaw))
         if rng.random() < 0.6:
             place = np.array([begin + 6.0, side * (ROAD_HALF_M + 5.5)])
-            residents.append(_resident("construction_vehicle", rng, place_m=place, yaw_rad=float(rng.uniform(0, 6.2))))
+            residents.append(
+                drawn_resident("construction_vehicle", rng, place_m=place, yaw_rad=float(rng.uniform(0, 6.2)))
+            )
     return residents
 
 
-def _lookalikes(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Resident]:
+def _lookalikes(config: TownConfig, ground: TownGround, rng: np.random.Generator) -> list[Resident]:
     """Things of a road user's size, most beside the road, some on it."""
     residents: list[Resident] = []
     names = list(LOOKALIKE_SIZES_M)
@@ -262,5 +270,5 @@ def _lookalikes(config: TownConfig, ground: Ground, rng: np.random.Generator) ->
         if not on_road and rng.random() < 0.3:
             place = place[::-1] + ground.junction_m
         yaw = float(rng.choice([0, np.pi / 2]) + rng.normal(0, 0.2))
-        residents.append(_resident(name, rng, place_m=place, yaw_rad=yaw, on_road=on_road))
+        residents.append(drawn_resident(name, rng, place_m=place, yaw_rad=yaw, on_road=on_road))
     return residents

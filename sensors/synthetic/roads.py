@@ -107,31 +107,3 @@ def _path(
     cos, sin = np.cos(angle), np.sin(angle)
     turned = points @ np.array([[cos, sin], [-sin, cos]]) + origin
     return Path(points_m=turned, yaws_rad=yaws + angle, stop_s_m=stop, arm=arm, turn=turn)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Ground:
-    """Waves of the ground and curbs along the roads.
-
-    Args:
-        junction_m: (2,) middle of the junction.
-        waves: (3, 4) amplitude, wave numbers along x and y, phase.
-        curb_m: Height of everything off the road above it.
-
-    """
-
-    junction_m: NDArray[np.float64]
-    waves: NDArray[np.float64]
-    curb_m: float
-
-    def height_m(self, points_m: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Height (...) of points (..., 2)."""
-        height = np.zeros(points_m.shape[:-1])
-        for amplitude, kx, ky, phase in self.waves:
-            height = height + amplitude * np.sin(kx * points_m[..., 0] + ky * points_m[..., 1] + phase)
-        return height + self.curb_m * np.clip((self.off_road_m(points_m) + 0.1) / 0.2, 0, 1)
-
-    def off_road_m(self, points_m: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How far outside the carriageways points lie; negative on them."""
-        away = np.abs(points_m - self.junction_m)
-        return np.minimum(away[..., 0], away[..., 1]) - ROAD_HALF_M

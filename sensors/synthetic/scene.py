@@ -1,4 +1,4 @@
-"""A seeded town scene: who is there, how everybody moves, and how it looks."""
+"""A seeded scene: who is there, how everybody moves, and how it looks."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.synthetic.bodies import SHAPES, body_triangles
 from tricast.sensors.synthetic.body_details import detailed
+from tricast.sensors.synthetic.ground import Ground
 from tricast.sensors.synthetic.materials import body_materials
-from tricast.sensors.synthetic.population import Resident, populate
-from tricast.sensors.synthetic.roads import Ground
-from tricast.sensors.synthetic.scenery import scenery_triangles
-from tricast.sensors.synthetic.scenery_details import detail_meshes
-from tricast.sensors.synthetic.traffic import Motion, simulate
-from tricast.sensors.synthetic.world_config import WorldConfig
+from tricast.sensors.synthetic.motorway.place import lay_out_motorway
+from tricast.sensors.synthetic.population import Resident
+from tricast.sensors.synthetic.town import lay_out_town
+from tricast.sensors.synthetic.traffic import Motion
+from tricast.sensors.synthetic.world_config import TownConfig, WorldConfig
 
-FUTURE_MARGIN_S = 6.6
-EGO_SIZE_M = (4.6, 1.9, 1.6)
+EGO_COLUMN = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,31 +127,25 @@ class Scene:
 def make_scene(config: WorldConfig, seed: int, seconds: float) -> Scene:
     """The scene of a seed; the same seed gives the same scene."""
     rng = np.random.default_rng([seed, 1])
-    junction = np.array([rng.uniform(20, 75), 0.0])
-    numbers = rng.uniform(0.06, 0.22, (3, 2)) * rng.choice([-1, 1], (3, 2))
-    phases = rng.uniform(0, 2 * np.pi, 3)
-    waves = np.column_stack([np.full(3, config.town.ground_wave_m), numbers, phases])
-    ground = Ground(junction_m=junction, waves=waves, curb_m=config.town.curb_m)
-    reach = 150.0 + config.town.clear_speed_mps * 1.3 * seconds
-    residents = populate(config.town, ground, reach, rng)
-    movers = [r for r in residents if r.agent is not None]
-    standing = np.array([[*r.place_m, min(r.size_m[:2]) / 2] for r in residents if r.agent is None and r.on_road])
-    agents = tuple(r.agent for r in movers if r.agent is not None)
-    motion = simulate(agents, standing.reshape(-1, 3), ground, seconds + FUTURE_MARGIN_S, rng)
     # What version 2 adds has a generator of its own: of a seed, both versions have the same houses and road users.
     own = np.random.default_rng([seed, 4])
-    more = () if config.detail is None else detail_meshes(config.detail, ground, own)
-    static, colors, materials = scenery_triangles(config.town, ground, residents, reach, rng, more)
-    actors: list[Actor] = []
-    order = {id(r): i for i, r in enumerate(movers)}
-    for number, resident in enumerate(residents):
-        if resident.class_name is not None and resident is not movers[0]:
-            actors.append(_actor(config, resident, order.get(id(resident), -1), number))
+    place = config.place
+    if isinstance(place, TownConfig):
+        layout = lay_out_town(place, config.detail, seconds, rng, own)
+    else:
+        assert config.detail is not None
+        layout = lay_out_motorway(place, config.detail, seconds, rng)
+    actors = [
+        _actor(config, resident, column, number)
+        for number, (resident, column) in enumerate(zip(layout.residents, layout.columns, strict=True))
+        if resident.class_name is not None and column != EGO_COLUMN
+    ]
     light = _light(config, rng)
+    static, colors, materials = layout.scenery
     return Scene(
         actors=tuple(actors),
-        motion=motion,
-        ground=ground,
+        motion=layout.motion,
+        ground=layout.ground,
         light=light if config.detail is None else _clouded(light, own),
         static_triangles_m=static,
         static_colors=colors,
@@ -162,7 +155,7 @@ def make_scene(config: WorldConfig, seed: int, seconds: float) -> Scene:
 
 def _actor(config: WorldConfig, resident: Resident, agent: int, number: int) -> Actor:
     assert resident.class_name is not None
-    parts = SHAPES[resident.class_name][resident.shape]
+    parts = resident.parts or SHAPES[resident.class_name][resident.shape]
     if config.detail is not None:
         parts = detailed(parts, resident.class_name)
     triangles, colors = body_triangles(parts, resident.size_m, resident.color, resident.second_color)

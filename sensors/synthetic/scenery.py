@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tricast.sensors.synthetic.bodies import LOOKALIKES, Part, body_triangles
+from tricast.sensors.synthetic.ground import Ground
 from tricast.sensors.synthetic.materials import MATT, body_materials
 from tricast.sensors.synthetic.population import Resident
-from tricast.sensors.synthetic.roads import ROAD_HALF_M, Ground
+from tricast.sensors.synthetic.roads import ROAD_HALF_M
+from tricast.sensors.synthetic.town_ground import TownGround
 from tricast.sensors.synthetic.world_config import TownConfig
 
 Mesh = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int8]]
@@ -36,7 +38,7 @@ RAILING = (
 
 def scenery_triangles(
     config: TownConfig,
-    ground: Ground,
+    ground: TownGround,
     residents: tuple[Resident, ...],
     reach_m: float,
     rng: np.random.Generator,
@@ -73,7 +75,7 @@ def thing(parts: tuple[Part, ...], size_m: NDArray[np.float64], color: NDArray[n
     return *body_triangles(parts, size_m, color, color), body_materials(parts, kind)
 
 
-def _ground_mesh(ground: Ground, reach_m: float) -> Mesh:
+def _ground_mesh(ground: TownGround, reach_m: float) -> Mesh:
     x = np.arange(-SIDE_M, reach_m - 150.0 + SIDE_M + ground.junction_m[0], CELL_M)
     y = np.arange(-SIDE_M, SIDE_M + 1, CELL_M)
     # Lines along the curbs keep their step sharp: nothing beside one stands in the ground.
@@ -98,7 +100,7 @@ def placed(
     return body[0] @ rotation.T + np.array([*place_m, z_m]), *body[1:]
 
 
-def _houses(ground: Ground, reach_m: float, rng: np.random.Generator) -> list[Mesh]:
+def _houses(ground: TownGround, reach_m: float, rng: np.random.Generator) -> list[Mesh]:
     """Rows of houses along both roads, with gaps, set back from the pavement."""
     meshes: list[Mesh] = []
     for axis, side in ((0, -1), (0, 1), (1, -1), (1, 1)):
@@ -119,7 +121,7 @@ def _houses(ground: Ground, reach_m: float, rng: np.random.Generator) -> list[Me
     return meshes
 
 
-def _greenery(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Mesh]:
+def _greenery(config: TownConfig, ground: TownGround, rng: np.random.Generator) -> list[Mesh]:
     meshes: list[Mesh] = []
     for i in range(config.num_trees):
         side, along = int(rng.choice([-1, 1])), float(rng.uniform(-60, 85))
@@ -143,7 +145,7 @@ def _greenery(config: TownConfig, ground: Ground, rng: np.random.Generator) -> l
     return meshes
 
 
-def _railings(config: TownConfig, ground: Ground, rng: np.random.Generator) -> list[Mesh]:
+def _railings(config: TownConfig, ground: TownGround, rng: np.random.Generator) -> list[Mesh]:
     """Railings and hedges between carriageway and pavement, through and over which people are half seen."""
     meshes: list[Mesh] = []
     for _ in range(config.num_railings):

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from tricast.sensors.synthetic.bodies import LOOKALIKES, Part
 from tricast.sensors.synthetic.population import random_size_m
-from tricast.sensors.synthetic.roads import ROAD_HALF_M, Ground
+from tricast.sensors.synthetic.roads import ROAD_HALF_M
 from tricast.sensors.synthetic.scenery import BLOCK, Mesh, placed, thing
+from tricast.sensors.synthetic.town_ground import TownGround
 from tricast.sensors.synthetic.world_config import DetailConfig
 
 SIGN_POST = (
@@ -29,7 +30,7 @@ CURB_EDGE_M, VERGE_M, GARDEN_M = 0.45, (4.6, 6.4), (5.6, 7.2)
 """How far from the carriageway posts, shrubs and walls stand; people walk between the first and the second."""
 
 
-def detail_meshes(config: DetailConfig, ground: Ground, rng: np.random.Generator) -> list[Mesh]:
+def detail_meshes(config: DetailConfig, ground: TownGround, rng: np.random.Generator) -> list[Mesh]:
     """Meshes along both roads, none on a carriageway."""
     meshes = [_post(ground, rng) for _ in range(config.num_poles)]
     meshes += [_thing(ground, rng) for _ in range(config.num_things)]
@@ -38,7 +39,7 @@ def detail_meshes(config: DetailConfig, ground: Ground, rng: np.random.Generator
     return [mesh for mesh in meshes if mesh is not None]
 
 
-def _post(ground: Ground, rng: np.random.Generator) -> Mesh | None:
+def _post(ground: TownGround, rng: np.random.Generator) -> Mesh | None:
     place, yaw = _place(ground, rng, CURB_EDGE_M if rng.random() < 0.5 else float(rng.uniform(*VERGE_M)))
     if rng.random() < 0.5:
         size, parts = np.array([0.5, 0.5, 1.0]) * [1, rng.uniform(0.8, 1.8), rng.uniform(2.2, 3.2)], SIGN_POST
@@ -49,7 +50,7 @@ def _post(ground: Ground, rng: np.random.Generator) -> Mesh | None:
     return _standing(thing(parts, size, color, "sign"), place, yaw, size[2], ground, room_m=0.2, clear_m=0.2)
 
 
-def _thing(ground: Ground, rng: np.random.Generator) -> Mesh | None:
+def _thing(ground: TownGround, rng: np.random.Generator) -> Mesh | None:
     place, yaw = _place(ground, rng, float(rng.uniform(*PAVEMENT_M)))
     name = THINGS[int(rng.integers(len(THINGS)))]
     size = random_size_m(name, rng)
@@ -58,7 +59,7 @@ def _thing(ground: Ground, rng: np.random.Generator) -> Mesh | None:
     return _standing(mesh, place, yaw + float(rng.uniform(0, 6.2)), size[2], ground, room_m=0.0, clear_m=reach)
 
 
-def _bush(ground: Ground, rng: np.random.Generator) -> Mesh | None:
+def _bush(ground: TownGround, rng: np.random.Generator) -> Mesh | None:
     place, yaw = _place(ground, rng, float(rng.uniform(*VERGE_M)))
     spread = float(rng.uniform(0.5, 1.2) if rng.random() < 0.6 else rng.uniform(1.2, 2.2))
     size = np.array([spread * rng.uniform(0.8, 2.0), min(spread, 1.6), spread * rng.uniform(0.6, 1.1)])
@@ -67,7 +68,7 @@ def _bush(ground: Ground, rng: np.random.Generator) -> Mesh | None:
     return _standing(mesh, place, yaw, size[2], ground, room_m=size[0] / 2, clear_m=VERGE_M[0] - size[1] / 2)
 
 
-def _wall(ground: Ground, rng: np.random.Generator) -> Mesh | None:
+def _wall(ground: TownGround, rng: np.random.Generator) -> Mesh | None:
     place, yaw = _place(ground, rng, float(rng.uniform(*GARDEN_M)))
     size = np.array([rng.uniform(3, 12), rng.uniform(0.1, 0.4), rng.uniform(0.6, 1.9)])
     color = np.full(3, rng.uniform(0.25, 0.8)) * rng.uniform(0.85, 1.1, 3)
@@ -75,7 +76,7 @@ def _wall(ground: Ground, rng: np.random.Generator) -> Mesh | None:
     return _standing(mesh, place, yaw, size[2], ground, room_m=size[0] / 2, clear_m=VERGE_M[0])
 
 
-def _place(ground: Ground, rng: np.random.Generator, off_road_m: float) -> tuple[NDArray[np.float64], float]:
+def _place(ground: TownGround, rng: np.random.Generator, off_road_m: float) -> tuple[NDArray[np.float64], float]:
     """A place (2,) beside one of the roads, and the road's direction."""
     along, side = float(rng.uniform(*ALONG_M)), int(rng.choice([-1, 1]))
     place = np.array([along, side * (ROAD_HALF_M + off_road_m)])
@@ -89,7 +90,7 @@ def _standing(
     place_m: NDArray[np.float64],
     yaw_rad: float,
     height_m: float,
-    ground: Ground,
+    ground: TownGround,
     *,
     room_m: float,
     clear_m: float,

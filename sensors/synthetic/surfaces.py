@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.sensors.synthetic.camera import ground_colors
-from tricast.sensors.synthetic.casting import Float32
+from tricast.sensors.synthetic.ground import Float32
 from tricast.sensors.synthetic.materials import GLASS, LACQUER, LAMP, LEAF, METAL, MIRROR, NUM_MATERIALS, WALL
-from tricast.sensors.synthetic.roads import LANE_M, ROAD_HALF_M
-from tricast.sensors.synthetic.scene import Scene
 
 GRAINS = ((0.6, 0.22), (0.15, 0.3), (0.04, 0.3))
 """Size in metres and strength of each grain; one finer than a pixel is averaged away."""
@@ -38,40 +35,17 @@ def texture(
     shade = np.zeros(points_m.shape[1], np.float32)
     for cell_m, share in GRAINS:
         visible = np.minimum(np.float32(cell_m) / np.maximum(footprints_m, np.float32(1e-3)), 1)
-        shade += (_hash(*(points_m * np.float32(1 / cell_m))) - np.float32(0.5)) * visible * np.float32(share)
+        shade += (cell_hash(*(points_m * np.float32(1 / cell_m))) - np.float32(0.5)) * visible * np.float32(share)
     return np.maximum(1 + shade * rough, np.float32(0.05))
 
 
-def _hash(*places: NDArray[Any]) -> Float32:
+def cell_hash(*places: NDArray[Any]) -> Float32:
     """A number in 0 .. 1 (R,) of the cell in which places (R,) lie."""
     mixed = np.zeros(places[0].shape, np.int32)
     for place, factor in zip(places, (73856093, 19349663, 83492791), strict=False):
         mixed ^= np.floor(place).astype(np.int32) * np.int32(factor)
     mixed ^= mixed >> 13
     return (mixed & 1023).astype(np.float32) * np.float32(1 / 1023)
-
-
-def ground_details(scene: Scene, points_m: Float32, footprints_m: Float32) -> Float32:
-    """Colours (3, P) of ground: worn and patched asphalt, curbs, slabs of the pavement."""
-    colors = ground_colors(scene, points_m)
-    x, y = (points_m[i] - np.float32(scene.ground.junction_m[i]) for i in range(2))
-    across = np.minimum(np.abs(x), np.abs(y))
-    off = across - np.float32(ROAD_HALF_M)
-    shade = np.ones(len(off), np.float32)
-    road = off < 0
-    # Oil in the middle of each lane, and the brighter tracks of wheels beside it.
-    shade[road] -= np.float32(0.16) * np.exp(-np.square((across[road] - np.float32(LANE_M / 2)) / np.float32(0.35)))
-    patched = road & (_hash(x / 3.1, y / 2.3) < 0.14)
-    shade[patched] *= np.where(_hash(x / 3.1, y / 2.3)[patched] < 0.07, np.float32(0.72), np.float32(1.25))
-    fine = np.clip(np.float32(0.12) / np.maximum(footprints_m, np.float32(1e-3)), 0, 1)
-    slabs = ~road & (off < 6)
-    joint = (np.minimum(x % 0.6, y % 0.6) < 0.05) & slabs
-    shade[joint] *= 1 - np.float32(0.45) * fine[joint]
-    shade[slabs] *= np.float32(0.85) + np.float32(0.3) * _hash(x / 0.6, y / 0.6)[slabs]
-    shade[(off > -0.1) & (off < 0.15)] *= np.float32(1.35)
-    seam = road & (np.abs(across - np.float32(LANE_M)) < 0.14) & (_hash(x / 9.0, y / 9.0) < 0.5)
-    shade[seam] *= np.float32(0.6)
-    return colors * shade
 
 
 def facades(
@@ -95,7 +69,7 @@ def facades(
     bay, storey = along / np.float32(BAY_M), points_m[2] / np.float32(STOREY_M)
     u, v = bay % 1, storey % 1
     upright = np.abs(normals[2]) < 0.5
-    chance = _hash(bay, storey, colors[0] * 50)
+    chance = cell_hash(bay, storey, colors[0] * 50)
     fine = np.clip(np.float32(0.2) / np.maximum(footprints_m, np.float32(1e-3)), 0, 1)
     course = ((points_m[2] % 0.24) < 0.04) | ((along % 0.5) < 0.04)
     shade = np.where(course, 1 - np.float32(0.25) * fine, np.float32(1.0))

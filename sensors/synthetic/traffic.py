@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.sensors.synthetic.roads import ROAD_HALF_M, STEP_M, Ground, Path
+from tricast.sensors.synthetic.roads import ROAD_HALF_M, STEP_M, Path
+from tricast.sensors.synthetic.town_ground import TownGround
 
 SIM_STEP_S = 0.1
 LOOK_AHEAD_M = 28.0
@@ -67,7 +68,11 @@ class Motion:
 
 
 def simulate(
-    agents: tuple[Agent, ...], standing: NDArray[np.float64], ground: Ground, seconds: float, rng: np.random.Generator
+    agents: tuple[Agent, ...],
+    standing: NDArray[np.float64],
+    ground: TownGround,
+    seconds: float,
+    rng: np.random.Generator,
 ) -> Motion:
     """Let everybody go; `standing` (N, 3) are circles x, y, radius of things in the way."""
     count, steps = len(agents), int(np.ceil(seconds / SIM_STEP_S)) + 2
@@ -186,7 +191,7 @@ def _bend_limits_mps(path: Path) -> NDArray[np.float64]:
     return np.sqrt(LATERAL_MPS2 / np.maximum(curvature, 1e-3))
 
 
-def _before_curb(path: Path, ground: Ground) -> NDArray[np.bool_]:
+def _before_curb(path: Path, ground: TownGround) -> NDArray[np.bool_]:
     """Steps (N,) of the path from which the next metre leads onto the road."""
     off = ground.off_road_m(path.points_m)
     soon = np.append(off, np.full(round(1.25 / STEP_M), off[-1]))[-len(off) :]

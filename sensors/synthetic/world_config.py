@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any, cast
 
 from pydantic import Field, model_validator
 
 from tricast.configs.strict import StrictConfig, load_config
+from tricast.sensors.synthetic.motorway_config import MotorwayConfig
 from tricast.sensors.synthetic.rig_ranges import LidarOptics, RadarEchoes, RigRanges
 
 
@@ -110,7 +112,10 @@ class RadarConfig(StrictConfig):
 
 
 class DetailConfig(StrictConfig):
-    """What surfaces and bodies show beyond plain paint."""
+    """What surfaces and bodies show beyond plain paint, and how much of what else stands beside the roads.
+
+    The numbers are of a town, and of a motorway's whole length in sight.
+    """
 
     texture: float = Field(default=1.0, ge=0, le=3)
     """Strength of the fine patterns of ground, walls and leaves."""
@@ -121,19 +126,19 @@ class DetailConfig(StrictConfig):
     num_bushes: int = Field(default=40, ge=0, le=200)
     """Shrubs of a pedestrian's to a car's size, on verges and in front of houses."""
     num_walls: int = Field(default=12, ge=0, le=100)
-    """Garden walls and fences in front of houses."""
+    """Garden walls and fences in front of houses; noise walls beside a motorway."""
 
 
 class WorldConfig(StrictConfig):
-    """A world: its seeds, its town, its light and its sensors.
+    """A world: its seeds, its place, its light and its sensors.
 
-    What version 1 does not know is None there: `detail`, `rigs`, `lidar.optics` and `radar.echoes`, all of which a
-    later version must state.
+    The place is a town unless `motorway` is stated; no world has both. What version 1 does not know is None there:
+    `motorway`, and `detail`, `rigs`, `lidar.optics` and `radar.echoes`, all of which a later version must state.
     """
 
     version: int = Field(default=1, ge=1, le=2)
     seeds: SeedRanges = SeedRanges()
-    town: TownConfig = TownConfig()
+    town: TownConfig | None = None
     light: LightConfig = LightConfig()
     rig: RigConfig = RigConfig()
     lidar: LidarConfig = LidarConfig()
@@ -141,6 +146,17 @@ class WorldConfig(StrictConfig):
     radar: RadarConfig = RadarConfig()
     detail: DetailConfig | None = None
     rigs: RigRanges | None = None
+    motorway: MotorwayConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _placed(cls, values: Any) -> Any:
+        """A world that says nothing of its place is a town."""
+        if not isinstance(values, dict):
+            return values
+        stated = cast(dict[str, Any], values)
+        unplaced = stated.get("motorway") is None and stated.get("town") is None
+        return {**stated, "town": TownConfig()} if unplaced else stated
 
     @model_validator(mode="after")
     def _whole(self) -> WorldConfig:
@@ -151,12 +167,23 @@ class WorldConfig(StrictConfig):
             "radar.echoes": self.radar.echoes,
         }
         stated = [name for name, part in parts.items() if part is not None]
+        if self.motorway is not None and self.town is not None:
+            raise ValueError("a world is a town or a motorway: leave one of the two out")
+        if self.version == 1 and self.motorway is not None:
+            raise ValueError("version 1 of the world has no motorway: write version: 2")
         if self.version == 1 and stated:
             raise ValueError(f"version 1 of the world has no {' and no '.join(stated)}: write version: 2")
         if self.version > 1 and len(stated) < len(parts):
             missing = [name for name in parts if name not in stated]
             raise ValueError(f"version {self.version} of the world needs {' and '.join(missing)}, which may be {{}}")
         return self
+
+    @property
+    def place(self) -> TownConfig | MotorwayConfig:
+        """What kind of place the world's scenes are, with its settings."""
+        place = self.motorway or self.town
+        assert place is not None
+        return place
 
     def recipe(self) -> str:
         """The settings as text, by which made things are known: settings that a version lacks are not in its text."""

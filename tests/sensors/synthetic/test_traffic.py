@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from tricast.sensors.synthetic.roads import LANE_M, Ground, lane_path, polyline_path
+from tricast.sensors.synthetic.roads import LANE_M, lane_path, polyline_path
+from tricast.sensors.synthetic.town_ground import TownGround
 from tricast.sensors.synthetic.traffic import GREEN_S, Agent, simulate
 
-GROUND = Ground(junction_m=np.array([30.0, 0.0]), waves=np.zeros((0, 4)), curb_m=0.1)
-FAR = Ground(junction_m=np.array([900.0, 0.0]), waves=np.zeros((0, 4)), curb_m=0.1)
+GROUND = TownGround(junction_m=np.array([30.0, 0.0]), waves=np.zeros((0, 4)), curb_m=0.1)
+FAR = TownGround(junction_m=np.array([900.0, 0.0]), waves=np.zeros((0, 4)), curb_m=0.1)
 CAR_M = np.array([4.5, 1.9, 1.6])
 NOBODY = np.zeros((0, 3))
 
