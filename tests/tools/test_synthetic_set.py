@@ -17,11 +17,11 @@ def test_a_set_is_the_first_seeds_of_its_range() -> None:
     assert named_set("standard:validation", 3).seeds == range(100_000, 100_003)
 
 
-def test_the_realistic_world_and_its_held_out_rig_are_sets_of_their_own() -> None:
-    names = ("standard:test", "realistic:test", "held_out_rig:test")
+def test_every_world_for_testing_is_a_set_of_its_own() -> None:
+    names = ("standard:test", "realistic:test", "held_out_rig:test", "motorway:test")
     sets = [named_set(name) for name in names]
-    assert [s.seeds for s in sets] == [range(110_000, 110_040)] * 3
-    assert len({s.folder(Path("cache")) for s in sets}) == 3
+    assert [s.seeds for s in sets] == [range(110_000, 110_040)] * 4
+    assert len({s.folder(Path("cache")) for s in sets}) == 4
     # Rendered logs of version 1 are found again.
     assert sets[0].folder(Path("cache")).name == "standard-test-0cf93941"
 
@@ -41,6 +41,7 @@ def test_more_scenes_than_seeds_and_unknown_worlds_are_refused() -> None:
 
 def test_another_world_has_another_folder() -> None:
     standard = named_set("standard:test")
+    assert standard.world.town is not None
     town = standard.world.town.model_copy(update={"num_walking": 37})
     changed = synthetic_set.SyntheticSet(
         world_name="standard", world=standard.world.model_copy(update={"town": town}), split="test"

@@ -227,7 +227,7 @@ def _bystanders(
 
 
 def _walked(road: MotorwayRoad, bystander: Bystander, steps: int) -> Track:
-    s = bystander.along_m + bystander.speed_mps * SIM_STEP_S * np.arange(steps)
+    s: Float64 = bystander.along_m + bystander.speed_mps * SIM_STEP_S * np.arange(steps, dtype=np.float64)
     points, yaw = road.centreline.at(s, bystander.across_m)
     return Track(
         resident=bystander.resident,
