@@ -281,8 +281,6 @@ def test_traffic_keeps_to_its_own_carriageway_and_the_vehicle_to_its_lane(calm: 
         outer = np.array([road.outer_m(c) for c in side])[:, None]
         assert (np.abs(across) - half > road.inner_m - 0.35).all()
         assert (np.abs(across) + half < outer + 0.35).all()
-        points, _ = road.centreline.at(np.zeros(1))
-        assert points.shape == (1, 2)
         way = scene.motion.points_m[:, 0]
         own = road.centreline.along_across(way[:, 0], way[:, 1])[1]
         lane = (road.outer_m(0) + own) / road.lane_m - 0.5
