@@ -19,6 +19,7 @@ from tricast.perception.batch import SensorBatch
 from tricast.perception.collation import collate
 from tricast.perception.decoding import decode
 from tricast.perception.detectors.network_config import NetworkConfig, weights_path
+from tricast.perception.doppler import with_doppler
 from tricast.perception.kept_memory import keep_freed_memory
 from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import Network
@@ -123,6 +124,7 @@ class NetworkDetector:
         if not batch.present.any():
             nothing = Detections.empty(frame.timestamp_ns)
             return replace(nothing, sensor_shares=SensorShares.empty()) if self.config.sensor_share else nothing
+        radar = batch.radar_points.numpy()
         if self.config.sensor_share:
             channels = sorted(frame.cameras)
             # A picture that does not decode leaves it open which camera a slot is.
@@ -130,9 +132,10 @@ class NetworkDetector:
             detections, self._memory = explained(
                 self.network, batch, self._memory, frame.timestamp_ns, self.decoding, cameras=known
             )
-            return detections
+            return with_doppler(detections, radar, self.config.doppler)
         outputs, self._memory = self.backend(batch, self._memory)
-        return decode(outputs, frame.timestamp_ns, self.decoding, present=batch.present[0].tolist())
+        detections = decode(outputs, frame.timestamp_ns, self.decoding, present=batch.present[0].tolist())
+        return with_doppler(detections, radar, self.config.doppler)
 
     def reset(self) -> None:
         """See `Detector.reset`."""

@@ -12,6 +12,7 @@ from tricast.configs.errors import InputError
 from tricast.configs.strict import StrictConfig
 from tricast.perception.backends.names import BackendName, DeviceName, PrecisionName
 from tricast.perception.decoding import DecodingConfig
+from tricast.perception.doppler import DopplerConfig
 
 ENDING = ".safetensors"
 
@@ -30,6 +31,7 @@ class NetworkConfig(StrictConfig):
     precision: PrecisionName = "fp32"
     """Of the network's dense part; places, boxes and futures are always in fp32. Accuracy: docs/latency.md."""
     decoding: DecodingConfig = DecodingConfig()
+    doppler: DopplerConfig = DopplerConfig()
     sensor_share: bool = False
     """Say of every detection what each sensor had to do with it: up to three more passes of the network a tick, which
     then runs as it is, without another backend."""
