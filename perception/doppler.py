@@ -52,16 +52,16 @@ def with_doppler(detections: Detections, radar: NDArray[np.float32], config: Dop
         config: Uncertainties.
 
     """
-    radar = radar[radar[:, 5] > 0].astype(np.float64)
-    if not len(detections) or not len(radar) or not config.enabled:
+    known = radar[radar[:, 5] > 0].astype(np.float64)
+    if not len(detections) or not len(known) or not config.enabled:
         return detections
-    box, row = _on_boxes(detections, radar, config.margin_m)
+    box, row = _on_boxes(detections, known, config.margin_m)
     moves = ~np.isin(np.array(detections.class_names)[box], STANDING)
     box, row = box[moves], row[moves]
     if not len(box):
         return detections
-    velocities, sights = detections.boxes.velocities_mps, radar[row, 6:8]
-    apart = radar[row, 4] - (sights * velocities[box]).sum(axis=1)
+    velocities, sights = detections.boxes.velocities_mps, known[row, 6:8]
+    apart = known[row, 4] - (sights * velocities[box]).sum(axis=1)
     count = np.bincount(box, minlength=len(detections))
     middle = _medians(apart, box, count)
     spread = SIGMAS_OF_MAD * _medians(np.abs(apart - middle[box]), box, count)
@@ -84,7 +84,8 @@ def _on_boxes(detections: Detections, radar: Float64, margin_m: float) -> tuple[
     )
     reach = boxes.sizes_m[:, :2] / 2 + margin_m
     on = (np.abs(x * cosine + y * sine) < reach[:, :1]) & (np.abs(y * cosine - x * sine) < reach[:, 1:])
-    return np.nonzero(on)
+    box, row = np.nonzero(on)
+    return box, row
 
 
 def _medians(values: Float64, group: NDArray[np.int64], count: NDArray[np.int64]) -> Float64:
