@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tricast.perception.layers.pillars import cells_of
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NearReturns:
@@ -34,6 +36,7 @@ class Window:
     Args:
         count: Samples in the batch, B.
         side: Cells along each axis of the grid.
+        range_m: Half the grid's side.
         reach: Cells in x and y on each side of the query's own.
         returns: K.
 
@@ -41,8 +44,30 @@ class Window:
 
     count: int
     side: int
+    range_m: float
     reach: int
     returns: int
+
+    @property
+    def total(self) -> int:
+        """Cells of all samples."""
+        return self.count * self.side**2
+
+
+def on_grid(points: Tensor, sample: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+    """Returns with one for nothing at the end, so that a batch without any needs no case of its own, and their cells.
+
+    Args:
+        points: (P, F), x and y first, metres in ego axes.
+        sample: (P,) int64; B for padding.
+        window: Of the grid.
+
+    Returns:
+        (P + 1, F), and (P + 1,) int64 `(sample * side + y) * side + x`, `window.total` for what lies in no cell.
+
+    """
+    cell, _ = cells_of(points, sample, window.count, window.side, window.range_m)
+    return functional.pad(points, (0, 0, 0, 1)), functional.pad(cell, (0, 1), value=window.total)
 
 
 def returns_around(rows: Tensor, cell: Tensor, taken: Tensor, cells: Tensor, window: Window) -> NearReturns:
@@ -50,16 +75,15 @@ def returns_around(rows: Tensor, cell: Tensor, taken: Tensor, cells: Tensor, win
 
     Args:
         rows: (P, F) float32, in the order of cells.
-        cell: (P,) int64 of each return, `(sample * side + y) * side + x`; at the end `count * side * side`: in none.
+        cell: (P,) int64 of each return, as `on_grid` gives them.
         taken: (P,) int64, 1, or 0 for what is left out.
         cells: (B, Q) int64 cells of the queries, `y * side + x`.
         window: Which of them.
 
     """
-    total = window.count * window.side**2
     order = _places_of(taken)
     # At least as long as what is added to it: TensorRT takes no other scattering.
-    number = torch.zeros(max(total, len(taken)) + 1, dtype=torch.int64, device=cell.device)
+    number = torch.zeros(max(window.total, len(taken)) + 1, dtype=torch.int64, device=cell.device)
     ends = functional.pad(number.scatter_add(0, cell, taken).cumsum(0), (1, 0))  # a cell's: from its entry to the next
     begin, lengths = _runs(ends, cells, window.side, window.reach)  # (B, Q, rows of the window) each
     until = lengths.cumsum(dim=2)

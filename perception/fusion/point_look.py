@@ -12,8 +12,7 @@ from torch.nn import functional
 from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import SensorBatch
 from tricast.perception.encoders.lidar_pointnet import NEWEST_S
-from tricast.perception.fusion.near_returns import NearReturns, Window, returns_around, values_at
-from tricast.perception.layers.pillars import cells_of
+from tricast.perception.fusion.near_returns import NearReturns, Window, on_grid, returns_around, values_at
 
 FEATURES = 8
 FAR_UP_M = 1e3
@@ -48,16 +47,11 @@ def near_points(batch: SensorBatch, cells: Tensor, config: PointLookConfig, side
         range_m: Half the grid's side.
 
     """
-    count = len(cells)
-    rows = count * side * side
-    # One row for nothing at the end, so that a batch without any return needs no case of its own.
-    points = functional.pad(batch.lidar_points, (0, 0, 0, 1))
-    cell, _ = cells_of(batch.lidar_points, batch.lidar_sample, count, side, range_m)
-    cell = functional.pad(cell, (0, 1), value=rows)
-    height_m = points[:, 2] - _ground_m(points[:, 2], cell, (count, side), config.ground_cells)
-    taken = ((cell < rows) & (height_m > config.above_ground_m)).long()
+    window = Window(count=len(cells), side=side, range_m=range_m, reach=config.reach_cells, returns=config.returns)
+    points, cell = on_grid(batch.lidar_points, batch.lidar_sample, window)
+    height_m = points[:, 2] - _ground_m(points[:, 2], cell, (window.count, side), config.ground_cells)
+    taken = ((cell < window.total) & (height_m > config.above_ground_m)).long()
     described = torch.cat([points, height_m[:, None]], dim=1)
-    window = Window(count=count, side=side, reach=config.reach_cells, returns=config.returns)
     return returns_around(described, cell, taken, cells, window)
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import SensorBatch
-from tricast.perception.fusion.near_returns import NearReturns, Window, returns_around
-from tricast.perception.layers.pillars import cells_of
+from tricast.perception.fusion.near_returns import NearReturns, Window, on_grid, returns_around
 
 FEATURES = 13
 
@@ -37,14 +35,9 @@ def near_radar(batch: SensorBatch, cells: Tensor, config: RadarLookConfig, side:
         range_m: Half the grid's side.
 
     """
-    count = len(cells)
-    rows = count * side * side
-    # One row for nothing at the end, so that a batch without any return needs no case of its own.
-    returns = functional.pad(batch.radar_points, (0, 0, 0, 1))
-    cell, _ = cells_of(batch.radar_points, batch.radar_sample, count, side, range_m)
-    cell = functional.pad(cell, (0, 1), value=rows)
-    window = Window(count=count, side=side, reach=config.reach_cells, returns=config.returns)
-    return returns_around(returns, cell, (cell < rows).long(), cells, window)
+    window = Window(count=len(cells), side=side, range_m=range_m, reach=config.reach_cells, returns=config.returns)
+    returns, cell = on_grid(batch.radar_points, batch.radar_sample, window)
+    return returns_around(returns, cell, (cell < window.total).long(), cells, window)
 
 
 class RadarLook(nn.Module):
