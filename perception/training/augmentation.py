@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import BevTransform
 from tricast.perception.tick_sample import CameraInput, TickSample
+from tricast.perception.training.own_vehicle import OwnVehicle, without_covered
 from tricast.perception.training.tick_truth import TickTruth, with_counts
 from tricast.sensors.geometry.se3 import SE3
 
@@ -65,6 +67,8 @@ class AugmentationConfig(StrictConfig):
     max_turn_rad: float = Field(default=0.4, ge=0, le=math.pi)
     recolor: float = Field(default=0.25, ge=0, lt=1)
     """How far the contrast and the three colours of each picture go up or down, and half as far its brightness."""
+    own_vehicle: float = Field(default=0.0, ge=0, le=1)
+    """Per camera: the vehicle's own body covers a part of its pictures, and mirrors others."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,13 +76,15 @@ class AugmentedTick:
     """A sample with what it lost, the truth as its sensors can know it, and the turn of its frame.
 
     The truth's counts speak of the remaining data; the arrays are not turned yet. `lidar_before` is what the tick's
-    LiDAR gave, also where the sample has lost it: it teaches cameras depth.
+    LiDAR gave, also where the sample has lost it: it teaches cameras depth. Pictures are as they came: what is to
+    cover a part of them is in `own_vehicle`, by channel.
     """
 
     sample: TickSample
     truth: TickTruth
     transform: BevTransform
     lidar_before: NDArray[np.float32] | None
+    own_vehicle: Mapping[str, OwnVehicle] = field(default_factory=dict)
 
 
 def augmented(
@@ -108,7 +114,19 @@ def augmented(
         cameras = tuple(_jittered(camera, config, rng) for camera in sample.cameras)
         sample = replace(sample, cameras=cameras)
     sample = _of_another_make(sample, config, rng)
-    return AugmentedTick(sample=sample, truth=truth, transform=transform, lidar_before=lidar_before)
+    bodies = _own_vehicle(sample.cameras, config, int(rng.integers(2**32)))
+    truth = without_covered(truth, sample.cameras, bodies)
+    return AugmentedTick(sample=sample, truth=truth, transform=transform, lidar_before=lidar_before, own_vehicle=bodies)
+
+
+def _own_vehicle(cameras: tuple[CameraInput, ...], config: AugmentationConfig, seed: int) -> dict[str, OwnVehicle]:
+    """Draw by channel, so that a camera missing at a tick changes nothing for the others."""
+    bodies = {}
+    for camera in cameras:
+        rng = np.random.default_rng([seed, zlib.crc32(camera.channel.encode())])
+        if rng.random() < config.own_vehicle:
+            bodies[camera.channel] = OwnVehicle.drawn(rng)
+    return bodies
 
 
 def blinked(sample: TickSample, config: AugmentationConfig, rng: np.random.Generator) -> TickSample:

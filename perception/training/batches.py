@@ -34,7 +34,8 @@ from tricast.perception.training.augmentation import (
     turned,
 )
 from tricast.perception.training.depth_targets import UNKNOWN, depth_targets
-from tricast.perception.training.picture_targets import picture_targets
+from tricast.perception.training.own_vehicle import covered
+from tricast.perception.training.picture_targets import NOTHING, picture_targets
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
 
@@ -247,14 +248,39 @@ def make_batch(
         noise[sample] = torch.from_numpy(rng.normal(0, jitter_m, noise.shape[1:]).astype(np.float32))
     seeds, objects = training_seeds(truth, noise, num_cells=config.heatmap_cells, range_m=config.range_m)
     depths = _depths(ticks, sensors.camera_mask, config)
+    pictures = picture_targets(sensors, truth, depths, config)
+    images, bodies = _with_own_vehicles(ticks, sensors, config)
     return TrainingBatch(
-        sensors=sensors,
+        sensors=replace(sensors, images=images),
         truth=truth,
         seeds=seeds,
         seed_objects=objects,
-        depth_targets=depths,
-        picture_targets=picture_targets(sensors, truth, depths, config),
+        depth_targets=torch.where(bodies, UNKNOWN, depths),
+        picture_targets=torch.where(bodies, NOTHING, pictures),
     )
+
+
+def _with_own_vehicles(
+    ticks: Sequence[AugmentedTick], sensors: SensorBatch, config: BatchConfig
+) -> tuple[Tensor, Tensor]:
+    """Pictures with the bodies in them, and which features (B * N * h * w) these cover.
+
+    A sample of which a picture did not decode is left as it is.
+    """
+    images, slots = sensors.images, sensors.camera_slots.tolist()
+    bodies = torch.zeros(*sensors.camera_mask.shape, *config.feature_size, dtype=torch.bool)
+    if any(tick.own_vehicle for tick in ticks):
+        images = images.clone()
+    for sample, tick in enumerate(ticks):
+        cameras = tick.sample.cameras
+        if len(cameras) != int(sensors.camera_mask[sample].sum()):
+            continue
+        for number, camera in enumerate(cameras):
+            if (body := tick.own_vehicle.get(camera.channel)) is not None:
+                image = slots.index(sample * sensors.camera_mask.shape[1] + number)
+                images[image] = body.painted(images[image])
+                bodies[sample, number] = torch.from_numpy(covered(body, config.feature_size))
+    return images, bodies.flatten()
 
 
 def _depths(ticks: Sequence[AugmentedTick], camera_mask: Tensor, config: BatchConfig) -> Tensor:

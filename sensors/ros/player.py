@@ -88,6 +88,7 @@ class LogPlayer:
         self._rate, self._paused = options.rate, False
         self._seek_ns: int | None = None
         self._now_ns, self._told_s = self._first_ns, 0.0
+        self._static, self._static_listeners = b"", 0
         self.played = Played()
         qos = ros_module("rclpy.qos")
         self._clock = node.create_publisher(ros_module("rosgraph_msgs.msg").Clock, "/clock", qos.QoSProfile(depth=10))
@@ -129,7 +130,7 @@ class LogPlayer:
             self._control.notify_all()
 
     def run(self, stop: threading.Event) -> Played:
-        """Play until the end or `stop`; sends `/tf_static` at the start, after a seek and at each round."""
+        """Play until the end or `stop`; sends `/tf_static` at the start, after a seek, at each round and to who joins."""
         self._announce()
         stop.wait(self._options.delay_s)
         self._wait_for_subscribers(stop)
@@ -167,8 +168,8 @@ class LogPlayer:
     def _play_from(self, begin_ns: int, stop: threading.Event) -> int | None:
         """Send what arrives from a time on; gives the time to go on at after a seek, None at the end."""
         self._tell_time(begin_ns)
-        static = ros.transform_message(begin_ns, ros.rig_transforms(self._log.rig))
-        self._publish("/tf_static", static.__msgtype__, serialize(static))
+        self._static = serialize(ros.transform_message(begin_ns, ros.rig_transforms(self._log.rig)))
+        self._tell_static()
         pace = _Pace(begin_ns, self._rate)
         for message in self._arrivals(begin_ns):
             due_ns = _arrival_ns(message)
@@ -249,9 +250,21 @@ class LogPlayer:
             publisher.publish(data)
             self.played.messages[topic] = self.played.messages.get(topic, 0) + 1
 
+    def _tell_static(self) -> None:
+        self._static_listeners = self._listeners_of("/tf_static")
+        self._publish("/tf_static", "tf2_msgs/msg/TFMessage", self._static)
+
+    def _listeners_of(self, topic: str) -> int:
+        publisher = self._publishers[topic]
+        return 0 if publisher is None else publisher.get_subscription_count()
+
     def _tell_time_if_due(self) -> None:
         if time.monotonic() - self._told_s >= 1 / self._options.clock_hz:
             self._tell_time(self._now_ns)
+            # What is latched has been seen not to reach one that joined late.
+            if (listeners := self._listeners_of("/tf_static")) > self._static_listeners:
+                self._tell_static()
+            self._static_listeners = min(self._static_listeners, listeners)
 
     def _tell_time(self, now_ns: int) -> None:
         self._now_ns, self._told_s = now_ns, time.monotonic()

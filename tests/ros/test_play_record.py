@@ -83,6 +83,17 @@ def test_a_recorder_that_is_told_to_terminate_leaves_a_whole_log(graph: Any) -> 
     assert sum(1 for m in log.messages() if getattr(m, "channel", "") == "LIDAR_TOP") == recorded["messages"][LIDAR]
 
 
+def test_who_joins_while_a_log_plays_is_sent_static_transforms(graph: Any) -> None:
+    """Also who does not ask for what is latched."""
+    clock = graph.ear.listen("/clock", "rosgraph_msgs/msg/Clock")
+    player = graph.start("play", str(demo_log_path()), "--rate", "0.2", "--json")
+    graph.wait_for(lambda: len(clock) > 50, within_s=60, what="a log that plays")
+    late = graph.ear.listen("/tf_static", "tf2_msgs/msg/TFMessage")
+    graph.wait_for(lambda: late, what="static transforms")
+    assert len(late[0][1].transforms) == len(open_log(demo_log_path()).rig.channels())
+    assert graph.end(player, number=signal.SIGTERM)[0] == 0
+
+
 def test_a_loop_and_a_seek_set_the_clock_and_send_static_transforms_again(graph: Any) -> None:
     clock = graph.ear.listen("/clock", "rosgraph_msgs/msg/Clock")
     static = graph.ear.listen("/tf_static", "tf2_msgs/msg/TFMessage", latched=True)
