@@ -130,7 +130,7 @@ class LogPlayer:
             self._control.notify_all()
 
     def run(self, stop: threading.Event) -> Played:
-        """Play until the end or `stop`; sends `/tf_static` at the start, after a seek, at each round and to who joins."""
+        """Play to the end or `stop`; sends `/tf_static` at the start, after a seek, at each round and to who joins."""
         self._announce()
         stop.wait(self._options.delay_s)
         self._wait_for_subscribers(stop)
