@@ -57,15 +57,16 @@ class OwnVehicle:
         edges, sags = rng.uniform([0.0, 0.4], [0.95, 0.95]), rng.uniform([-0.05, -0.3], [0.4, 0.3])
         at_side = int(side < FLANK)
         grey = rng.uniform(0.1, 1.3)
+        red, green, blue = (grey * rng.uniform(0.8, 1.2, 3)).tolist()
         lights = rng.uniform([-1, -1, 0.01, 0.2], [1, 1, 0.12, 1.0], (MAX_LIGHTS, 4))
         return cls(
             angle_rad=float(tilt + at_side * sign * rng.uniform(1.0, math.pi / 2)),
             edge=float(edges[at_side]),
             sag=float(sags[at_side]),
-            brightness=tuple(float(v) for v in grey * rng.uniform(0.8, 1.2, 3)),
+            brightness=(red, green, blue),
             mirror=float(rng.uniform(0, 0.8)),
             squeeze=float(rng.uniform(0.7, 1.5)),
-            lights=tuple(tuple(map(float, light)) for light in lights[: rng.integers(MAX_LIGHTS + 1)]),
+            lights=tuple((x, y, r, b) for x, y, r, b in lights[: rng.integers(MAX_LIGHTS + 1)].tolist()),
         )
 
     def depth(self, across: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,40 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tricast.sensors.synthetic.bodies import SHAPES, Part
-from tricast.sensors.synthetic.roads import LANE_M, ROAD_HALF_M, TURNS, WALK_M, lane_path, polyline_path
+from tricast.sensors.synthetic.city import bicycle_places, drawn_body, drawn_turn, parked_lateral_m
+from tricast.sensors.synthetic.roads import TURNS, lane_path, polyline_path
+from tricast.sensors.synthetic.sizes import LOOKALIKE_SIZES_M, SIZE_RANGES_M, random_size_m
 from tricast.sensors.synthetic.town_ground import TownGround
 from tricast.sensors.synthetic.traffic import Agent
 from tricast.sensors.synthetic.world_config import TownConfig
 
-SIZE_RANGES_M: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
-    "car": ((3.8, 7.2), (1.7, 2.6), (1.5, 3.2)),
-    "truck": ((4.0, 8.5), (1.75, 2.6), (1.7, 3.4)),
-    "bus": ((4.2, 9.0), (1.75, 2.65), (1.7, 3.4)),
-    "trailer": ((3.8, 8.5), (1.7, 2.6), (1.5, 3.4)),
-    "construction_vehicle": ((3.8, 8.0), (1.7, 2.65), (1.6, 3.4)),
-    "pedestrian": ((0.35, 0.9), (0.4, 0.95), (0.95, 1.95)),
-    "motorcycle": ((1.4, 2.25), (0.45, 0.9), (1.0, 1.9)),
-    "bicycle": ((1.4, 2.15), (0.45, 0.85), (1.0, 1.9)),
-    "traffic_cone": ((0.35, 0.85), (0.35, 0.85), (0.7, 1.35)),
-    "barrier": ((0.35, 0.9), (0.5, 2.0), (0.75, 1.4)),
-}
-"""Length, width and height; they overlap on purpose, so that size alone does not tell the class."""
 RCS_DBSM = {"pedestrian": -8.0, "bicycle": -4.0, "motorcycle": 2.0, "traffic_cone": -16.0, "barrier": 0.0}
-LOOKALIKE_SIZES_M = {
-    "bin": (0.7, 0.7, 1.1),
-    "bollard": (0.4, 0.4, 0.9),
-    "sign": (0.7, 0.7, 2.1),
-    "hydrant": (0.45, 0.45, 0.8),
-    "statue": (0.7, 0.7, 1.8),
-    "bench": (0.6, 1.7, 0.9),
-    "planter": (0.7, 1.9, 1.0),
-    "kiosk": (3.6, 2.2, 2.6),
-    "skip": (4.4, 2.0, 1.6),
-    "cabinet": (0.5, 1.3, 1.3),
-    "carton": (0.6, 0.5, 0.5),
-    "rack": (1.7, 0.5, 0.9),
-    "boulder": (1.5, 1.2, 1.0),
-}
+DRIVING_SHARES, CITY_DRIVING_SHARES = (0.42, 0.14, 0.13, 0.05, 0.09, 0.17), (0.6, 0.14, 0.06, 0.0, 0.04, 0.16)
+PARKED_SHARES, CITY_PARKED_SHARES = (0.34, 0.1, 0.08, 0.15, 0.09, 0.13, 0.11), (0.62, 0.07, 0.0, 0.05, 0.02, 0.14, 0.1)
 ON_ROAD_LOOKALIKES = ("carton", "skip", "bollard", "hydrant", "cabinet")
 
 
@@ -85,6 +61,7 @@ def populate(config: TownConfig, ground: TownGround, reach_m: float, rng: np.ran
     residents += _drivers(config, ground, reach_m, rng)
     residents += _walkers(config, ground, rng)
     residents += _parked(config, ground, rng)
+    residents += _bicycles(config, ground, rng)
     residents += _work_zones(config, ground, rng)
     residents += _lookalikes(config, ground, rng)
     return tuple(residents)
@@ -129,16 +106,9 @@ def drawn_resident(
     )
 
 
-def random_size_m(name: str, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A size (3,) of a class or look-alike."""
-    if name in SIZE_RANGES_M:
-        return np.array([rng.uniform(*limits) for limits in SIZE_RANGES_M[name]])
-    return np.array(LOOKALIKE_SIZES_M[name]) * rng.uniform(0.75, 1.3, 3)
-
-
 def _ego(config: TownConfig, ground: TownGround, reach_m: float, rng: np.random.Generator) -> Resident:
     turn = str(rng.choice(TURNS, p=[0.6, 0.2, 0.2]))
-    path = lane_path(0, turn, ground.junction_m, reach_m)
+    path = lane_path(0, turn, ground.junction_m, reach_m, ground.streets)
     size = np.array([4.6, 1.9, 1.6])
     speed = config.clear_speed_mps * float(rng.uniform(0.7, 1.1))
     agent = Agent(path=path, start_s_m=reach_m - ground.junction_m[0], size_m=size, clear_speed_mps=speed)
@@ -150,10 +120,12 @@ def _drivers(config: TownConfig, ground: TownGround, reach_m: float, rng: np.ran
     residents: list[Resident] = []
     taken: dict[int, list[tuple[float, float]]] = {0: [(reach_m - ground.junction_m[0], 8.0)]}
     classes = ["car", "truck", "bus", "trailer", "construction_vehicle", "motorcycle"]
-    names = [str(n) for n in rng.choice(classes, config.num_driving, p=[0.42, 0.14, 0.13, 0.05, 0.09, 0.17])]
+    shares = DRIVING_SHARES if config.city is None else CITY_DRIVING_SHARES
+    names = [str(n) for n in rng.choice(classes, config.num_driving, p=shares)]
     names += ["bicycle"] * config.num_cycling
     for name in names:
-        arm, size = int(rng.integers(4)), random_size_m(name, rng)
+        arm = int(rng.integers(4))
+        size, shape, parts = drawn_body(name, config, rng, ridden=True)
         start = reach_m + float(rng.uniform(-75, 45))
         room = size[0] / 2 + 4.0
         places = taken.setdefault(arm, [])
@@ -162,12 +134,13 @@ def _drivers(config: TownConfig, ground: TownGround, reach_m: float, rng: np.ran
         places.append((start, room))
         turn = str(rng.choice(TURNS, p=[0.5, 0.25, 0.25])) if start < reach_m - 14 else "straight"
         offset = float(rng.uniform(-1.1, -0.7)) if name in ("bicycle", "motorcycle") else float(rng.normal(0, 0.12))
-        path = lane_path(arm, turn, ground.junction_m, reach_m, offset)
+        path = lane_path(arm, drawn_turn(size, config, turn), ground.junction_m, reach_m, ground.streets, offset)
         pace = 0.5 if name == "bicycle" else 1.0
         speed = config.clear_speed_mps * pace * float(rng.uniform(0.6, 1.25))
         agent = Agent(path=path, start_s_m=start, size_m=size, clear_speed_mps=speed)
-        ridden = int(rng.integers(1, 3)) if name in ("bicycle", "motorcycle") else None
-        residents.append(drawn_resident(name, rng, agent=agent, size_m=size, shape=ridden, on_road=True))
+        if name in ("bicycle", "motorcycle"):
+            shape = int(rng.integers(1, 3))
+        residents.append(drawn_resident(name, rng, agent=agent, size_m=size, shape=shape, parts=parts, on_road=True))
     return residents
 
 
@@ -176,11 +149,12 @@ def _walkers(config: TownConfig, ground: TownGround, rng: np.random.Generator) -
     residents: list[Resident] = []
     for i in range(config.num_walking):
         if i % 2 and rng.random() < 0.6:
-            residents.append(_companion(residents[-1], rng))
+            residents.append(_companion(residents[-1], config, rng))
             continue
         side, way = rng.choice([-1, 1], 2)
         start = float(rng.uniform(-45, 55))
-        lateral = side * (WALK_M + float(rng.uniform(0, 2.2)))
+        depth = ground.streets.depth
+        lateral = side * (ground.streets.half_m + 2.0 * depth + float(rng.uniform(0, 2.2)) * depth)
         if i % 3 == 0:
             turn_at = start + way * float(rng.uniform(0, 8))
             corners = np.array(
@@ -191,17 +165,17 @@ def _walkers(config: TownConfig, ground: TownGround, rng: np.random.Generator) -
         corners[1:] += 1e-3
         if rng.random() < 0.35:
             corners = corners[:, ::-1] + ground.junction_m
-        size = random_size_m("pedestrian", rng)
+        size, _, _ = drawn_body("pedestrian", config, rng)
         speed = float(rng.uniform(0.7, 2.2)) if rng.random() > 0.15 else 0.0
         agent = Agent(path=polyline_path(corners), start_s_m=0.0, size_m=size, clear_speed_mps=speed, on_foot=True)
         residents.append(drawn_resident("pedestrian", rng, agent=agent, size_m=size))
     return residents
 
 
-def _companion(walker: Resident, rng: np.random.Generator) -> Resident:
+def _companion(walker: Resident, config: TownConfig, rng: np.random.Generator) -> Resident:
     """Somebody who walks beside another."""
     assert walker.agent is not None
-    path, size = walker.agent.path, random_size_m("pedestrian", rng)
+    path, (size, _, _) = walker.agent.path, drawn_body("pedestrian", config, rng)
     aside = np.stack([-np.sin(path.yaws_rad), np.cos(path.yaws_rad)], axis=1) * float(rng.uniform(0.8, 1.1))
     path = replace(path, points_m=path.points_m + aside)
     start = walker.agent.start_s_m + float(rng.uniform(0, 0.5))
@@ -214,46 +188,61 @@ def _parked(config: TownConfig, ground: TownGround, rng: np.random.Generator) ->
     residents: list[Resident] = []
     classes = ["car", "truck", "bus", "trailer", "construction_vehicle", "bicycle", "motorcycle"]
     taken: list[tuple[int, float, float]] = []
-    for name in rng.choice(classes, config.num_parked, p=[0.34, 0.1, 0.08, 0.15, 0.09, 0.13, 0.11]):
+    streets = ground.streets
+    for name in rng.choice(classes, config.num_parked, p=PARKED_SHARES if config.city is None else CITY_PARKED_SHARES):
         kind, side, along = str(name), int(rng.choice([-1, 1])), float(rng.uniform(-45, 65))
-        size = random_size_m(kind, rng)
+        size, shape, parts = drawn_body(kind, config, rng)
         small = kind in ("bicycle", "motorcycle")
-        near_junction = abs(along - ground.junction_m[0]) < ROAD_HALF_M + 8
+        near_junction = abs(along - ground.junction_m[0]) < streets.half_m + 8
         room = size[0] / 2 + 0.6
         if near_junction or any(s == side and abs(along - a) < room + r for s, a, r in taken):
             continue
         taken.append((side, along, room))
-        lateral = ROAD_HALF_M + 0.9 if small else LANE_M + 1.25
+        lateral = streets.half_m + 0.9 * streets.depth if small else parked_lateral_m(size, config, streets)
         yaw = (
             (0.0 if side < 0 else np.pi)
             + float(rng.normal(0, 0.04))
             + (np.pi / 2 if small and rng.random() < 0.5 else 0)
         )
         place = np.array([along, side * lateral])
-        residents.append(drawn_resident(kind, rng, place_m=place, yaw_rad=yaw, size_m=size, shape=0 if small else None))
+        shape = 0 if small else shape
+        residents.append(drawn_resident(kind, rng, place_m=place, yaw_rad=yaw, size_m=size, shape=shape, parts=parts))
+    return residents
+
+
+def _bicycles(config: TownConfig, ground: TownGround, rng: np.random.Generator) -> list[Resident]:
+    """Bicycles left in rows before the houses of a city."""
+    residents: list[Resident] = []
+    for place, yaw in bicycle_places(config, ground, rng):
+        size, _, _ = drawn_body("bicycle", config, rng)
+        residents.append(drawn_resident("bicycle", rng, place_m=place, yaw_rad=yaw, size_m=size, shape=0))
     return residents
 
 
 def _work_zones(config: TownConfig, ground: TownGround, rng: np.random.Generator) -> list[Resident]:
     """Rows of cones and barriers along a strip of the road, with a machine behind some of them."""
     residents: list[Resident] = []
+    streets = ground.streets
     for _ in range(config.num_work_zones):
         side, begin = int(rng.choice([-1, 1])), float(rng.uniform(-30, 50))
-        row = side * (LANE_M + float(rng.uniform(0.4, 1.0)))
+        row = side * (streets.lane_m + float(rng.uniform(0.4, 1.0)))
         for i in range(int(rng.integers(4, 9))):
             place = np.array([begin + 2.3 * i, row + float(rng.normal(0, 0.1))])
-            if abs(place[0] - ground.junction_m[0]) > ROAD_HALF_M + 3:
-                residents.append(drawn_resident("traffic_cone", rng, place_m=place, yaw_rad=float(rng.uniform(0, 6.2))))
+            if abs(place[0] - ground.junction_m[0]) > streets.half_m + 3:
+                yaw = float(rng.uniform(0, 6.2))
+                size, _, _ = drawn_body("traffic_cone", config, rng)
+                residents.append(drawn_resident("traffic_cone", rng, place_m=place, yaw_rad=yaw, size_m=size))
         for i in range(int(rng.integers(3, 8))):
-            place = np.array([begin + 2.8 * i, side * (ROAD_HALF_M + 0.6)])
-            if abs(place[0] - ground.junction_m[0]) > ROAD_HALF_M + 3:
+            place = np.array([begin + 2.8 * i, side * (streets.half_m + 0.6 * streets.depth)])
+            if abs(place[0] - ground.junction_m[0]) > streets.half_m + 3:
                 yaw = np.pi / 2 + float(rng.normal(0, 0.15))
-                residents.append(drawn_resident("barrier", rng, place_m=place, yaw_rad=yaw))
+                size, _, _ = drawn_body("barrier", config, rng)
+                residents.append(drawn_resident("barrier", rng, place_m=place, yaw_rad=yaw, size_m=size))
         if rng.random() < 0.6:
-            place = np.array([begin + 6.0, side * (ROAD_HALF_M + 5.5)])
-            residents.append(
-                drawn_resident("construction_vehicle", rng, place_m=place, yaw_rad=float(rng.uniform(0, 6.2)))
-            )
+            place = np.array([begin + 6.0, side * (streets.half_m + max(streets.front_m - 2.0, 1.6))])
+            yaw = float(rng.uniform(0, 6.2))
+            size, _, _ = drawn_body("construction_vehicle", config, rng)
+            residents.append(drawn_resident("construction_vehicle", rng, place_m=place, yaw_rad=yaw, size_m=size))
     return residents
 
 
@@ -265,7 +254,8 @@ def _lookalikes(config: TownConfig, ground: TownGround, rng: np.random.Generator
         on_road = i % 6 == 0
         name = str(rng.choice(ON_ROAD_LOOKALIKES if on_road else names))
         side, along = int(rng.choice([-1, 1])), float(rng.uniform(-50, 75))
-        lateral = LANE_M + 1.0 if on_road else ROAD_HALF_M + float(rng.uniform(0.7, 6.0))
+        streets = ground.streets
+        lateral = streets.lane_m + 1.0 if on_road else streets.half_m + float(rng.uniform(0.7, 6.0)) * streets.depth
         place = np.array([along, side * lateral])
         if not on_road and rng.random() < 0.3:
             place = place[::-1] + ground.junction_m

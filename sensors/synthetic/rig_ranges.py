@@ -30,7 +30,7 @@ class LidarOptics(StrictConfig):
     """Share of the rays at glass of which nothing comes back."""
     foliage_depth_m: float = Field(default=0.25, ge=0, le=2)
     """Mean depth in leaves from which light comes back."""
-    horizon_density: float = Field(default=1.0, ge=1, le=6)
+    horizon_density: float = Field(default=1.0, ge=1, le=12)
     """How much denser beams are around the horizon than at the ends."""
     gain: float = Field(default=1.0, gt=0)
     gamma: float = Field(default=1.0, gt=0)
@@ -45,7 +45,7 @@ class BeamPattern(StrictConfig):
     num_columns: int = Field(ge=8, le=4096)
     lowest_rad: float = Field(ge=-1.57, le=1.57)
     highest_rad: float = Field(ge=-1.57, le=1.57)
-    horizon_density: float = Field(default=1.0, ge=1, le=6)
+    horizon_density: float = Field(default=1.0, ge=1, le=12)
     weight: float = Field(default=1.0, gt=0)
 
     @model_validator(mode="after")

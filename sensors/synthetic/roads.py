@@ -12,15 +12,44 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-LANE_M = 3.5
-ROAD_HALF_M = LANE_M + 2.4
-"""Half of the carriageway: one lane each way and a parking strip on both sides."""
-WALK_M = ROAD_HALF_M + 2.0
-"""Where people walk, from the middle of the road."""
-STOP_M = ROAD_HALF_M + 5.0
-"""The stop line, from the middle of the junction."""
 TURNS = ("straight", "right", "left")
 STEP_M = 0.5
+JUNCTION_M = 6.0
+"""From the middle of a junction to where lanes begin to bend."""
+USUAL_FRONT_M = 7.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streets:
+    """Widths of a town's two streets, from the middle outwards.
+
+    Args:
+        lane_m: One lane each way.
+        parking_m: A strip on both sides.
+        parked_m: Middle of what is parked, from the lane's edge.
+        front_m: From the curb to the nearest fronts of houses.
+
+    """
+
+    lane_m: float = 3.5
+    parking_m: float = 2.4
+    parked_m: float = 1.25
+    front_m: float = USUAL_FRONT_M
+
+    @property
+    def half_m(self) -> float:
+        """Half of the carriageway."""
+        return self.lane_m + self.parking_m
+
+    @property
+    def stop_m(self) -> float:
+        """The stop line, from the middle of the junction."""
+        return self.half_m + 5.0
+
+    @property
+    def depth(self) -> float:
+        """What distances beside the carriageway are multiplied by, so that all fits before the houses."""
+        return self.front_m / USUAL_FRONT_M
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,10 +89,17 @@ class Path:
         return np.column_stack([self.points_m, self.yaws_rad])
 
 
-def lane_path(arm: int, turn: str, junction_m: NDArray[np.float64], reach_m: float, offset_m: float = 0.0) -> Path:
+def lane_path(
+    arm: int,
+    turn: str,
+    junction_m: NDArray[np.float64],
+    reach_m: float,
+    streets: Streets,
+    offset_m: float = 0.0,
+) -> Path:
     """The lane of an approach through the junction, shifted to the left by `offset_m`."""
-    enter, right, left = -6.0, 4.25, 7.75
-    lane = -LANE_M / 2
+    enter, lane = -JUNCTION_M, -streets.lane_m / 2
+    right, left = JUNCTION_M + lane, JUNCTION_M - lane
     straight_in = np.array([[x, lane] for x in np.arange(-reach_m, enter, STEP_M)])
     if turn == "straight":
         rest = np.array([[x, lane] for x in np.arange(enter, reach_m, STEP_M)])
@@ -75,7 +111,7 @@ def lane_path(arm: int, turn: str, junction_m: NDArray[np.float64], reach_m: flo
         out = np.array([[x_m, y_m + side * d] for d in np.arange(0, reach_m, STEP_M)])
         rest = np.concatenate([arc, out])
     points = np.concatenate([straight_in, rest])
-    return _path(points, offset_m, arm * np.pi / 2, junction_m, reach_m - STOP_M, arm, turn)
+    return _path(points, offset_m, arm * np.pi / 2, junction_m, reach_m - streets.stop_m, arm, turn)
 
 
 def polyline_path(corners_m: NDArray[np.float64]) -> Path:

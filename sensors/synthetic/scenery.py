@@ -11,7 +11,6 @@ from tricast.sensors.synthetic.bodies import LOOKALIKES, Part, body_triangles
 from tricast.sensors.synthetic.ground import Ground
 from tricast.sensors.synthetic.materials import MATT, body_materials
 from tricast.sensors.synthetic.population import Resident
-from tricast.sensors.synthetic.roads import ROAD_HALF_M
 from tricast.sensors.synthetic.town_ground import TownGround
 from tricast.sensors.synthetic.world_config import TownConfig
 
@@ -56,7 +55,7 @@ def scenery_triangles(
 
     """
     meshes = [_ground_mesh(ground, reach_m)]
-    meshes += _houses(ground, reach_m, rng)
+    meshes += _houses(config, ground, reach_m, rng)
     meshes += _greenery(config, ground, rng)
     meshes += _railings(config, ground, rng)
     for resident in residents:
@@ -79,7 +78,7 @@ def _ground_mesh(ground: TownGround, reach_m: float) -> Mesh:
     x = np.arange(-SIDE_M, reach_m - 150.0 + SIDE_M + ground.junction_m[0], CELL_M)
     y = np.arange(-SIDE_M, SIDE_M + 1, CELL_M)
     # Lines along the curbs keep their step sharp: nothing beside one stands in the ground.
-    curbs = np.array([s * (ROAD_HALF_M + d) for s in (-1, 1) for d in (-0.1, 0.1)])
+    curbs = np.array([s * (ground.streets.half_m + d) for s in (-1, 1) for d in (-0.1, 0.1)])
     x, y = np.union1d(x, ground.junction_m[0] + curbs), np.union1d(y, ground.junction_m[1] + curbs)
     grid = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1)
     points = np.concatenate([grid, ground.height_m(grid)[..., None]], axis=-1)
@@ -100,20 +99,25 @@ def placed(
     return body[0] @ rotation.T + np.array([*place_m, z_m]), *body[1:]
 
 
-def _houses(ground: TownGround, reach_m: float, rng: np.random.Generator) -> list[Mesh]:
+def _houses(config: TownConfig, ground: TownGround, reach_m: float, rng: np.random.Generator) -> list[Mesh]:
     """Rows of houses along both roads, with gaps, set back from the pavement."""
     meshes: list[Mesh] = []
+    half_m, front_m, depth = ground.streets.half_m, ground.streets.front_m, ground.streets.depth
+    low, high = (4, 12) if config.city is None else config.city.house_height_m
+    closed = 0.5 if config.city is None else config.city.closed_fronts
     for axis, side in ((0, -1), (0, 1), (1, -1), (1, 1)):
         centre = ground.junction_m[axis]
         along = -SIDE_M
         end = SIDE_M + ground.junction_m[0] + (reach_m - 150.0 if axis == 0 else 0.0)
         while along < end:
-            size = np.array([rng.uniform(8, 20), rng.uniform(8, 12), rng.uniform(4, 12)])
+            size = np.array([rng.uniform(8, 20), rng.uniform(8, 12), rng.uniform(low, high)])
             middle = along + size[0] / 2
-            along += size[0] + float(rng.choice([0.4, 6.0, 14.0], p=[0.5, 0.3, 0.2]))
-            if abs(middle - centre) < size[0] / 2 + ROAD_HALF_M + 5:
+            along += size[0] + float(rng.choice([0.4, 6.0, 14.0], p=[closed, 0.6 * (1 - closed), 0.4 * (1 - closed)]))
+            if abs(middle - centre) < size[0] / 2 + half_m + 5:
                 continue
-            lateral = ground.junction_m[1 - axis] + side * (ROAD_HALF_M + 7.5 + size[1] / 2 + float(rng.uniform(0, 3)))
+            lateral = ground.junction_m[1 - axis] + side * (
+                half_m + front_m + size[1] / 2 + float(rng.uniform(0, 3)) * depth
+            )
             place = np.array([middle, lateral]) if axis == 0 else np.array([lateral, middle])
             color = rng.uniform([0.4, 0.3, 0.25], [0.8, 0.7, 0.65])
             body = thing(BLOCK, size, color, "house")
@@ -123,12 +127,13 @@ def _houses(ground: TownGround, reach_m: float, rng: np.random.Generator) -> lis
 
 def _greenery(config: TownConfig, ground: TownGround, rng: np.random.Generator) -> list[Mesh]:
     meshes: list[Mesh] = []
+    streets = ground.streets
     for i in range(config.num_trees):
         side, along = int(rng.choice([-1, 1])), float(rng.uniform(-60, 85))
-        place = np.array([along, side * (ROAD_HALF_M + float(rng.uniform(3.0, 6.5)))])
+        place = np.array([along, side * (streets.half_m + float(rng.uniform(3.0, 6.5)) * streets.depth)])
         if i % 3 == 0:
             place = place[::-1] + ground.junction_m
-        if ground.off_road_m(place) < 2.5:
+        if ground.off_road_m(place) < 2.5 * streets.depth:
             continue
         kind = i % 5
         if kind == 0:
@@ -148,11 +153,12 @@ def _greenery(config: TownConfig, ground: TownGround, rng: np.random.Generator) 
 def _railings(config: TownConfig, ground: TownGround, rng: np.random.Generator) -> list[Mesh]:
     """Railings and hedges between carriageway and pavement, through and over which people are half seen."""
     meshes: list[Mesh] = []
+    half_m = ground.streets.half_m
     for _ in range(config.num_railings):
         side, along = int(rng.choice([-1, 1])), float(rng.uniform(-45, 65))
         length, height = float(rng.uniform(5, 14)), float(rng.uniform(0.7, 1.4))
-        place = np.array([along, side * (ROAD_HALF_M + float(rng.uniform(0.25, 0.5)))])
-        if abs(along - ground.junction_m[0]) < ROAD_HALF_M + 4 + length / 2:
+        place = np.array([along, side * (half_m + float(rng.uniform(0.25, 0.5)))])
+        if abs(along - ground.junction_m[0]) < half_m + 4 + length / 2:
             continue
         size, hedge = np.array([length, 0.12, height]), rng.random() < 0.3
         color = np.array([0.16, 0.33, 0.12]) if hedge else np.full(3, 0.5)

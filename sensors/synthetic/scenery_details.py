@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tricast.sensors.synthetic.bodies import LOOKALIKES, Part
-from tricast.sensors.synthetic.population import random_size_m
-from tricast.sensors.synthetic.roads import ROAD_HALF_M
 from tricast.sensors.synthetic.scenery import BLOCK, Mesh, placed, thing
+from tricast.sensors.synthetic.sizes import random_size_m
 from tricast.sensors.synthetic.town_ground import TownGround
 from tricast.sensors.synthetic.world_config import DetailConfig
 
@@ -64,8 +63,8 @@ def _bush(ground: TownGround, rng: np.random.Generator) -> Mesh | None:
     spread = float(rng.uniform(0.5, 1.2) if rng.random() < 0.6 else rng.uniform(1.2, 2.2))
     size = np.array([spread * rng.uniform(0.8, 2.0), min(spread, 1.6), spread * rng.uniform(0.6, 1.1)])
     color = np.array([0.16, 0.33, 0.12]) * rng.uniform(0.5, 1.6, 3)
-    mesh = thing(BUSH, size, color, "bush")
-    return _standing(mesh, place, yaw, size[2], ground, room_m=size[0] / 2, clear_m=VERGE_M[0] - size[1] / 2)
+    mesh, depth = thing(BUSH, size, color, "bush"), ground.streets.depth
+    return _standing(mesh, place, yaw, size[2], ground, room_m=size[0] / 2, clear_m=VERGE_M[0] * depth - size[1] / 2)
 
 
 def _wall(ground: TownGround, rng: np.random.Generator) -> Mesh | None:
@@ -73,13 +72,13 @@ def _wall(ground: TownGround, rng: np.random.Generator) -> Mesh | None:
     size = np.array([rng.uniform(3, 12), rng.uniform(0.1, 0.4), rng.uniform(0.6, 1.9)])
     color = np.full(3, rng.uniform(0.25, 0.8)) * rng.uniform(0.85, 1.1, 3)
     mesh = thing(BLOCK, size, np.clip(color, 0, 1), "wall")
-    return _standing(mesh, place, yaw, size[2], ground, room_m=size[0] / 2, clear_m=VERGE_M[0])
+    return _standing(mesh, place, yaw, size[2], ground, room_m=size[0] / 2, clear_m=VERGE_M[0] * ground.streets.depth)
 
 
 def _place(ground: TownGround, rng: np.random.Generator, off_road_m: float) -> tuple[NDArray[np.float64], float]:
     """A place (2,) beside one of the roads, and the road's direction."""
     along, side = float(rng.uniform(*ALONG_M)), int(rng.choice([-1, 1]))
-    place = np.array([along, side * (ROAD_HALF_M + off_road_m)])
+    place = np.array([along, side * (ground.streets.half_m + off_road_m * ground.streets.depth)])
     if rng.random() < 0.35:
         return np.array([place[1] + ground.junction_m[0], along - ALONG_M[0] / 2]), np.pi / 2
     return place, 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tricast.sensors.synthetic.city import drawn_streets
 from tricast.sensors.synthetic.layout import FUTURE_MARGIN_S, Layout
 from tricast.sensors.synthetic.population import populate
 from tricast.sensors.synthetic.scenery import scenery_triangles
@@ -30,7 +31,8 @@ def lay_out_town(
     numbers = rng.uniform(0.06, 0.22, (3, 2)) * rng.choice([-1, 1], (3, 2))
     phases = rng.uniform(0, 2 * np.pi, 3)
     waves = np.column_stack([np.full(3, config.ground_wave_m), numbers, phases])
-    ground = TownGround(junction_m=junction, waves=waves, curb_m=config.curb_m)
+    streets = drawn_streets(config.city, rng)
+    ground = TownGround(junction_m=junction, waves=waves, curb_m=config.curb_m, streets=streets)
     reach = 150.0 + config.clear_speed_mps * 1.3 * seconds
     residents = populate(config, ground, reach, rng)
     movers = [r for r in residents if r.agent is not None]

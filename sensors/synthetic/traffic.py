@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.sensors.synthetic.roads import ROAD_HALF_M, STEP_M, Path
+from tricast.sensors.synthetic.roads import STEP_M, Path
 from tricast.sensors.synthetic.town_ground import TownGround
 
 SIM_STEP_S = 0.1
@@ -98,7 +98,7 @@ def simulate(
                 waiting = (
                     curbs[i][places[i]]
                     and waited_s[i] < WALKERS_PATIENCE_S
-                    and _must_wait(agents, points[step, i], float(yaws[step, i]), points[step], speed)
+                    and _must_wait(agents, points[step, i], float(yaws[step, i]), points[step], speed, ground)
                 )
                 waited_s[i] = waited_s[i] + SIM_STEP_S if waiting else max(waited_s[i] - SIM_STEP_S, 0.0)
                 wanted = 0.0 if paused or waiting else agent.clear_speed_mps
@@ -211,9 +211,11 @@ def _must_wait(
     yaw: float,
     points: NDArray[np.float64],
     speed: NDArray[np.float64],
+    ground: TownGround,
 ) -> bool:
     """Whether somebody at the curb has to let a vehicle pass."""
     ahead = np.array([math.cos(yaw), math.sin(yaw)])
     offsets = points - (place + 1.2 * ahead)
-    coming = (speed > 1.5) & (np.abs(offsets @ ahead) < 2 * ROAD_HALF_M) & (np.square(offsets).sum(axis=1) < 18**2)
+    near = (np.abs(offsets @ ahead) < 2 * ground.streets.half_m) & (np.square(offsets).sum(axis=1) < 18**2)
+    coming = (speed > 1.5) & near
     return any(not agents[j].on_foot for j in np.flatnonzero(coming))

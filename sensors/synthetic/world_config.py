@@ -27,6 +27,20 @@ class SeedRanges(StrictConfig):
         return self
 
 
+class CityConfig(StrictConfig):
+    """What makes a city of a town: road users have their true sizes, and every seed draws its streets within limits."""
+
+    lane_m: tuple[float, float] = (2.7, 3.6)
+    parking_m: tuple[float, float] = (2.0, 2.5)
+    front_m: tuple[float, float] = (2.2, 9.0)
+    """From the curb to the nearest fronts of houses; everything between follows."""
+    house_height_m: tuple[float, float] = (6.0, 16.0)
+    closed_fronts: float = Field(default=0.8, ge=0, le=1)
+    """Share of houses that stand next to each other."""
+    num_bicycle_rows: int = Field(default=8, ge=0, le=40)
+    """Rows of parked bicycles on the pavements."""
+
+
 class TownConfig(StrictConfig):
     """What stands, drives and walks in the town, as means per scene."""
 
@@ -44,6 +58,7 @@ class TownConfig(StrictConfig):
     curb_m: float = Field(default=0.12, ge=0, le=0.5)
     clear_speed_mps: float = Field(default=9.0, gt=0, le=30)
     truth_range_m: float = Field(default=60.0, gt=0)
+    city: CityConfig | None = None
 
 
 class LightConfig(StrictConfig):
@@ -171,6 +186,8 @@ class WorldConfig(StrictConfig):
             raise ValueError("a world is a town or a motorway: leave one of the two out")
         if self.version == 1 and self.motorway is not None:
             raise ValueError("version 1 of the world has no motorway: write version: 2")
+        if self.version == 1 and self.town is not None and self.town.city is not None:
+            raise ValueError("version 1 of the world has no town.city: write version: 2")
         if self.version == 1 and stated:
             raise ValueError(f"version 1 of the world has no {' and no '.join(stated)}: write version: 2")
         if self.version > 1 and len(stated) < len(parts):

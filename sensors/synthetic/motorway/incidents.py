@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from tricast.sensors.synthetic.motorway.road import PATH_M, SIDES, MotorwayRoad
 from tricast.sensors.synthetic.motorway.road_users import heavy_vehicle, size_m
-from tricast.sensors.synthetic.population import Resident, drawn_resident, random_size_m
+from tricast.sensors.synthetic.population import Resident, drawn_resident
+from tricast.sensors.synthetic.sizes import random_size_m
 
 Float64 = NDArray[np.float64]
 TAPER_M, SLOT_M = 30.0, 13.0

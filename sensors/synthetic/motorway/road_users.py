@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tricast.sensors.synthetic.long_vehicles import bus_parts, trailer_parts, truck_parts
 from tricast.sensors.synthetic.motorway.lane_traffic import EASY_MPS2, HARD_MPS2, STANDING_GAP_M, Driver
-from tricast.sensors.synthetic.motorway.long_vehicles import bus_parts, trailer_parts, truck_parts
 from tricast.sensors.synthetic.motorway_config import MotorwayConfig
-from tricast.sensors.synthetic.population import SIZE_RANGES_M, Resident, drawn_resident
+from tricast.sensors.synthetic.population import Resident, drawn_resident
+from tricast.sensors.synthetic.sizes import SIZE_RANGES_M
 
 SIZES_M: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     **SIZE_RANGES_M,

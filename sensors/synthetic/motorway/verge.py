@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from tricast.sensors.synthetic.bodies import LOOKALIKES
 from tricast.sensors.synthetic.motorway.road import MARGIN_M, SIDES, MotorwayRoad
-from tricast.sensors.synthetic.population import random_size_m
 from tricast.sensors.synthetic.scenery import BLOCK, TREE, Mesh, thing
 from tricast.sensors.synthetic.scenery_details import BUSH
+from tricast.sensors.synthetic.sizes import random_size_m
 
 Float64 = NDArray[np.float64]
 LEAVES = np.array([0.16, 0.33, 0.12])

@@ -18,10 +18,10 @@ from tricast.sensors.log.writer import LogWriter
 from tricast.sensors.motion_compensation import EgoMotion, lidar_in_ego
 from tricast.sensors.synthetic.casting import SceneCaster
 from tricast.sensors.synthetic.drive import SyntheticDrive
-from tricast.sensors.synthetic.population import SIZE_RANGES_M, random_size_m
 from tricast.sensors.synthetic.radar import CLUTTER, scan
 from tricast.sensors.synthetic.rig import make_rig
 from tricast.sensors.synthetic.scene import make_scene
+from tricast.sensors.synthetic.sizes import SIZE_RANGES_M, random_size_m
 from tricast.sensors.synthetic.truth import occlusion
 from tricast.sensors.synthetic.world_config import SeedRanges, WorldConfig, load_world
 

@@ -19,10 +19,10 @@ from tricast.sensors.log.writer import LogWriter
 from tricast.sensors.synthetic.bodies import part_triangle_counts
 from tricast.sensors.synthetic.casting import STATIC, SceneCaster, default_backend, rays_from
 from tricast.sensors.synthetic.drive import SyntheticDrive
+from tricast.sensors.synthetic.long_vehicles import bus_parts, trailer_parts, truck_parts
 from tricast.sensors.synthetic.motorway.centreline import Centreline
 from tricast.sensors.synthetic.motorway.extrusion import extruded, rectangle
 from tricast.sensors.synthetic.motorway.lane_traffic import STANDING_GAP_M, Driver, LaneMotion, LaneTraffic
-from tricast.sensors.synthetic.motorway.long_vehicles import bus_parts, trailer_parts, truck_parts
 from tricast.sensors.synthetic.motorway.motorway_ground import MotorwayGround
 from tricast.sensors.synthetic.motorway.road import MARGIN_M, MotorwayRoad, drawn_road
 from tricast.sensors.synthetic.motorway_config import MotorwayConfig
