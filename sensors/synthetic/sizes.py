@@ -7,9 +7,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Limits: TypeAlias = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+SizeLimits: TypeAlias = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
-SIZE_RANGES_M: dict[str, Limits] = {
+SIZE_RANGES_M: dict[str, SizeLimits] = {
     "car": ((3.8, 7.2), (1.7, 2.6), (1.5, 3.2)),
     "truck": ((4.0, 8.5), (1.75, 2.6), (1.7, 3.4)),
     "bus": ((4.2, 9.0), (1.75, 2.65), (1.7, 3.4)),
@@ -22,7 +22,7 @@ SIZE_RANGES_M: dict[str, Limits] = {
     "barrier": ((0.35, 0.9), (0.5, 2.0), (0.75, 1.4)),
 }
 """Of a town: they overlap on purpose, so that size alone does not tell the class."""
-CITY_SIZES_M: dict[str, Limits] = {
+CITY_SIZES_M: dict[str, SizeLimits] = {
     "car": ((3.6, 5.1), (1.62, 2.0), (1.38, 1.85)),
     "van": ((4.6, 6.4), (1.85, 2.15), (1.85, 2.75)),
     "truck": ((5.5, 9.5), (2.1, 2.55), (2.5, 3.7)),
@@ -61,6 +61,6 @@ def random_size_m(name: str, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.array(LOOKALIKE_SIZES_M[name]) * rng.uniform(0.75, 1.3, 3)
 
 
-def size_within(limits: Limits, rng: np.random.Generator) -> NDArray[np.float64]:
+def size_within(limits: SizeLimits, rng: np.random.Generator) -> NDArray[np.float64]:
     """A size (3,) between limits of length, width and height."""
     return np.array([rng.uniform(*pair) for pair in limits])

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from tricast.configs.strict import StrictConfig, load_config
 from tricast.sensors.synthetic.motorway_config import MotorwayConfig
-from tricast.sensors.synthetic.rig_ranges import LidarOptics, RadarEchoes, RigRanges
+from tricast.sensors.synthetic.rig_ranges import LidarOptics, Limits, RadarEchoes, RigRanges
 
 
 class SeedRanges(StrictConfig):
@@ -30,15 +30,24 @@ class SeedRanges(StrictConfig):
 class CityConfig(StrictConfig):
     """What makes a city of a town: road users have their true sizes, and every seed draws its streets within limits."""
 
-    lane_m: tuple[float, float] = (2.7, 3.6)
-    parking_m: tuple[float, float] = (2.0, 2.5)
-    front_m: tuple[float, float] = (2.2, 9.0)
+    lane_m: Limits = (2.7, 3.6)
+    parking_m: Limits = (2.0, 2.5)
+    front_m: Limits = (2.2, 9.0)
     """From the curb to the nearest fronts of houses; everything between follows."""
-    house_height_m: tuple[float, float] = (6.0, 16.0)
+    house_height_m: Limits = (6.0, 16.0)
     closed_fronts: float = Field(default=0.8, ge=0, le=1)
     """Share of houses that stand next to each other."""
     num_bicycle_rows: int = Field(default=8, ge=0, le=40)
     """Rows of parked bicycles on the pavements."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> CityConfig:
+        limits = {"lane_m": (2.6, 5.0), "parking_m": (1.9, 4.0), "front_m": (2.0, 30.0), "house_height_m": (3.0, 60.0)}
+        for name, (least, most) in limits.items():
+            low, high = getattr(self, name)
+            if low < least or high > most:
+                raise ValueError(f"{name} must lie within {least:g} and {most:g}")
+        return self
 
 
 class TownConfig(StrictConfig):

@@ -11,9 +11,9 @@ from tricast.sensors.synthetic.long_vehicles import bus_parts, trailer_parts, tr
 from tricast.sensors.synthetic.motorway.lane_traffic import EASY_MPS2, HARD_MPS2, STANDING_GAP_M, Driver
 from tricast.sensors.synthetic.motorway_config import MotorwayConfig
 from tricast.sensors.synthetic.population import Resident, drawn_resident
-from tricast.sensors.synthetic.sizes import SIZE_RANGES_M
+from tricast.sensors.synthetic.sizes import SIZE_RANGES_M, SizeLimits, size_within
 
-SIZES_M: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
+SIZES_M: dict[str, SizeLimits] = {
     **SIZE_RANGES_M,
     "car": ((3.7, 5.1), (1.65, 2.0), (1.38, 1.85)),
     "van": ((4.8, 6.8), (1.9, 2.2), (1.9, 2.8)),
@@ -189,4 +189,4 @@ def heavy_vehicle(kind: str, rng: np.random.Generator, size: NDArray[np.float64]
 
 def size_m(kind: str, rng: np.random.Generator) -> NDArray[np.float64]:
     """A size (3,) of a kind in `SIZES_M`."""
-    return np.array([rng.uniform(*limits) for limits in SIZES_M[kind]])
+    return size_within(SIZES_M[kind], rng)

@@ -115,6 +115,16 @@ def test_bicycles_stand_apart_before_the_houses_and_nobody_walks_there(front_m: 
     assert (off_m - half_m > last_walker_m - 0.8).all()
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("lane_m: [3.6, 2.7]", "first limit of a range"), ("front_m: [-1, 4]", "front_m must lie within 2 and 30")],
+)
+def test_streets_that_cannot_be_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"town: {{city: {{{text}}}}}\n")
+    with pytest.raises(ConfigError, match=message):
+        load_world(str(tmp_path / "mine.yaml"))
+
+
 def test_version_1_has_no_city(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("town: {city: {}}\n")
     with pytest.raises(ConfigError, match=r"no town\.city"):
