@@ -16,6 +16,7 @@ from tricast.perception.backends.names import AUTO, BACKENDS, DeviceName, Precis
 if TYPE_CHECKING:
     from tricast.perception.latency.measurement import BenchmarkOptions
 
+LOAD_NAMES = ("standard", "nuscenes")
 QUICK_TICKS, FULL_TICKS = 700, 6700
 """MLPerf's rule wants 662 for p99 and 6,636 for p99.9."""
 
@@ -24,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument(
         "log", type=Path, nargs="?", help="any log (default: a synthetic load, made once, see docs/latency.md)"
+    )
+    parser.add_argument(
+        "--load", choices=LOAD_NAMES, default="standard", help="without LOG: which load (see docs/latency.md)"
     )
     parser.add_argument("--config", help="packaged configuration or path to a YAML file (default: network)")
     parser.add_argument("--weights", metavar="W", help="weights of the network in place of the configured ones")
@@ -57,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from tricast.perception.latency.report import table
     from tricast.perception.layers.convolution import fold_norms
     from tricast.perception.model_weights import load_network, read_score_scales
-    from tricast.tools.benchmark_load import benchmark_log, log_ticks
+    from tricast.tools.benchmark_load import LOADS, benchmark_log, log_ticks
 
     options = _options(args)
     config = chosen_config(args.config, detector="network", weights=args.weights)
@@ -68,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         # As many tracks as a replay has: a network that is handed over comes without what its file says of scores.
         scales = read_score_scales(path)
         config = config.with_network(decoding=config.network.decoding.model_copy(update={"calibration": scales}))
-    log = args.log or benchmark_log(cache_folder() / "loads")
+    log = args.log or benchmark_log(cache_folder() / "loads", LOADS[args.load])
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
     wanted = options.ticks + CALIBRATION_TICKS + 1
     figures = benchmark(network, config, lambda: log_ticks(log, config, wanted, sensors=sensors), options, say=_say)

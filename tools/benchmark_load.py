@@ -1,5 +1,5 @@
-"""The load of the benchmark: drives of the synthetic world, enlarged to four 1600x900 JPEGs, 30,000 LiDAR points and
-200 radar points a tick; made once, the same wherever it is made.
+"""The loads of the benchmark: drives of synthetic worlds, enlarged to 1600x900 JPEGs and to fixed numbers of LiDAR and
+radar points; made once, the same wherever they are made.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,15 +32,10 @@ from tricast.sensors.synthetic.drive import SyntheticDrive
 from tricast.sensors.synthetic.world_config import load_world
 from tricast.tools.progress import ProgressLine
 
-WORLD, SEED = "benchmark", 20
-"""A seed of training: settings are tuned on others."""
-SCENE_S = 18.0
-"""About 175 ticks, each of other bytes; 180 MB, of which no processor's cache holds much when a tick comes again."""
 IMAGE_PX = (1600, 900)
 JPEG_QUALITY = 85
 GRAIN = 3.0
 """Standard deviation, of 255, of the noise laid over enlarged pictures: without it they would decode too easily."""
-LIDAR_POINTS, RADAR_POINTS = 30_000, 200
 LIDAR_STEPS = np.float32(256)
 """Steps of a metre, and of full intensity, in which returns are told, as sensors do: noise below would only fill the
 disk."""
@@ -50,26 +45,58 @@ AHEAD = 16
 _Points = TypeVar("_Points", LidarSweep, RadarScan)
 
 
-def benchmark_log(folder: Path) -> Path:
-    """The log of the load; made in a folder unless it is there.
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What a load is made of.
+
+    Args:
+        world: Name of a packaged world, which renders small pictures and at least so many points.
+        seed: One of training: settings are tuned on others.
+        scene_s: Its length. Each tick has other bytes, more in all than any processor's cache holds.
+        lidar_points: Of a sweep.
+        radar_points: Of one scan of every radar together.
+
+    """
+
+    world: str
+    seed: int
+    scene_s: float
+    lidar_points: int
+    radar_points: int
+
+
+LOADS = {
+    "standard": Load(world="benchmark", seed=20, scene_s=18.0, lidar_points=30_000, radar_points=200),
+    "nuscenes": Load(world="benchmark_nuscenes", seed=20, scene_s=10.0, lidar_points=34_000, radar_points=250),
+}
+"""By the name that `--load` takes: four cameras and a LiDAR at 10 Hz, about 175 ticks and 180 MB; and what nuScenes'
+vehicle carries, six cameras at 12 Hz, a LiDAR at 20 Hz and five radars at 13 Hz."""
+
+
+def benchmark_log(folder: Path, load: Load) -> Path:
+    """The log of a load; made in a folder unless it is there.
 
     Args:
         folder: Where such logs are kept.
+        load: Which.
 
     """
-    world = load_world(WORLD)
-    sizes = f"{IMAGE_PX} {JPEG_QUALITY} {GRAIN} {LIDAR_POINTS} {LIDAR_STEPS} {RADAR_POINTS} {SCENE_S} {SEED}"
+    world = load_world(load.world)
+    sizes = (
+        f"{IMAGE_PX} {JPEG_QUALITY} {GRAIN} {load.lidar_points} {LIDAR_STEPS} {load.radar_points} {load.scene_s} "
+        f"{load.seed}"
+    )
     digest = hashlib.sha256(f"{world.model_dump_json()} {sizes}".encode()).hexdigest()[:12]
-    path = folder / f"benchmark_{digest}_{SCENE_S:g}s.mcap"
+    path = folder / f"benchmark_{digest}_{load.scene_s:g}s.mcap"
     if path.is_file():
         return path
     folder.mkdir(parents=True, exist_ok=True)
     workers = os.cpu_count() or 1
-    drive = SyntheticDrive(world, [SEED], SCENE_S, workers=workers)
+    drive = SyntheticDrive(world, [load.seed], load.scene_s, workers=workers)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
         with LogWriter(partial, _enlarged_rig(drive.rig)) as writer, ProgressLine(drive.start_ns, drive.end_ns) as line:
-            for message in _all_enlarged(drive, workers):
+            for message in _all_enlarged(drive, load, workers):
                 writer.write(message)
                 line.show(message.received_ns, "making the load, once")
         partial.replace(path)
@@ -78,28 +105,28 @@ def benchmark_log(folder: Path) -> Path:
     return path
 
 
-def _all_enlarged(drive: SyntheticDrive, workers: int) -> Iterator[Message]:
+def _all_enlarged(drive: SyntheticDrive, load: Load, workers: int) -> Iterator[Message]:
     """The messages of a drive at the load's size, in their order; resizing and encoding run beside each other."""
     radars = len(drive.rig.channels("radar"))
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[Message]] = deque()
         for message in drive.messages():
-            waiting.append(pool.submit(enlarged, message, radars))
+            waiting.append(pool.submit(enlarged, message, load, radars))
             if len(waiting) > AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def enlarged(message: Message, num_radars: int) -> Message:
+def enlarged(message: Message, load: Load, num_radars: int) -> Message:
     """A message at the load's size: a picture enlarged with grain, a cloud thinned evenly to a fixed number."""
     if isinstance(message, CameraFrame):
         return replace(message, encoding="jpeg", data=_enlarged_jpeg(message))
     if isinstance(message, LidarSweep):
-        sweep = _thinned(message, LIDAR_POINTS)
+        sweep = _thinned(message, load.lidar_points)
         return replace(sweep, points_m=_in_steps(sweep.points_m), intensity=_in_steps(sweep.intensity))
     if isinstance(message, RadarScan):
-        return _thinned(message, RADAR_POINTS // num_radars)
+        return _thinned(message, load.radar_points // num_radars)
     return message
 
 

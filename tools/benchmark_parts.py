@@ -40,7 +40,7 @@ from tricast.perception.latency.work_tables import AMOUNTS, STAGES, work_tables
 from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network
-from tricast.tools.benchmark_load import benchmark_log, log_ticks
+from tricast.tools.benchmark_load import LOADS, benchmark_log, log_ticks
 
 PARTS = ("pillars", "vit", "start", "work")
 NUM_POINTS, NUM_CAMERAS = 120_000, 4
@@ -203,7 +203,7 @@ def _measured(args: argparse.Namespace) -> dict[str, Any]:
     if "vit" in only:
         figures["vit"] = measure_vit(network, args.rounds)
     if {"start", "work"} & set(only):
-        log = args.log or benchmark_log(cache_folder() / "loads")
+        log = args.log or benchmark_log(cache_folder() / "loads", LOADS["standard"])
         if "start" in only:
             figures["start"] = measure_start(log, args.weights, 3)
         if "work" in only:

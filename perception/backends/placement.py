@@ -55,6 +55,9 @@ class Placement:
         if self == Placement():
             return network
         device = torch.device(self.device)
+        if self.device == "cuda" and self.precision == "fp32":
+            # For the whole process: by default a GPU convolves "float32" with ten bits of mantissa (TF32).
+            torch.backends.cudnn.allow_tf32 = False
         moved = copy.deepcopy(network).to(device)
         if self.precision in _HALVES:
             use_half(moved, _HALVES[self.precision], device)

@@ -41,8 +41,42 @@ def compiled_graph(network: Network, shapes: FixedShapes, placement: Placement) 
     return run
 
 
-def cuda_graph(network: Network, shapes: FixedShapes, placement: Placement) -> Graph:
+class RecordedGraph:
     """The network recorded once on a GPU and replayed, which leaves out launching its kernels one by one.
+
+    A recording knows addresses alone, so that whatever it reads and writes lives as long as it does: the inputs and
+    outputs, and the network with its parameters.
+
+    Args:
+        network: In evaluation mode, on the CPU.
+        shapes: Of the graph.
+        placement: A GPU and a precision.
+
+    """
+
+    def __init__(self, network: Network, shapes: FixedShapes, placement: Placement) -> None:
+        self._module = FixedNetwork(placement.placed(network))
+        self._held = [tensor.cuda() for tensor in FixedInputs.blank(shapes, network.config).tensors()]
+        stream, self._recording = torch.cuda.Stream(), torch.cuda.CUDAGraph()
+        with torch.inference_mode():
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(3):  # allocations and choices of algorithms are made before recording
+                    self._module(*self._held)
+            torch.cuda.current_stream().wait_stream(stream)
+            with torch.cuda.graph(self._recording):
+                self._outputs = self._module(*self._held)
+
+    def __call__(self, inputs: FixedInputs) -> Sequence[Tensor]:
+        """One tick."""
+        for place, tensor in zip(self._held, inputs.tensors(), strict=True):
+            place.copy_(tensor.pin_memory(), non_blocking=True)
+        self._recording.replay()
+        return [output.cpu() for output in self._outputs]
+
+
+def cuda_graph(network: Network, shapes: FixedShapes, placement: Placement) -> Graph:
+    """The network as a recorded CUDA graph.
 
     Raises:
         InputError: There is no GPU.
@@ -50,22 +84,4 @@ def cuda_graph(network: Network, shapes: FixedShapes, placement: Placement) -> G
     """
     if not torch.cuda.is_available():
         raise not_installed("cuda_graphs", "a CUDA device", "use a backend for the CPU")
-    module = FixedNetwork(placement.placed(network))
-    held = [tensor.cuda() for tensor in FixedInputs.blank(shapes, network.config).tensors()]
-    stream, recording = torch.cuda.Stream(), torch.cuda.CUDAGraph()
-    with torch.inference_mode():
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(3):  # allocations and choices of algorithms are made before recording
-                module(*held)
-        torch.cuda.current_stream().wait_stream(stream)
-        with torch.cuda.graph(recording):
-            outputs = module(*held)
-
-    def run(inputs: FixedInputs) -> Sequence[Tensor]:
-        for place, tensor in zip(held, inputs.tensors(), strict=True):
-            place.copy_(tensor.pin_memory(), non_blocking=True)
-        recording.replay()
-        return [output.cpu() for output in outputs]
-
-    return run
+    return RecordedGraph(network, shapes, placement)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tricast.perception.heads.heatmap import Peaks, peaks_of
+from tricast.perception.heads.heatmap import Peaks, narrow_classes, peaks_of
 from tricast.perception.layers.positions import FourierPosition
 from tricast.sensors.annotations import DETECTION_CLASSES
 
@@ -34,10 +34,12 @@ class QuerySeeding(nn.Module):
         self.kind = nn.Embedding(len(DETECTION_CLASSES), width)
         self.position = FourierPosition(width, range_m)
         self.norm = nn.LayerNorm(width)
+        self.narrow: Tensor
+        self.register_buffer("narrow", narrow_classes(), persistent=False)
 
     def starts(self, heatmap: Tensor, count: int) -> Peaks:
         """Where queries begin: the highest cells of the heatmap (B, C, Y, X)."""
-        return peaks_of(heatmap, count)
+        return peaks_of(heatmap, self.narrow, count)
 
     def forward(self, maps: tuple[Tensor, Tensor, Tensor], cells: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Make queries.

@@ -74,10 +74,14 @@ class Peaks:
     classes: Tensor
 
 
-def peaks_of(heatmap: Tensor, count: int) -> Peaks:
+def narrow_classes() -> Tensor:
+    """(C,) bool. Whoever looks for peaks keeps it: made anew on a GPU it would be a copy that no CUDA graph records."""
+    return torch.tensor([name in NARROW_CLASSES for name in DETECTION_CLASSES])
+
+
+def peaks_of(heatmap: Tensor, narrow: Tensor, count: int) -> Peaks:
     """The best cells that are local maxima: among all eight neighbours, for narrow classes among the nearest four."""
     heat = heatmap.detach()
-    narrow = torch.tensor([name in NARROW_CLASSES for name in DETECTION_CLASSES], device=heat.device)
     row, column = _highest_of_three(heat, 3), _highest_of_three(heat, 2)
     square = _highest_of_three(row, 2)
     highest = torch.where(narrow[:, None, None], torch.maximum(row, column), square)

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from tricast.perception.training.config import OptimizerConfig
 
@@ -52,10 +53,12 @@ class AveragedModel(Generic[ModelT]):
     def update(self, model: ModelT, step: int) -> None:
         """Move the average towards the model after so many steps."""
         decay = min(self._decay, (1 + step) / (10 + step))
-        for own, other in zip(_tensors(self.model), _tensors(model), strict=True):
-            if own.is_floating_point():
-                own.lerp_(other, 1 - decay)
-            else:
+        pairs = list(zip(_tensors(self.model), _tensors(model), strict=True))
+        real = [(own, other) for own, other in pairs if own.is_floating_point()]
+        # All at once: on a GPU hundreds of small kernels would take longer than what they do.
+        get_ema_multi_avg_fn(decay)([own for own, _ in real], [other for _, other in real], step)
+        for own, other in pairs:
+            if not own.is_floating_point():
                 own.copy_(other)
 
 

@@ -52,8 +52,10 @@ class _Interval:
         """Take the losses of a step, as means over its parts."""
         parts = [{"loss": table.total, **table.terms} for table in tables]
         means = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
-        for name, value in {**means, "gradient_norm": norm}.items():
-            self.losses[name] = self.losses.get(name, torch.zeros(())) + value.cpu()
+        named = {**means, "gradient_norm": norm}
+        # Fetched in one go: a GPU is waited for once, not once for every loss.
+        for name, value in zip(named, torch.stack([v.float() for v in named.values()]).cpu(), strict=True):
+            self.losses[name] = self.losses.get(name, torch.zeros(())) + value
         self.steps += 1
 
 

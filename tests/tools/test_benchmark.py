@@ -8,29 +8,36 @@ import torch
 
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.se3 import SE3
-from tricast.tools.benchmark_load import enlarged
+from tricast.tools.benchmark import LOAD_NAMES
+from tricast.tools.benchmark_load import LOADS, enlarged
 from tricast.tools.cli import main
 from tricast.tools.demo import demo_log_path
+
+LOAD = LOADS["standard"]
+
+
+def test_every_load_has_a_name_for_the_command_line() -> None:
+    assert set(LOAD_NAMES) == set(LOADS)
 
 
 def test_the_load_has_the_stated_sizes_and_is_the_same_wherever_it_is_made() -> None:
     rng = np.random.default_rng(0)
     picture = CameraFrame.from_pixels("CAM_FRONT", 100, rng.integers(0, 255, (225, 400, 3), dtype=np.uint8))
-    first, second = enlarged(picture, 2), enlarged(picture, 2)
+    first, second = enlarged(picture, LOAD, 2), enlarged(picture, LOAD, 2)
     assert isinstance(first, CameraFrame) and isinstance(second, CameraFrame)
     assert first.data == second.data
     assert first.header_size_px() == (1600, 900)
     # Enlarging keeps what the picture shows: the mean stays, within what grain and JPEG change.
     assert first.pixels().mean() == pytest.approx(picture.pixels().mean(), abs=1)
     sweep = LidarSweep.from_points("LIDAR_TOP", 0, np.arange(44_000 * 3).reshape(-1, 3), rings=np.arange(44_000) % 32)
-    thinned = enlarged(sweep, 2)
+    thinned = enlarged(sweep, LOAD, 2)
     assert isinstance(thinned, LidarSweep)
     assert len(thinned) == len(thinned.rings) == len(thinned.intensity) == 30_000
     assert (thinned.rings == thinned.points_m[:, 0] // 3 % 32).all()  # each return keeps its own columns
     scan = RadarScan.from_points("RADAR_FRONT", 0, np.ones((130, 3)))
-    assert isinstance(few := enlarged(scan, 2), RadarScan) and len(few.points_m) == 100
+    assert isinstance(few := enlarged(scan, LOAD, 2), RadarScan) and len(few.points_m) == 100
     pose = EgoPose(timestamp_ns=0, received_ns=0, odom_from_ego=SE3())
-    assert enlarged(pose, 2) is pose
+    assert enlarged(pose, LOAD, 2) is pose
 
 
 @pytest.mark.parametrize(

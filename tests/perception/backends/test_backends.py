@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from tricast.configs.errors import InputError
 from tricast.perception.backends import choice
@@ -25,7 +27,7 @@ from tricast.perception.backends.interleaved import run_interleaved
 from tricast.perception.backends.late import MOST_OPENINGS, PROOF_TICKS, LateBackend
 from tricast.perception.backends.names import PrecisionName
 from tricast.perception.backends.opening import onnx_file, open_backend
-from tricast.perception.backends.parity import HALF, check_parity
+from tricast.perception.backends.parity import HALF, SINGLE, check_parity
 from tricast.perception.backends.placement import Placement
 from tricast.perception.batch import SensorBatch
 from tricast.perception.collation import collate
@@ -108,6 +110,31 @@ def _fixed(network: Network, shapes: FixedShapes) -> GraphBackend:
     return GraphBackend("compile", network, shapes, lambda inputs: module(*inputs.tensors()))
 
 
+class _NothingFromTheHost(TorchFunctionMode):
+    """Refuses what a CUDA graph cannot record: tensors made of values on the host, and values read back."""
+
+    refused = (
+        torch.tensor,
+        torch.as_tensor,
+        torch.from_numpy,
+        torch.nonzero,
+        torch.Tensor.new_tensor,
+        torch.Tensor.nonzero,
+        torch.Tensor.item,
+        torch.Tensor.tolist,
+        torch.Tensor.numpy,
+        torch.Tensor.cpu,
+    )
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func not in self.refused, func
+        if func in (torch.Tensor.__getitem__, torch.Tensor.__setitem__):
+            index = args[1] if isinstance(args[1], tuple) else (args[1],)
+            assert not any(isinstance(part, list) for part in index), index
+            assert not any(isinstance(part, Tensor) and part.dtype == torch.bool for part in index), index
+        return func(*args, **(kwargs or {}))
+
+
 def test_fixed_slots_and_masks_give_what_missing_rows_give(network: Network, ticks: list[TickSample]) -> None:
     batches = _batches(network, ticks)
     backend = _fixed(network, FixedShapes(cameras=6, lidar_rows=600, radar_rows=128))
@@ -118,6 +145,7 @@ def test_fixed_slots_and_masks_give_what_missing_rows_give(network: Network, tic
 @pytest.mark.parametrize(
     "change",
     [
+        {},
         {"fusion": "early"},
         {"fusion": "late"},
         {"fusion": "co_attention"},
@@ -133,9 +161,12 @@ def test_every_way_of_fusion_has_fixed_shapes(
     values = small_model.model_dump()
     nested = {key: values[key] | value for key, value in change.items() if isinstance(value, dict)}
     network = _network(ModelConfig.model_validate({**values, **change, **nested}), seed=0)
-    backend = _fixed(network, FixedShapes(cameras=6, lidar_rows=600, radar_rows=128))
+    shapes = FixedShapes(cameras=6, lidar_rows=600, radar_rows=128)
+    backend = _fixed(network, shapes)
     assert check_parity(backend, network, _batches(network, ticks)) < 1e-3
     assert backend.not_fitting == 0
+    with torch.inference_mode(), _NothingFromTheHost():
+        FixedNetwork(network)(*FixedInputs.blank(shapes, network.config).tensors())
 
 
 def test_an_absent_lidar_needs_its_mask(network: Network, ticks: list[TickSample]) -> None:
@@ -261,6 +292,10 @@ def test_a_gpu_gives_what_the_cpu_gives(
 ) -> None:
     placement = Placement(device="cuda", precision=precision)
     backend = open_backend(name, network, _batches(network, ticks), threads=1, placement=placement)
+    # What a recording reads must not have been given back: whoever comes next would write over it.
+    held = [torch.full((size,), math.nan, device="cuda") for size in (1 << 8, 1 << 12, 1 << 16) for _ in range(500)]
+    check_parity(backend, network, _batches(network, ticks), SINGLE if precision == "fp32" else HALF)
+    del held
     outputs, memory = backend(_batches(network, ticks)[0], QueryMemory())
     assert outputs.heatmap.device.type == "cpu"
     assert len(memory.ticks) == 1
