@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.outputs import Detections
+from tricast.sensors.geometry.boxes import Boxes
 
 Float64 = NDArray[np.float64]
 
@@ -78,13 +79,27 @@ def with_doppler(detections: Detections, radar: NDArray[np.float32], config: Dop
 def _on_boxes(detections: Detections, radar: Float64, margin_m: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of boxes and returns on them, older returns moved on with the box; boxes in order."""
     boxes = detections.boxes
-    cosine, sine = np.cos(boxes.yaws_rad)[:, None], np.sin(boxes.yaws_rad)[:, None]
-    x, y = (
-        radar[:, i] + radar[:, 8] * boxes.velocities_mps[:, i : i + 1] - boxes.centers_m[:, i : i + 1] for i in range(2)
-    )
-    reach = boxes.sizes_m[:, :2] / 2 + margin_m
-    on = (np.abs(x * cosine + y * sine) < reach[:, :1]) & (np.abs(y * cosine - x * sine) < reach[:, 1:])
-    box, row = np.nonzero(on)
+    box, row = _near(boxes, radar, margin_m)
+    velocity, center = boxes.velocities_mps[box], boxes.centers_m[box, :2]
+    x, y = (radar[row, :2] + radar[row, 8:9] * velocity - center).T
+    cosine, sine = np.cos(boxes.yaws_rad)[box], np.sin(boxes.yaws_rad)[box]
+    long, wide = (boxes.sizes_m[box, :2] / 2 + margin_m).T
+    on = (np.abs(x * cosine + y * sine) < long) & (np.abs(y * cosine - x * sine) < wide)
+    return box[on], row[on]
+
+
+def _near(boxes: Boxes, radar: Float64, margin_m: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs that may be of a box and a return on it: within half a diagonal and what the box drives in a return's age.
+
+    Of all pairs nearly none are, so that this is asked in single precision, with a centimetre to spare.
+    """
+    reach = np.linalg.norm(boxes.sizes_m[:, :2] / 2 + margin_m, axis=1) + 0.01
+    reach += np.abs(radar[:, 8]).max(initial=0.0) * np.linalg.norm(boxes.velocities_mps, axis=1)
+    x, y = (radar[:, i].astype(np.float32) - boxes.centers_m[:, i : i + 1].astype(np.float32) for i in range(2))
+    x *= x
+    y *= y
+    x += y
+    box, row = np.nonzero(x < np.square(reach).astype(np.float32)[:, None])
     return box, row
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tricast.perception.doppler import DopplerConfig, _medians, with_doppler
+from tricast.perception.doppler import DopplerConfig, _medians, _on_boxes, with_doppler
 from tricast.perception.outputs import Detections
 from tricast.sensors.geometry.boxes import Boxes
 
@@ -102,3 +102,26 @@ def test_medians_of_groups_are_those_of_numpy() -> None:
     values, count = rng.normal(size=40), np.bincount(group, minlength=14)
     expected = [np.median(values[group == k]) if count[k] else 0.0 for k in range(14)]
     assert _medians(values, group, count) == pytest.approx(expected)
+
+
+def test_pairs_are_those_of_asking_every_return_of_every_box() -> None:
+    rng = np.random.default_rng(0)
+    boxes = Boxes(
+        centers_m=np.column_stack([rng.uniform(-50, 50, (60, 2)), np.zeros(60)]),
+        sizes_m=rng.uniform(0.3, 12, (60, 3)),
+        yaws_rad=rng.uniform(-4, 4, 60),
+        velocities_mps=rng.normal(0, 12, (60, 2)),
+    )
+    radar = np.zeros((400, 9))
+    radar[:, :2], radar[:, 8] = rng.uniform(-50, 50, (400, 2)), rng.choice([0, 0.077, 0.154], 400)
+    expected = []
+    for box in range(60):
+        ahead = np.array([np.cos(boxes.yaws_rad[box]), np.sin(boxes.yaws_rad[box])])
+        for row, seen in enumerate(radar):
+            off = seen[:2] + seen[8] * boxes.velocities_mps[box] - boxes.centers_m[box, :2]
+            along, aside = abs(off @ ahead), abs(ahead[0] * off[1] - ahead[1] * off[0])
+            if along < boxes.sizes_m[box, 0] / 2 + 0.5 and aside < boxes.sizes_m[box, 1] / 2 + 0.5:
+                expected.append((box, row))
+    detections = Detections(timestamp_ns=0, boxes=boxes, class_names=("car",) * 60, scores=np.full(60, 0.5))
+    assert len(expected) > 100
+    assert list(zip(*(part.tolist() for part in _on_boxes(detections, radar, 0.5)), strict=True)) == expected
