@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tricast.perception.latency.measurement import BenchmarkOptions
 
 LOAD_NAMES = ("standard", "nuscenes")
+"""Of `benchmark_load.LOADS`, which would take long to import for a page of help."""
 QUICK_TICKS, FULL_TICKS = 700, 6700
 """MLPerf's rule wants 662 for p99 and 6,636 for p99.9."""
 

@@ -50,11 +50,11 @@ class Load:
     """What a load is made of.
 
     Args:
-        world: Name of a packaged world, which renders small pictures and at least so many points.
+        world: Name of a packaged world, which renders small pictures and at least so many LiDAR returns.
         seed: One of training: settings are tuned on others.
-        scene_s: Its length. Each tick has other bytes, more in all than any processor's cache holds.
-        lidar_points: Of a sweep.
-        radar_points: Of one scan of every radar together.
+        scene_s: Length of the drive, seconds. Each tick has other bytes, more in all than any processor's cache holds.
+        lidar_points: Of a sweep; more are thinned.
+        radar_points: Of one scan of every radar together, at most.
 
     """
 

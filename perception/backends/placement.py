@@ -51,12 +51,15 @@ class Placement:
         return replace(self, device=device)
 
     def placed(self, network: Network) -> Network:
-        """The network itself where nothing changes, else a copy on its device and in its precision."""
+        """The network itself where nothing changes, else a copy on its device and in its precision.
+
+        In single precision on a GPU it turns TF32 off for the convolutions of the whole process.
+        """
         if self == Placement():
             return network
         device = torch.device(self.device)
         if self.device == "cuda" and self.precision == "fp32":
-            # For the whole process: by default a GPU convolves "float32" with ten bits of mantissa (TF32).
+            # By default a GPU convolves "float32" with ten bits of mantissa.
             torch.backends.cudnn.allow_tf32 = False
         moved = copy.deepcopy(network).to(device)
         if self.precision in _HALVES:

@@ -80,7 +80,14 @@ def narrow_classes() -> Tensor:
 
 
 def peaks_of(heatmap: Tensor, narrow: Tensor, count: int) -> Peaks:
-    """The best cells that are local maxima: among all eight neighbours, for narrow classes among the nearest four."""
+    """The best cells that are local maxima: among all eight neighbours, for narrow classes among the nearest four.
+
+    Args:
+        heatmap: (B, C, Y, X) logits.
+        narrow: (C,) bool, see `narrow_classes`.
+        count: How many a sample.
+
+    """
     heat = heatmap.detach()
     row, column = _highest_of_three(heat, 3), _highest_of_three(heat, 2)
     square = _highest_of_three(row, 2)
