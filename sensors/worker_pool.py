@@ -5,9 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
+
+ResultT = TypeVar("ResultT")
 
 
 def worker_pool(workers: int) -> ProcessPoolExecutor:
@@ -21,6 +25,30 @@ def worker_pool(workers: int) -> ProcessPoolExecutor:
 
     """
     return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+def each_done(function: Callable[..., ResultT], jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[ResultT]:
+    """What a function gives for many arguments, as it comes; with one worker here, one after another.
+
+    Where one fails, those that have not begun are left.
+
+    Args:
+        function: At the top of a module.
+        jobs: Its arguments, each time.
+        workers: How many processes at most.
+
+    """
+    workers = min(workers, len(jobs))
+    if workers <= 1:
+        yield from (function(*job) for job in jobs)
+        return
+    with worker_pool(workers) as pool:
+        try:
+            for future in as_completed([pool.submit(function, *job) for job in jobs]):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _begin() -> None:

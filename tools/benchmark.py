@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "log", type=Path, nargs="?", help="any log (default: a synthetic load, made once, see docs/latency.md)"
     )
     parser.add_argument(
-        "--load", choices=LOAD_NAMES, default="standard", help="without LOG: which load (see docs/latency.md)"
+        "--load", choices=LOAD_NAMES, help="without LOG: which load (default: standard; see docs/latency.md)"
     )
     parser.add_argument("--config", help="packaged configuration or path to a YAML file (default: network)")
     parser.add_argument("--weights", metavar="W", help="weights of the network in place of the configured ones")
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         # As many tracks as a replay has: a network that is handed over comes without what its file says of scores.
         scales = read_score_scales(path)
         config = config.with_network(decoding=config.network.decoding.model_copy(update={"calibration": scales}))
-    log = args.log or benchmark_log(cache_folder() / "loads", LOADS[args.load])
+    log = args.log or benchmark_log(cache_folder() / "loads", LOADS[args.load or LOAD_NAMES[0]])
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
     wanted = options.ticks + CALIBRATION_TICKS + 1
     figures = benchmark(network, config, lambda: log_ticks(log, config, wanted, sensors=sensors), options, say=_say)
@@ -98,6 +98,8 @@ def _options(args: argparse.Namespace) -> BenchmarkOptions:
     for name, value in (("--rate", args.rate), ("--rate-seconds", args.rate_seconds)):
         if not (math.isfinite(value) and value >= 0):
             raise _wrong(name, f"{value:g}", "0 or more")
+    if args.log is not None and args.load is not None:
+        raise _wrong("--load", "both --load and a log", "one of them")
     if args.threads is not None and not 1 <= args.threads <= 256:
         raise _wrong("--threads", str(args.threads), "1 to 256")
     compare = tuple(name.strip() for name in args.compare.split(",") if name.strip())

@@ -197,7 +197,8 @@ def _stage_trained(
 def _score(config: TrainingRunConfig, folder: Path, held: ShardSet, settings: dict[str, Any]) -> None:
     network = load_network(folder / WEIGHTS)
     torch.set_num_threads(config.training.threads)
-    figures = validate(network, held, config, torch.device("cpu"))
+    device = torch.device(config.training.device)
+    figures = validate(network.to(device), held, config, device)
     known = {
         "settings": settings,
         "figures": checked(figures),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tricast.configs.errors import InputError
@@ -22,6 +23,8 @@ from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synchronization import Synchronizer
 from tricast.sensors.synthetic.drive import EPOCH_NS, SyntheticDrive
 from tricast.sensors.synthetic.world_config import WorldConfig, load_world
+from tricast.sensors.worker_pool import each_done
+from tricast.tools.progress import counted
 
 SCENE_S = 6.0
 WORLD_SOURCE = "synthetic world"
@@ -87,8 +90,15 @@ def _scenes(path: Path, writer: ShardWriter) -> Iterator[tuple[str, DrivingLog]]
             yield name, open_log(path)
 
 
-def shards_of_world(world: WorldConfig, seeds: range, folder: Path, config: SampleConfig) -> int:
+def shards_of_world(world: WorldConfig, seeds: range, folder: Path, config: SampleConfig, *, workers: int = 1) -> int:
     """Render the scenes of a world that are missing in a folder, one per seed with a rig of its own.
+
+    Args:
+        world: Which.
+        seeds: Of the scenes.
+        folder: Made if it is not there.
+        config: Sample settings.
+        workers: Processes, each at one scene; the shards are the same for any number.
 
     Returns:
         Shards made.
@@ -97,15 +107,21 @@ def shards_of_world(world: WorldConfig, seeds: range, folder: Path, config: Samp
         InputError: The folder holds shards of something else.
 
     """
-    writer, made = ShardWriter(folder, source=world_source(world), config=config), 0
-    for seed in seeds:
-        if writer.has(f"{seed:06d}"):
-            continue
-        drive = SyntheticDrive(world, [seed], SCENE_S, sparse=True)
-        synchronizer = Synchronizer(drive.rig, synchronizer_for(config), origin_ns=EPOCH_NS)
-        writer.write(f"{seed:06d}", ticks(drive.messages(), synchronizer))
-        made += 1
-    return made
+    writer = ShardWriter(folder, source=world_source(world), config=config)
+    missing = [seed for seed in seeds if not writer.has(f"{seed:06d}")]
+    if not missing:
+        return 0
+    print(f"rendering {len(missing)} scenes of {SCENE_S:g} s into {folder}", file=sys.stderr)
+    jobs = [(world, seed, folder, config) for seed in missing]
+    return counted(each_done(shard_of_scene, jobs, workers), len(missing))
+
+
+def shard_of_scene(world: WorldConfig, seed: int, folder: Path, config: SampleConfig) -> None:
+    """Render one scene of a world into a shard."""
+    drive = SyntheticDrive(world, [seed], SCENE_S, sparse=True)
+    synchronizer = Synchronizer(drive.rig, synchronizer_for(config), origin_ns=EPOCH_NS)
+    writer = ShardWriter(folder, source=world_source(world), config=config)
+    writer.write(f"{seed:06d}", ticks(drive.messages(), synchronizer))
 
 
 def world_source(world: WorldConfig) -> str:
@@ -114,9 +130,9 @@ def world_source(world: WorldConfig) -> str:
     return f"{WORLD_SOURCE}, version {world.version}, digest {digest}, scenes of {SCENE_S:g} s"
 
 
-def main() -> None:
-    """Make shards and say how many."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make shards and say how many; 0 done, 2 the input is at fault."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("logs", type=Path, nargs="*")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs=2, metavar=("A", "B"))
@@ -124,16 +140,29 @@ def main() -> None:
     parser.add_argument(
         "--logs-of-world", action="store_true", help="the logs are scenes of that world, one per seed, named by it"
     )
-    args = parser.parse_args()
-    world, config = load_world(args.world), SampleConfig()
-    made = 0
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes that render; the shards are the same"
+    )
+    try:
+        made = _made(args := parser.parse_args(arguments))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{made} shards made in {args.out}")
+    return 0
+
+
+def _made(args: argparse.Namespace) -> int:
+    if args.workers < 1:
+        raise InputError(where="--workers", got=str(args.workers), expected="1 or more", remedy="leave it out")
+    world, config, made = load_world(args.world), SampleConfig(), 0
     if args.logs:
         source = world_source(world) if args.logs_of_world else "logs"
         made += shards_of_logs(sorted(args.logs), args.out, config, source=source)
     if args.seeds:
-        made += shards_of_world(world, range(*args.seeds), args.out, config)
-    print(f"{made} shards made in {args.out}")
+        made += shards_of_world(world, range(*args.seeds), args.out, config, workers=args.workers)
+    return made
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

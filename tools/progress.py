@@ -1,10 +1,11 @@
-"""One progress line on a terminal for long work."""
+"""Progress of long work on a terminal."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -40,3 +41,15 @@ class ProgressLine:
     ) -> None:
         if math.isfinite(self._next_s):
             print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def counted(done: Iterable[Any], total: int) -> int:
+    """Take everything, and show where stderr is a terminal how many there are so far; gives how many there were."""
+    count, shown = 0, sys.stderr.isatty()
+    for _ in done:
+        count += 1
+        if shown:
+            print(f"\r{count} of {total} ", end="", file=sys.stderr, flush=True)
+    if shown:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    return count

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable
-from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +11,8 @@ from tricast.configs.errors import InputError
 from tricast.sensors.log.writer import LogWriter
 from tricast.sensors.synthetic.drive import SyntheticDrive
 from tricast.sensors.synthetic.world_config import WorldConfig, load_world
-from tricast.sensors.worker_pool import worker_pool
+from tricast.sensors.worker_pool import each_done
+from tricast.tools.progress import counted
 
 SPLITS = ("train", "validation", "test")
 NUM_SCENES = 40
@@ -93,27 +92,13 @@ def rendered(scenes: SyntheticSet, cache: Path, workers: int) -> list[Path]:
     if not missing:
         return paths
     print(f"rendering {len(missing)} scenes of {SCENE_S:g} s into {folder}", file=sys.stderr)
-    if workers == 1:
-        _report(render_scene(scenes.world, seed, path) for seed, path in missing)
-        return paths
-    with worker_pool(workers) as pool:
-        futures = [pool.submit(render_scene, scenes.world, seed, path) for seed, path in missing]
-        _report(future.result() for future in as_completed(futures))
+    counted(each_done(render_scene, [(scenes.world, seed, path) for seed, path in missing], workers), len(missing))
     return paths
 
 
-def render_scene(world: WorldConfig, seed: int, path: Path) -> int:
-    """Write the log of one scene; gives its seed."""
+def render_scene(world: WorldConfig, seed: int, path: Path) -> None:
+    """Write the log of one scene."""
     drive = SyntheticDrive(world, [seed], SCENE_S)
     with LogWriter(path, drive.rig) as writer:
         for message in drive.messages():
             writer.write(message)
-    return seed
-
-
-def _report(seeds: Iterable[int]) -> None:
-    for count, _ in enumerate(seeds, 1):
-        if sys.stderr.isatty():
-            print(f"\r{count} rendered ", end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 from pathlib import Path
 from types import FrameType
@@ -38,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     learned.add_argument("--seeds", type=int, nargs=2, metavar=("A", "B"), help="synthetic scenes A to B - 1")
     parser.add_argument("--shards", type=Path, help="where shards are kept (default: OUT/shards)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes that render scenes; shards are the same"
+    )
     parser.add_argument("--max-samples", type=int, metavar="N", help="planned length; the learning rate ends there")
     parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long; --resume goes on")
     parser.add_argument("--threads", type=int, metavar="T")
@@ -50,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train and say where the weights are."""
+    if args.workers < 1:
+        raise InputError(where="--workers", got=str(args.workers), expected="1 or more", remedy="leave it out")
     config = _with_overrides(load_config(TrainingRunConfig, args.config), args)
     if args.resume == (not (args.out / CHECKPOINT).exists()):
         raise InputError(
@@ -167,7 +173,7 @@ def _shards(args: argparse.Namespace, config: TrainingRunConfig) -> tuple[tuple[
         for part, seeds, allowed in ranges:
             _check_seeds(seeds, allowed, f"{scenes.folder}: {part}_seeds")
         for part, seeds, _ in ranges:
-            shards_of_world(world, seeds, folder / part / scenes.folder, sample)
+            shards_of_world(world, seeds, folder / part / scenes.folder, sample, workers=args.workers)
             names[part] += [f"{scenes.folder}/{seed:06d}" for seed in seeds]
     watched = ShardSet(folder / "validation", names["validation"]) if names["validation"] else None
     return tuple(names["train"]), watched

@@ -40,6 +40,8 @@ class CameraLift(nn.Module):
         features = functional.pad(camera.features, (0, 0, 0, 1))
         looked_up = functional.embedding(index, features, padding_idx=rows)  # (B, Y, X, Z, C)
         weights = functional.pad(camera.depth_logits.softmax(dim=1) * self.depth_bins, (0, 0, 0, 1)).flatten()
-        weight = weights[index * self.depth_bins + batch.lift_depth_bin]
+        places = index * self.depth_bins + batch.lift_depth_bin
+        # Not `weights[places]`: its gradient goes, on a GPU, one by one through all that look up the row of the unseen.
+        weight = weights.index_select(0, places.flatten()).view_as(places)
         columns = (looked_up * weight[..., None]).flatten(3).permute(0, 3, 1, 2)
         return on_present(self.join, columns, batch.with_camera, self.shape), seen.any(dim=3)

@@ -30,7 +30,8 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, foreach=True)
+    on_gpu = all(p.is_cuda for p in parameters)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, foreach=not on_gpu, fused=on_gpu)
 
 
 ModelT = TypeVar("ModelT", bound=nn.Module)

@@ -67,10 +67,13 @@ def first_boxes(
     axes = np.stack([np.stack([cos, sin, 0 * cos], 1), np.stack([-sin, cos, 0 * cos], 1)], axis=1)  # (T, 2, 3)
     axes = np.concatenate([axes, np.broadcast_to([[[0.0, 0.0, 1.0]]], (len(cos), 1, 3))], axis=1)
     start = np.einsum("tij,tj->ti", axes, apart)  # (T, 3) in the box's axes
-    along = np.einsum("tij,rj->tri", axes, rays)  # (T, R, 3)
-    along = np.where(np.abs(along) < 1e-9, 1e-9, along)
-    one, other = (-half - start)[:, None] / along, (half - start)[:, None] / along
-    enter, leave = np.minimum(one, other).max(axis=2), np.maximum(one, other).min(axis=2)
+    enter, leave = np.full((len(axes), len(rays)), -np.inf), np.full((len(axes), len(rays)), np.inf)
+    for axis in range(3):  # one after the other: NumPy is slow at reducing over three numbers
+        along = axes[:, axis] @ rays.T  # (T, R)
+        along = np.where(np.abs(along) < 1e-9, 1e-9, along)
+        one, other = (-half - start)[:, axis, None] / along, (half - start)[:, axis, None] / along
+        np.maximum(enter, np.minimum(one, other), out=enter)
+        np.minimum(leave, np.maximum(one, other), out=leave)
     enter = np.where((enter <= leave) & (enter > 0), enter, np.inf)
     first = enter.argmin(axis=0)
     return enter[first, np.arange(len(rays))], first

@@ -5,11 +5,13 @@ Started by `torchrun`, which gives every process its rank; each takes its parts 
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -41,8 +43,12 @@ class Processes:
         """The module with gradients that are means over all processes; itself where there is one only."""
         if self.count == 1:
             return module
-        # Not every part of a batch has every sensor. Running statistics are averaged, not copied from the first.
-        return DistributedDataParallel(module, find_unused_parameters=True, broadcast_buffers=False)
+        # Not every part of a batch has every sensor. Running statistics are averaged, not copied from the first; the
+        # setting that says so has had another name since PyTorch 2.14.
+        names = inspect.signature(DistributedDataParallel).parameters
+        copied = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
+        settings: dict[str, Any] = {copied: False}
+        return DistributedDataParallel(module, find_unused_parameters=True, **settings)
 
     def wait(self) -> None:
         """Go on when all have come here."""
@@ -66,11 +72,12 @@ class Processes:
         return dict(zip(values, stacked.cpu() / self.count, strict=True))
 
     def average_(self, tensors: list[Tensor]) -> None:
-        """Put means over all processes in place of tensors."""
-        if self.count > 1:
-            for tensor in tensors:
-                distributed.all_reduce(tensor)
-                tensor /= self.count
+        """Put means over all processes in place of tensors of one type, exchanged all at once."""
+        if self.count > 1 and tensors:
+            flat = torch.cat([tensor.flatten() for tensor in tensors])
+            distributed.all_reduce(flat)
+            for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+                tensor.copy_(mean.view_as(tensor) / self.count)
 
 
 ALONE = Processes()

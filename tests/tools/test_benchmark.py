@@ -45,6 +45,7 @@ def test_the_load_has_the_stated_sizes_and_is_the_same_wherever_it_is_made() -> 
     [
         (["--ticks", "0"], "--ticks: got 0"),
         (["--ticks", "5", "--full"], "both --ticks and --full"),
+        (["--load", "nuscenes"], "both --load and a log"),
         (["--rate", "nan"], "--rate: got nan"),
         (["--threads", "0"], "--threads: got 0"),
         (["--weights", "absent"], "weights of the network: got 'absent'"),
