@@ -113,11 +113,10 @@ def shards_of_world(world: WorldConfig, seeds: range, folder: Path, config: Samp
         return 0
     print(f"rendering {len(missing)} scenes of {SCENE_S:g} s into {folder}", file=sys.stderr)
     jobs = [(world, seed, folder, config) for seed in missing]
-    return counted(each_done(shard_of_scene, jobs, workers), len(missing))
+    return counted(each_done(_shard_of_scene, jobs, workers), len(missing))
 
 
-def shard_of_scene(world: WorldConfig, seed: int, folder: Path, config: SampleConfig) -> None:
-    """Render one scene of a world into a shard."""
+def _shard_of_scene(world: WorldConfig, seed: int, folder: Path, config: SampleConfig) -> None:
     drive = SyntheticDrive(world, [seed], SCENE_S, sparse=True)
     synchronizer = Synchronizer(drive.rig, synchronizer_for(config), origin_ns=EPOCH_NS)
     writer = ShardWriter(folder, source=world_source(world), config=config)

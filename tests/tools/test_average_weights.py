@@ -1,0 +1,40 @@
+"""The mean of weights, number by number."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tricast.perception.model import ModelConfig, Network
+from tricast.perception.model_weights import read_tensors, save_weights
+from tricast.tools.average_weights import main
+
+
+def saved(path: Path, config: ModelConfig, value: float) -> str:
+    network = Network(config)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(value)
+    save_weights(path, network)
+    return str(path)
+
+
+def test_every_parameter_is_the_mean(tmp_path: Path) -> None:
+    files = [saved(tmp_path / f"{value}.safetensors", ModelConfig(), value) for value in (1.0, 2.0, 6.0)]
+    assert main([str(tmp_path / "mean.safetensors"), *files]) == 0
+    mean = read_tensors(tmp_path / "mean.safetensors")
+    for name, _ in Network(ModelConfig()).named_parameters():
+        assert (mean[name] == 3.0).all()
+    # The mean of one file is that file.
+    assert main([str(tmp_path / "same.safetensors"), files[1]]) == 0
+    one, same = read_tensors(Path(files[1])), read_tensors(tmp_path / "same.safetensors")
+    assert one.keys() == same.keys()
+    assert all(torch.equal(value, same[name]) for name, value in one.items())
+
+
+def test_weights_of_another_network_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = saved(tmp_path / "one.safetensors", ModelConfig(), 1.0)
+    other = saved(tmp_path / "other.safetensors", ModelConfig(fusion="late"), 1.0)
+    assert main([str(tmp_path / "mean.safetensors"), one, other]) == 2
+    assert f"{other}: got another configuration than in {one}" in capsys.readouterr().err
+    assert not (tmp_path / "mean.safetensors").exists()
