@@ -52,12 +52,20 @@ def load_network(path: Path) -> Network:
     """
     tensors, metadata = _read(path)
     try:
-        config = ModelConfig.model_validate(json.loads(metadata["model"]))
+        config = _config(metadata["model"])
     except (KeyError, ValidationError, json.JSONDecodeError) as error:
         raise _unusable(path, f"no readable configuration ({str(error).splitlines()[0]})") from error
     network = Network(config)
     copy_weights(network, tensors, path)
     return network.eval()
+
+
+def _config(text: str) -> ModelConfig:
+    """The configuration that a file states; one setting is gone that files of before state, and meant nothing here."""
+    told = json.loads(text)
+    if isinstance(told, dict) and isinstance(told.get("alignment"), dict):
+        told["alignment"].pop("queue", None)
+    return ModelConfig.model_validate(told)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

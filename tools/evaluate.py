@@ -42,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also scores against the clock: measured, processor, constant:MS or lognormal:MEDIAN_MS:SIGMA, "
         "several with commas",
     )
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds to skip of each log")
+    parser.add_argument("--duration", type=float, metavar="D", help="seconds to evaluate of each log")
     parser.add_argument("--max-range", type=float, metavar="M", help="score nothing further away than this")
     parser.add_argument("--scenes", type=int, metavar="N", help="scenes of a synthetic set, 40 unless given")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="folder that keeps synthetic sets")
@@ -101,6 +103,13 @@ def _check(args: argparse.Namespace) -> None:
         from tricast.perception.evaluation.streaming import parse_latencies
 
         parse_latencies(args.streaming)
+    if (args.start, args.duration) != (0.0, None) and (args.streaming is not None or args.corruptions):
+        raise InputError(
+            where="--start, --duration",
+            got="--streaming or --corruptions beside them",
+            expected="either a part of each log, or these, which take whole logs and first seconds",
+            remedy="run the two apart",
+        )
     for name, value in (("--workers", args.workers), ("--max-range", args.max_range)):
         if value is not None and not value > 0:
             raise InputError(where=name, got=f"{value:g}", expected="more than 0", remedy="give a positive number")
@@ -111,6 +120,7 @@ def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:
     from tricast.perception.evaluation.evaluation import evaluate_tables
     from tricast.perception.evaluation.run_log import run_logs
     from tricast.perception.streaming.replay import check_writable
+    from tricast.sensors.log.log_part import LogPart
 
     config = chosen_config(args.config, detector=args.detector, weights=args.weights, backend=args.backend)
     # One thread whatever the number of processes: sums in another order would give other last digits.
@@ -119,8 +129,11 @@ def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:
         check_writable(args.out)
     paths = _paths(args)
     subsets = _subsets(args.sensors, paths)
-    tables = run_logs(paths, scoring, subsets, workers=args.workers, on_log=_progress(len(paths), "logs"))
+    part = LogPart(start_s=args.start, duration_s=args.duration)
+    tables = run_logs(paths, scoring, subsets, part=part, workers=args.workers, on_log=_progress(len(paths), "logs"))
     facts: dict[str, Any] = {"logs": args.logs, "detector": config.detector}
+    if part != LogPart():
+        facts["part"] = {"start_s": part.start_s, "duration_s": part.duration_s}
     if config.detector == "network":
         facts["backend"] = config.network.backend
     evaluation = evaluate_tables(tables, facts, max_range_m=args.max_range)

@@ -14,16 +14,20 @@ from tricast.perception.streaming.replay import select_channels
 from tricast.perception.streaming.tick_source import ticks
 from tricast.sensors.calibration import Rig
 from tricast.sensors.errors import LogError
+from tricast.sensors.log.log_part import LogPart
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synchronization import Synchronizer
 from tricast.sensors.worker_pool import worker_pool
 
+WHOLE = LogPart()
 Subsets = Mapping[str, tuple[str, ...] | None]
 """Choices of sensors by name: modalities or channels, None for all."""
 
 
-def run_log(log: DrivingLog, config: PipelineConfig, subsets: Subsets, *, name: str) -> LogTables:
+def run_log(
+    log: DrivingLog, config: PipelineConfig, subsets: Subsets, *, name: str, part: LogPart = WHOLE
+) -> LogTables:
     """Step a pipeline per choice of sensors through a log and keep what is scored: the ticks at annotation stamps.
 
     A new scene begins where time jumps. Frames are let go tick by tick, so memory holds boxes only.
@@ -33,25 +37,27 @@ def run_log(log: DrivingLog, config: PipelineConfig, subsets: Subsets, *, name: 
         config: Settings of the pipelines.
         subsets: Choices of sensors.
         name: What sample names begin with; different for every log of an evaluation.
+        part: Of the log; nothing before it is seen.
 
     Raises:
-        InputError: A choice names a sensor that the log lacks.
-        LogError: The log holds no truth.
+        InputError: A choice names a sensor that the log lacks, or the part lies outside the log.
+        LogError: The log, or that part of it, holds no truth.
 
     """
+    start_ns, end_ns = part.window_ns(log)
     pipelines = _pipelines(log.rig, config, subsets)
     recorders = {channels: ResultRecorder() for channels in pipelines}
     truth_recorder = TruthRecorder(name)
     synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=log.start_ns)
     count = 0
-    for frame, truth in ticks(log.messages(), synchronizer):
+    for frame, truth in ticks(log.messages(start_ns=start_ns, end_ns=end_ns), synchronizer):
         count += 1
         truth_recorder.tick(frame, truth)
         for channels, (pipeline, _) in pipelines.items():
             result = pipeline.step(frame.restricted_to(channels))
             recorders[channels].tick(result, scored=truth is not None, discontinuity=frame.discontinuity)
     if not truth_recorder.tokens:
-        raise no_truth(log)
+        raise no_truth(log, part)
     samples = truth_recorder.samples()
     results: dict[str, ResultTables] = {}
     for channels, (pipeline, keys) in pipelines.items():
@@ -86,6 +92,7 @@ def run_logs(
     config: PipelineConfig,
     subsets: Subsets,
     *,
+    part: LogPart = WHOLE,
     workers: int = 1,
     on_log: Callable[[int], None] = lambda done: None,
 ) -> list[LogTables]:
@@ -95,6 +102,7 @@ def run_logs(
         paths: Logs, each opened by `open_log`.
         config: Settings of the pipelines.
         subsets: Choices of sensors.
+        part: Of each log.
         workers: Processes, one thread each.
         on_log: Told how many logs are done, after each.
 
@@ -106,21 +114,21 @@ def run_logs(
     tables: list[LogTables] = []
     if min(workers, len(jobs)) <= 1:
         for path, name in jobs:
-            tables.append(_run_path(path, config, subsets, name))
+            tables.append(_run_path(path, config, subsets, name, part))
             on_log(len(tables))
         return tables
     with worker_pool(workers) as pool:
-        for future in [pool.submit(_run_path, path, config, subsets, name) for path, name in jobs]:
+        for future in [pool.submit(_run_path, path, config, subsets, name, part) for path, name in jobs]:
             tables.append(future.result())
             on_log(len(tables))
     return tables
 
 
-def no_truth(log: DrivingLog) -> LogError:
-    """The error about a log that cannot be scored."""
+def no_truth(log: DrivingLog, part: LogPart = WHOLE) -> LogError:
+    """The error about a log, or a part of one, that cannot be scored."""
     return LogError(
         where=str(log.path),
-        got="no annotations",
+        got="no annotations" if part == WHOLE else "no annotations between --start and the end of --duration",
         expected="a log with truth",
         remedy="'tricast replay' works without truth; 'tricast synth' makes logs that hold it",
     )
@@ -144,5 +152,5 @@ def log_names(paths: Sequence[Path]) -> list[str]:
     ]
 
 
-def _run_path(path: Path, config: PipelineConfig, subsets: Subsets, name: str) -> LogTables:
-    return run_log(open_log(path), config, subsets, name=name)
+def _run_path(path: Path, config: PipelineConfig, subsets: Subsets, name: str, part: LogPart) -> LogTables:
+    return run_log(open_log(path), config, subsets, name=name, part=part)

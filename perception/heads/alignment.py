@@ -26,33 +26,24 @@ class AlignmentConfig(StrictConfig):
     """The grid is pooled to so many regions along each axis: what there is counts, and where."""
     channels: int = Field(default=8, ge=1, le=256)
     """Of each region."""
-    queue: int = Field(default=256, ge=0, le=65_536)
-    """Embeddings of the last so many ticks are told apart from a batch's own too; fewer than there are ticks to learn
-    from."""
 
 
 class AlignmentHeads(nn.Module):
-    """From each sensor's grid to unit vectors, with the temperature of their comparison and a queue of earlier ones.
+    """From each sensor's grid to unit vectors, with the temperature of their comparison.
 
     Regions in place of a mean over the whole grid: neighbouring ticks have the same things in other places.
-    Source: projections and temperature of CLIP (Radford et al., ICML 2021); the queue as cross-batch memory (Wang et
-    al., CVPR 2020).
+    Source: projections and temperature of CLIP (Radford et al., ICML 2021).
     """
-
-    queue: Tensor
-    queued: Tensor
 
     def __init__(self, config: AlignmentConfig, bev_width: int) -> None:
         super().__init__()
-        self.regions, sensors = config.regions, len(MODALITY_ORDER)
+        self.regions = config.regions
         size = config.channels * config.regions**2
         self.narrow = nn.ModuleList(Pointwise(bev_width, config.channels) for _ in MODALITY_ORDER)
         self.project = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(size), nn.Linear(size, config.width)) for _ in MODALITY_ORDER
         )
         self.log_scale = nn.Parameter(torch.tensor(-math.log(FIRST_TEMPERATURE)))
-        self.register_buffer("queue", torch.zeros(config.queue, sensors, config.width))
-        self.register_buffer("queued", torch.zeros(config.queue, sensors, dtype=torch.bool))
 
     @property
     def scale(self) -> Tensor:
@@ -66,10 +57,3 @@ class AlignmentHeads(nn.Module):
             pooled = functional.adaptive_avg_pool2d(functional.gelu(narrow(bev)), self.regions)
             told.append(functional.normalize(project(pooled.flatten(1)), dim=1))
         return torch.stack(told, dim=1)
-
-    @torch.no_grad()
-    def remember(self, embeddings: Tensor, present: Tensor) -> None:
-        """Put (B, 3, D) in front of the queue, with which of them (B, 3) mean anything; the oldest leave."""
-        count = len(self.queue)
-        self.queue.copy_(torch.cat([embeddings.detach(), self.queue])[:count])
-        self.queued.copy_(torch.cat([present, self.queued])[:count])

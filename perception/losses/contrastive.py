@@ -13,7 +13,7 @@ from tricast.perception.batch import MODALITY_ORDER
 PAIRS = tuple(combinations(range(len(MODALITY_ORDER)), 2))
 
 
-def info_nce(first: Tensor, second: Tensor, scale: Tensor, more_first: Tensor, more_second: Tensor) -> Tensor:
+def info_nce(first: Tensor, second: Tensor, scale: Tensor) -> Tensor:
     """Symmetric InfoNCE: the mean cross-entropy of finding the own counterpart, from either side.
 
     Source: van den Oord et al., 2018; both directions as in CLIP (Radford et al., ICML 2021).
@@ -22,40 +22,27 @@ def info_nce(first: Tensor, second: Tensor, scale: Tensor, more_first: Tensor, m
         first: (N, D) unit vectors.
         second: (N, D) of the same ticks.
         scale: Inverse temperature.
-        more_first: (K, D) of other ticks, among which `second` seeks too.
-        more_second: (L, D) likewise for `first`.
 
     """
-    own = torch.arange(len(first), device=first.device)
-    there = scale * first @ torch.cat([second, more_second]).T
-    back = scale * second @ torch.cat([first, more_first]).T
-    return (functional.cross_entropy(there, own) + functional.cross_entropy(back, own)) / 2
+    own, alike = torch.arange(len(first), device=first.device), scale * first @ second.T
+    return (functional.cross_entropy(alike, own) + functional.cross_entropy(alike.T, own)) / 2
 
 
-def alignment_losses(
-    embeddings: Tensor, present: Tensor, scale: Tensor, queue: Tensor, queued: Tensor
-) -> dict[str, Tensor]:
+def alignment_losses(embeddings: Tensor, present: Tensor, scale: Tensor) -> dict[str, Tensor]:
     """InfoNCE of every pair of sensors over the samples that have both; pairs that no sample has are left out.
 
     Args:
         embeddings: (B, 3, D).
         present: (B, 3) bool.
         scale: Inverse temperature.
-        queue: (K, 3, D) of earlier ticks, without gradient.
-        queued: (K, 3) bool, which of them mean anything.
 
     """
     losses: dict[str, Tensor] = {}
     for one, other in PAIRS:
         both = present[:, one] & present[:, other]
         if bool(both.any()):
-            losses[f"alignment {MODALITY_ORDER[one]}-{MODALITY_ORDER[other]}"] = info_nce(
-                embeddings[both, one],
-                embeddings[both, other],
-                scale,
-                queue[queued[:, one], one],
-                queue[queued[:, other], other],
-            )
+            name = f"alignment {MODALITY_ORDER[one]}-{MODALITY_ORDER[other]}"
+            losses[name] = info_nce(embeddings[both, one], embeddings[both, other], scale)
     return losses
 
 

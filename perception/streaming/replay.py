@@ -30,6 +30,7 @@ from tricast.sensors.calibration import MODALITIES, Rig
 from tricast.sensors.errors import LogError, SensorDataError
 from tricast.sensors.frames import LidarSweep, RadarScan
 from tricast.sensors.health import ChannelReport
+from tricast.sensors.log.log_part import LogPart
 from tricast.sensors.log.stream import DrivingLog, Message
 from tricast.sensors.synced_frame import SyncedFrame
 from tricast.sensors.synchronization import Synchronizer
@@ -119,7 +120,7 @@ def replay(
     """
     options = options or ReplayOptions()
     channels = select_channels(log.rig, options.sensors)
-    start_ns, end_ns = _window(log, options)
+    start_ns, end_ns = LogPart(start_s=options.start_s, duration_s=options.duration_s).window_ns(log)
     pipeline = Pipeline(config)
     origin_ns = log.start_ns if options.origin_ns is None else options.origin_ns
     synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=origin_ns, channels=channels)
@@ -180,25 +181,6 @@ def select_channels(rig: Rig, sensors: tuple[str, ...] | None) -> frozenset[str]
                 remedy="correct the name; 'tricast info LOG' lists the channels",
             )
     return frozenset(chosen)
-
-
-def _window(log: DrivingLog, options: ReplayOptions) -> tuple[int | None, int | None]:
-    length_s = (log.end_ns - log.start_ns) / SECOND_NS
-    if not 0 <= options.start_s <= length_s:
-        raise InputError(
-            where=f"{log.path}: --start",
-            got=f"{options.start_s:g} s",
-            expected=f"between 0 and {length_s:.3f} s, the log's length",
-            remedy="begin earlier",
-        )
-    if options.duration_s is not None and options.duration_s <= 0:
-        raise InputError(
-            where="--duration", got=f"{options.duration_s:g} s", expected="more than 0 s", remedy="replay longer"
-        )
-    start_ns = None if options.start_s == 0 else log.start_ns + round(options.start_s * SECOND_NS)
-    if options.duration_s is None:
-        return start_ns, None
-    return start_ns, log.start_ns + round((options.start_s + options.duration_s) * SECOND_NS)
 
 
 def _paced(messages: Iterator[Message], rate: float | None, stopped: Callable[[], bool]) -> Iterator[Message]:

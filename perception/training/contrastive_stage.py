@@ -26,13 +26,11 @@ from tricast.perception.training.shards import ShardSet
 
 
 def contrastive_losses(model: Network, batch: TrainingBatch, config: LossConfig) -> LossTable:
-    """InfoNCE over the pairs of sensors, depth and classes of image features; the batch enters the queue."""
+    """InfoNCE over the pairs of sensors, depth and classes of image features."""
     heads, seen = model.alignment, model.encoded(batch.sensors)
     assert heads is not None, "checked by the configuration"
     embeddings, present = heads(seen.bevs), batch.sensors.present
-    # A copy: the queue moves on before gradients come back.
-    terms = alignment_losses(embeddings, present, heads.scale, heads.queue.clone(), heads.queued.clone())
-    heads.remember(embeddings, present)
+    terms = alignment_losses(embeddings, present, heads.scale)
     aligned = torch.stack(list(terms.values())).mean() if terms else 0.0 * embeddings.sum()
     table = picture_losses(model, seen.camera, batch, config)
     told = {name: value.detach() for name, value in terms.items()}

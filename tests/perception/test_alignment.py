@@ -1,4 +1,4 @@
-"""Embeddings of each sensor alone, their queue, and heads that a network has only where it is told to."""
+"""Embeddings of each sensor alone, and heads that a network has only where it is told to."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from tricast.perception.heads.alignment import AlignmentConfig, AlignmentHeads
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.tick_sample import TickSample
 
-CONFIG = AlignmentConfig(width=4, regions=2, channels=2, queue=3)
+CONFIG = AlignmentConfig(width=4, regions=2, channels=2)
 
 
 @pytest.fixture
@@ -57,15 +57,6 @@ def test_regions_tell_where_things_are() -> None:
     here, there = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
     here[:, :, 0, 0], there[:, :, 3, 3] = 5.0, 5.0
     assert not torch.allclose(heads((here,) * 3), heads((there,) * 3), atol=1e-2)
-
-
-def test_the_queue_has_the_newest_first_and_forgets_the_oldest() -> None:
-    heads = AlignmentHeads(CONFIG, 3)
-    assert not heads.queued.any()
-    for number in (1.0, 2.0):
-        heads.remember(torch.full((2, 3, 4), number), torch.tensor([[True, False, True]] * 2))
-    assert heads.queue[:, 0, 0].tolist() == [2, 2, 1]
-    assert heads.queued.tolist() == [[True, False, True]] * 3
 
 
 def test_the_temperature_is_learned_and_clamped() -> None:

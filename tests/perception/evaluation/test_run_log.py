@@ -21,6 +21,7 @@ from tricast.perception.streaming.replay import select_channels
 from tricast.perception.streaming.tick_source import ticks
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.errors import LogError, SensorDataError
+from tricast.sensors.log.log_part import LogPart
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.writer import LogWriter
 from tricast.sensors.synchronization import Synchronizer
@@ -151,6 +152,22 @@ def test_a_log_without_truth_is_refused(tmp_path: Path) -> None:
                 writer.write(message)
     with pytest.raises(LogError, match="no annotations"):
         run_log(open_log(tmp_path / "bare.mcap"), PipelineConfig(), SUBSETS, name="bare")
+
+
+def test_a_part_of_a_log_is_scored_as_if_nothing_had_been_before_it(tables: LogTables) -> None:
+    log, choice = open_log(demo_log_path()), {"lidar": ("lidar",)}
+    stamps_ns = tables.truth.boxes.sample_time_ns
+    part = LogPart(start_s=1.2, duration_s=1.0)
+    scored = run_log(log, PipelineConfig(), choice, name="demo", part=part)
+    inside = (stamps_ns > log.start_ns + 1_200_000_000) & (stamps_ns < log.start_ns + 2_200_000_000)
+    assert 0 < inside.sum() < len(stamps_ns)
+    assert scored.truth.boxes.sample_time_ns.tolist() == stamps_ns[inside].tolist()
+    assert scored.results["lidar"].ticks < tables.results["lidar"].ticks
+    with pytest.raises(LogError, match="between --start and"):
+        run_log(log, PipelineConfig(), choice, name="demo", part=LogPart(start_s=1.1, duration_s=0.1))
+    for wrong in (LogPart(start_s=1e3), LogPart(start_s=-1), LogPart(duration_s=0), LogPart(start_s=float("nan"))):
+        with pytest.raises(InputError, match=r"--start|--duration"):
+            run_log(log, PipelineConfig(), choice, name="demo", part=wrong)
 
 
 def test_a_jump_in_time_begins_a_new_scene(tmp_path: Path) -> None:

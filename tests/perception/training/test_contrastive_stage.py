@@ -17,7 +17,7 @@ from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.trainer import Trainer
 from tricast.tools.measure_retrieval import main
 
-ALIGNMENT = {"width": 16, "regions": 4, "channels": 4, "queue": 0}
+ALIGNMENT = {"width": 16, "regions": 4, "channels": 4}
 
 
 @pytest.fixture
@@ -81,18 +81,14 @@ def test_heads_are_added_to_weights_that_stay_as_they_are(
     assert losses[-1] < losses[0], losses
 
 
-def test_a_run_that_was_cut_goes_on_to_the_bit_queue_and_all(
-    config: TrainingRunConfig, shards: Path, tmp_path: Path
-) -> None:
+def test_a_run_that_was_cut_goes_on_to_the_bit(config: TrainingRunConfig, shards: Path, tmp_path: Path) -> None:
     values = config.model_dump()
-    values["model"]["alignment"]["queue"] = 4
     values["training"].update({"batch_size": 2, "max_samples": 8})
     config = parse_config(TrainingRunConfig, values, where="test")
     trainer(config, tmp_path / "whole", shards).run()
     trainer(config, tmp_path / "parts", shards).run(stop=stop_after(2))
     trainer(config, tmp_path / "parts", shards, resume=True).run()
     whole = load_file(tmp_path / "whole" / "checkpoint.safetensors")
-    assert whole["model.alignment.queued"].all()
     assert_same_bits(whole, load_file(tmp_path / "parts" / "checkpoint.safetensors"))
 
 
