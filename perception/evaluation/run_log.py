@@ -57,7 +57,7 @@ def run_log(
             result = pipeline.step(frame.restricted_to(channels))
             recorders[channels].tick(result, scored=truth is not None, discontinuity=frame.discontinuity)
     if not truth_recorder.tokens:
-        raise no_truth(log, part)
+        raise no_truth(log) if part == WHOLE else _no_truth_in_part(log)
     samples = truth_recorder.samples()
     results: dict[str, ResultTables] = {}
     for channels, (pipeline, keys) in pipelines.items():
@@ -124,11 +124,20 @@ def run_logs(
     return tables
 
 
-def no_truth(log: DrivingLog, part: LogPart = WHOLE) -> LogError:
-    """The error about a log, or a part of one, that cannot be scored."""
+def _no_truth_in_part(log: DrivingLog) -> LogError:
     return LogError(
         where=str(log.path),
-        got="no annotations" if part == WHOLE else "no annotations between --start and the end of --duration",
+        got="no annotations in the part that --start and --duration name",
+        expected="a part with truth",
+        remedy="name another; 'tricast info LOG' says how long the log is and how often it has annotations",
+    )
+
+
+def no_truth(log: DrivingLog) -> LogError:
+    """The error about a log that cannot be scored."""
+    return LogError(
+        where=str(log.path),
+        got="no annotations",
         expected="a log with truth",
         remedy="'tricast replay' works without truth; 'tricast synth' makes logs that hold it",
     )

@@ -174,6 +174,8 @@ def test_one_command_makes_all_tables_of_a_readme(
         (["evaluate", "standard:validation", "--scenes", "0"], ["--scenes", "0"]),
         (["evaluate", str(demo_log_path()), "--scenes", "2"], ["--scenes", "synthetic"]),
         (["evaluate", str(demo_log_path()), "--max-range", "-5"], ["--max-range"]),
+        (["evaluate", str(demo_log_path()), "--start", "99"], ["--start", "99 s", "the log's length"]),
+        (["evaluate", str(demo_log_path()), "--duration", "2", "--corruptions"], ["--duration", "run the two apart"]),
         (["evaluate", str(demo_log_path()), "--sensors", "sonar"], ["sonar", "camera"]),
         (["evaluate", str(demo_log_path()), "--streaming", "quick"], ["quick", "constant:80"]),
         (["evaluate", str(demo_log_path()), "--streaming", "measured,quick"], ["quick", "constant:80"]),
