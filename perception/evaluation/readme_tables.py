@@ -51,9 +51,11 @@ def _cell(values: Mapping[str, Any], path: str) -> str:
 
 def _robustness_line(robustness: Mapping[str, Any]) -> str:
     worst = robustness["worst"]
+    ten = number(robustness["mRA_multicorrupt"])
     line = (
         f"Under corruptions: share of the clean NDS of {number(robustness['clean'])} that is left, by severity and on "
-        f"average (RA); mean {number(robustness['mRA'])}, worst {worst['name'].replace('_', ' ')}."
+        f"average (RA); mean {number(robustness['mRA'])}, of MultiCorrupt's ten {ten}, "
+        f"worst {worst['name'].replace('_', ' ')}."
     )
     absent = ", ".join(name.replace("_", " ") for name in robustness["not_concerned"])
     return f"{line} Of sensors that no log has: {absent}." if absent else line

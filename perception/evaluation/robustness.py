@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from tricast.configs.errors import InputError
-from tricast.perception.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Corruption, corrupted
+from tricast.perception.evaluation.corruptions import CORRUPTIONS, MULTICORRUPT, SEVERITIES, Corruption, corrupted
 from tricast.perception.evaluation.held_log import HeldLog
 from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.worker_pool import worker_pool
@@ -56,6 +56,13 @@ class RobustnessTable:
         return float(np.mean([row.mean_relative for row in self.rows]))
 
     @property
+    def mean_relative_of_multicorrupt(self) -> float | None:
+        """The mean over those of its ten corruptions that concern a sensor; None if none does."""
+        names = {corruption.name for corruption in MULTICORRUPT}
+        shares = [row.mean_relative for row in self.rows if row.name in names]
+        return float(np.mean(shares)) if shares else None
+
+    @property
     def worst(self) -> RobustnessRow:
         """The corruption that leaves least."""
         return min(self.rows, key=lambda row: row.mean_relative)
@@ -65,6 +72,7 @@ class RobustnessTable:
         return {
             "clean": self.clean,
             "mRA": self.mean_relative,
+            "mRA_multicorrupt": self.mean_relative_of_multicorrupt,
             "worst": {"name": self.worst.name, "RA": self.worst.mean_relative},
             "corruptions": {
                 row.name: {"scores": list(row.scores), "relative": list(row.relative), "RA": row.mean_relative}

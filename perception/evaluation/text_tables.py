@@ -155,4 +155,5 @@ def _corruptions(robustness: Mapping[str, Any]) -> TextTable:
         for name, values in robustness["corruptions"].items()
     ]
     rows += [["clean", number(robustness["clean"])], ["mean RA", "", "", "", number(robustness["mRA"])]]
+    rows.append(["mean RA of MultiCorrupt's ten", "", "", "", number(robustness["mRA_multicorrupt"])])
     return TextTable(header=["corruption, NDS", "severity 1", "severity 2", "severity 3", "RA"], rows=rows)

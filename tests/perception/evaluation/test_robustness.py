@@ -47,9 +47,12 @@ def test_the_table_as_plain_values() -> None:
     rows = (
         RobustnessRow(name="fog", scores=(0.4, 0.3, 0.2), relative=(0.8, 0.6, 0.4)),
         RobustnessRow(name="dark", scores=(0.5, 0.5, 0.35), relative=(1.0, 1.0, 0.7)),
+        RobustnessRow(name="radar_loss", scores=(0.5, 0.5, 0.5), relative=(1.0, 1.0, 1.0)),
     )
     values = RobustnessTable(clean=0.5, rows=rows, not_concerned=("snow",)).as_dict()
-    assert values["mRA"] == pytest.approx(0.75)
+    assert values["mRA"] == pytest.approx(2.5 / 3)
+    assert values["mRA_multicorrupt"] == pytest.approx(0.75)
+    assert RobustnessTable(clean=0.5, rows=rows[2:]).as_dict()["mRA_multicorrupt"] is None
     assert values["worst"] == {"name": "fog", "RA": pytest.approx(0.6)}
     assert values["corruptions"]["dark"]["RA"] == pytest.approx(0.9)
     assert values["not_concerned"] == ["snow"]
