@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class InputError(ValueError):
     """What the user gave cannot be used; the message is complete in itself.
@@ -20,6 +22,14 @@ class InputError(ValueError):
         self.where, self.got, self.expected, self.remedy = where, got, expected, remedy
         super().__init__(f"{where}: got {got}; expected {expected}; {remedy}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors of a worker process are pickled on their way, by default as a call with the message alone.
+        return _made, (type(self), self.where, self.got, self.expected, self.remedy)
+
 
 class ConfigError(InputError):
     """A configuration holds an unknown key or a value out of its range."""
+
+
+def _made(kind: type[InputError], where: str, got: str, expected: str, remedy: str) -> InputError:
+    return kind(where=where, got=got, expected=expected, remedy=remedy)

@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -68,9 +68,14 @@ class Way:
 
 
 def scores_by_backend(
-    paths: Sequence[Path], config: PipelineConfig, ways: Sequence[Way], *, workers: int
+    paths: Sequence[Path],
+    config: PipelineConfig,
+    ways: Sequence[Way],
+    *,
+    workers: int,
+    report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, dict[str, Any]]:
-    """Headline figures of each way to run the network on the same logs, eager first."""
+    """Headline figures of each way to run the network on the same logs, eager first; each is reported at once."""
     scores: dict[str, dict[str, Any]] = {}
     for way in dict.fromkeys((Way(backend="eager"), *ways)):
         # One thread, as `tricast evaluate`: sums in another order would give other last digits.
@@ -78,6 +83,7 @@ def scores_by_backend(
         tables = run_logs(paths, chosen, {"all": None}, workers=workers)
         summary = evaluate_tables(tables, {"detector": "network", "backend": way.name}).summary
         scores[way.name] = {short: figure(summary, path) for short, path in FIGURES.items()}
+        report(f"{way.name}: {', '.join(f'{short} {number(value)}' for short, value in scores[way.name].items())}")
     return scores
 
 
@@ -108,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ways = [Way.named(name) for name in names]
         paths = _paths(args)
         config = chosen_config(detector="network", weights=args.weights)
-        scores = scores_by_backend(paths, config, ways, workers=args.workers)
+        scores = scores_by_backend(paths, config, ways, workers=args.workers, report=_tell)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -123,6 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table = TextTable(header=["backend", *FIGURES, "mAP over eager"], rows=rows)
         print(table.markdown() if args.markdown else table.aligned())
     return 0 if all(abs(value) <= args.within for value in apart.values()) else 1
+
+
+def _tell(line: str) -> None:
+    # A comparison takes long; what is known of it is not lost with a backend that fails.
+    print(line, file=sys.stderr, flush=True)
 
 
 def _paths(args: argparse.Namespace) -> list[Path]:

@@ -152,6 +152,9 @@ def test_a_log_without_truth_is_refused(tmp_path: Path) -> None:
                 writer.write(message)
     with pytest.raises(LogError, match="no annotations"):
         run_log(open_log(tmp_path / "bare.mcap"), PipelineConfig(), SUBSETS, name="bare")
+    # Raised in a process of its own, the error is the same.
+    with pytest.raises(LogError, match=r"bare\.mcap: got no annotations"):
+        run_logs([tmp_path / "bare.mcap", demo_log_path()], PipelineConfig(), SUBSETS, workers=2)
 
 
 def test_a_part_of_a_log_is_scored_as_if_nothing_had_been_before_it(tables: LogTables) -> None:

@@ -86,6 +86,8 @@ def test_a_backend_that_is_not_there_is_refused_before_any_log_is_read(capsys: p
 def test_every_backend_is_scored_on_the_same_logs(network: Network, tmp_path: Path) -> None:
     save_weights(tmp_path / "w.safetensors", network)
     config = chosen_config(weights=str(tmp_path / "w.safetensors"))
-    scores = scores_by_backend([demo_log_path()], config, [Way.named("eager")], workers=1)
+    told: list[str] = []
+    scores = scores_by_backend([demo_log_path()], config, [Way.named("eager")], workers=1, report=told.append)
+    assert len(told) == 1 and told[0].startswith("eager: mAP ")
     assert list(scores) == ["eager"]
     assert scores["eager"]["mAP"] is not None
