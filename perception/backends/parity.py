@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ class ParityLimits:
         relative: See there.
         same_queries: Share of queries that must start from the same cell and class: equal peaks at the end may swap.
         within: Share of the numbers of an output that must lie within the limits.
+        spared_queries: Share of queries that may differ in anything, other starts included: what they look up lies on
+            the border of two cells, and rounding decides which of the two.
 
     """
 
@@ -32,10 +34,11 @@ class ParityLimits:
     relative: float
     same_queries: float
     within: float
+    spared_queries: float = 0.0
 
 
-SINGLE = ParityLimits(absolute=5e-3, relative=1e-3, same_queries=0.98, within=1.0)
-"""Sums in another order differ by less; a wrong graph by far more."""
+SINGLE = ParityLimits(absolute=5e-3, relative=1e-3, same_queries=0.98, within=1.0, spared_queries=0.02)
+"""Sums in another order differ by less; a wrong graph by far more, and in most queries."""
 HALF = ParityLimits(absolute=0.3, relative=0.1, same_queries=0.5, within=0.9)
 """Of 16 bits: finds a wrong graph; whether it is good enough, accuracy says (`compare_backends`)."""
 FUTURES = ("mode_points_m", "mode_log_scales", "mode_logits")
@@ -47,7 +50,7 @@ def check_parity(
     """Compare a backend with the network in eager mode on ticks that have some sensor, in order, with its memory.
 
     Returns:
-        The largest difference of any output that was compared.
+        The largest difference of any output, leaving out queries that are spared.
 
     Raises:
         InputError: An output differs by more than rounding does, or there is nothing to compare.
@@ -69,21 +72,28 @@ def check_parity(
 def _difference_of_memory(where: str, expected: QueryMemory, got: QueryMemory, limits: ParityLimits) -> float:
     if not expected.ticks:
         return 0.0
-    # Equally sure objects may swap; how sure they are, from the surest on, is the same.
+    # Equally sure objects may swap; how sure they are, from the surest on, is the same but for queries that are spared.
+    limits = replace(limits, within=limits.within - limits.spared_queries)
     return _checked(where, "memory", expected.ticks[0].notes.scores, got.ticks[0].notes.scores.cpu(), limits)
 
 
 def _difference(where: str, expected: QueryOutputs, got: QueryOutputs, limits: ParityLimits) -> float:
     worst = _checked(where, "heatmap", expected.heatmap, got.heatmap, limits)
+    queries = expected.query_cells.shape[1]
     ours, theirs = _same_queries(expected, got)
-    if len(ours) < limits.same_queries * expected.query_cells.shape[1]:
-        raise _unproven(where, f"{len(ours)} of {expected.query_cells.shape[1]} queries")
-    pairs = [(name, getattr(expected, name), getattr(got, name)) for name in FUTURES]
+    if len(ours) < limits.same_queries * queries:
+        raise _unproven(where, f"{len(ours)} of {queries} queries")
+    both = [(name, getattr(expected, name), getattr(got, name)) for name in FUTURES]
     for field in fields(LayerOutputs):
-        pairs.append((field.name, getattr(expected.layers[-1], field.name), getattr(got.layers[-1], field.name)))
-    for name, mine, other in pairs:
-        worst = max(worst, _checked(where, name, mine[0, ours], other[0, theirs], limits))
-    return worst
+        both.append((field.name, getattr(expected.layers[-1], field.name), getattr(got.layers[-1], field.name)))
+    for name, mine, other in both:
+        _check_shape(where, name, mine, other)
+    pairs = [(name, mine[0, ours], other[0, theirs]) for name, mine, other in both]
+    agreeing = torch.stack([_within(m, o, limits).reshape(len(ours), -1).all(dim=1) for _, m, o in pairs]).all(dim=0)
+    few = queries - int(agreeing.sum()) <= limits.spared_queries * queries
+    # No border makes a number that is none.
+    rows = agreeing if few and all(bool(other.isfinite().all()) for _, _, other in pairs) else torch.ones_like(agreeing)
+    return max(worst, *(_checked(where, name, mine[rows], other[rows], limits) for name, mine, other in pairs))
 
 
 def _same_queries(expected: QueryOutputs, got: QueryOutputs) -> tuple[Tensor, Tensor]:
@@ -99,13 +109,21 @@ def _same_queries(expected: QueryOutputs, got: QueryOutputs) -> tuple[Tensor, Te
 
 
 def _checked(where: str, name: str, expected: Tensor, got: Tensor, limits: ParityLimits) -> float:
-    if expected.shape != got.shape:
-        raise _unproven(where, f"{name} of shape {tuple(got.shape)}, not {tuple(expected.shape)}")
+    _check_shape(where, name, expected, got)
     apart = (expected - got).abs()
-    within = apart <= limits.absolute + limits.relative * expected.abs()
-    if float(within.double().mean()) < limits.within:  # NaN is not within
+    if float(_within(expected, got, limits).double().mean()) < limits.within:
         raise _unproven(where, f"{name} off by {float(apart.max()):.3g}")
     return float(apart.max()) if apart.numel() else 0.0
+
+
+def _check_shape(where: str, name: str, expected: Tensor, got: Tensor) -> None:
+    if expected.shape != got.shape:
+        raise _unproven(where, f"{name} of shape {tuple(got.shape)}, not {tuple(expected.shape)}")
+
+
+def _within(expected: Tensor, got: Tensor, limits: ParityLimits) -> Tensor:
+    """Which numbers lie within the limits; NaN does not."""
+    return (expected - got).abs() <= limits.absolute + limits.relative * expected.abs()
 
 
 def _unproven(where: str, got: str) -> InputError:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tricast.perception.detectors.network_config import weights_path
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.model_weights import read_tensors, save_weights
 from tricast.tools.average_weights import main
@@ -30,6 +31,14 @@ def test_every_parameter_is_the_mean(tmp_path: Path) -> None:
     one, same = read_tensors(Path(files[1])), read_tensors(tmp_path / "same.safetensors")
     assert one.keys() == same.keys()
     assert all(torch.equal(value, same[name]) for name, value in one.items())
+
+
+def test_packaged_weights_go_by_their_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "same.safetensors"), "tiny"]) == 0
+    packaged, same = read_tensors(weights_path("tiny")), read_tensors(tmp_path / "same.safetensors")
+    assert all(torch.equal(value, same[name]) for name, value in packaged.items())
+    assert main([str(tmp_path / "none.safetensors"), "tiny", "tinny"]) == 2
+    assert "tinny" in capsys.readouterr().err
 
 
 def test_weights_of_another_network_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from tests.perception.backends.networks import random_network, subset_batches
 from tricast.configs.errors import InputError
 from tricast.perception.backends import choice
 from tricast.perception.backends.choice import auto_backend, thread_counts
@@ -31,22 +32,9 @@ from tricast.perception.backends.parity import HALF, SINGLE, check_parity
 from tricast.perception.backends.placement import Placement
 from tricast.perception.batch import SensorBatch
 from tricast.perception.collation import collate
-from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.tick_sample import TickSample
-from tricast.sensors.geometry.se3 import SE3
-
-SUBSETS = {
-    "all": {},
-    "cameras": {"lidar": None, "radar": None},
-    "lidar": {"cameras": (), "radar": None},
-    "radar": {"cameras": (), "lidar": None},
-    "cameras, lidar": {"radar": None},
-    "cameras, radar": {"lidar": None},
-    "lidar, radar": {"cameras": ()},
-}
-
 
 TENSORRT_OPERATORS = """
     Abs Acos Add And ArgMax Atan BatchNormalization Cast Clip Concat Constant ConstantOfShape Conv Cos CumSum
@@ -77,32 +65,7 @@ def lacking_in_tensorrt(path: Path) -> list[str]:
 
 @pytest.fixture
 def network(small_model: ModelConfig) -> Network:
-    return _network(small_model, seed=0)
-
-
-def _network(config: ModelConfig, seed: int) -> Network:
-    torch.manual_seed(seed)
-    network = Network(config)
-    for name, value in network.named_parameters():
-        if value.dim() == 1 and "weight" in name:  # branches that start at zero could hide a mistake
-            torch.nn.init.uniform_(value, 0.5, 1.5)
-        elif value.dim() == 1 and "body" in name:
-            torch.nn.init.uniform_(value, 0.1, 0.3)
-    network.eval()
-    fold_norms(network)
-    return network
-
-
-def _batches(network: Network, ticks: list[TickSample]) -> list[SensorBatch]:
-    """Every subset of the sensors, and one camera of four."""
-    samples = [dataclasses.replace(ticks[0], **change) for change in SUBSETS.values()]
-    samples.append(dataclasses.replace(ticks[1], cameras=ticks[1].cameras[2:3]))
-    # Half a second apart and on the way: what is remembered of one comes up in the next.
-    samples = [
-        dataclasses.replace(sample, timestamp_ns=500_000_000 * n, odom_from_ego=SE3.from_yaw(0.1 * n, (2.0 * n, 0, 0)))
-        for n, sample in enumerate(samples)
-    ]
-    return [collate([sample], network.config.batch) for sample in samples]
+    return random_network(small_model, seed=0)
 
 
 def _fixed(network: Network, shapes: FixedShapes) -> GraphBackend:
@@ -136,7 +99,7 @@ class _NothingFromTheHost(TorchFunctionMode):
 
 
 def test_fixed_slots_and_masks_give_what_missing_rows_give(network: Network, ticks: list[TickSample]) -> None:
-    batches = _batches(network, ticks)
+    batches = subset_batches(network, ticks)
     backend = _fixed(network, FixedShapes(cameras=6, lidar_rows=600, radar_rows=128))
     assert check_parity(backend, network, batches) < 1e-3
     assert backend.not_fitting == 0
@@ -160,10 +123,10 @@ def test_every_way_of_fusion_has_fixed_shapes(
 ) -> None:
     values = small_model.model_dump()
     nested = {key: values[key] | value for key, value in change.items() if isinstance(value, dict)}
-    network = _network(ModelConfig.model_validate({**values, **change, **nested}), seed=0)
+    network = random_network(ModelConfig.model_validate({**values, **change, **nested}), seed=0)
     shapes = FixedShapes(cameras=6, lidar_rows=600, radar_rows=128)
     backend = _fixed(network, shapes)
-    assert check_parity(backend, network, _batches(network, ticks)) < 1e-3
+    assert check_parity(backend, network, subset_batches(network, ticks)) < 1e-3
     assert backend.not_fitting == 0
     with torch.inference_mode(), _NothingFromTheHost():
         FixedNetwork(network)(*FixedInputs.blank(shapes, network.config).tensors())
@@ -181,7 +144,7 @@ def test_an_absent_lidar_needs_its_mask(network: Network, ticks: list[TickSample
 
 
 def test_the_shapes_of_a_graph_hold_what_was_seen_with_room_to_spare(network: Network, ticks: list[TickSample]) -> None:
-    batches = _batches(network, ticks)
+    batches = subset_batches(network, ticks)
     shapes = FixedShapes.around(batches)
     assert (shapes.cameras, shapes.lidar_rows, shapes.radar_rows) == (4, 4096, 512)
     assert all(shapes.hold(batch) for batch in batches)
@@ -213,22 +176,10 @@ def test_the_example_of_the_shapes_is_finite_and_shaped_as_ticks_are(network: Ne
         assert outputs_of(FixedNetwork(network)(*blank.tensors()))[0].heatmap.isfinite().all()
 
 
-def test_parity_refuses_other_weights_and_no_ticks(
-    network: Network, small_model: ModelConfig, ticks: list[TickSample]
-) -> None:
-    batches = _batches(network, ticks)
-    assert check_parity(EagerBackend(network), network, batches) == 0
-    with pytest.raises(InputError, match="parity of eager"):
-        check_parity(EagerBackend(_network(small_model, seed=1)), network, batches)
-    nothing = collate([dataclasses.replace(ticks[0], cameras=(), lidar=None, radar=None)], network.config.batch)
-    with pytest.raises(InputError, match="no tick with a sensor"):
-        check_parity(EagerBackend(network), network, [nothing])
-
-
 def test_a_graph_that_differs_leaves_no_file_behind(
     network: Network, small_model: ModelConfig, ticks: list[TickSample], tmp_path: Path
 ) -> None:
-    other, batches, path = _network(small_model, seed=1), _batches(network, ticks), tmp_path / "graph.onnx"
+    other, batches, path = random_network(small_model, seed=1), subset_batches(network, ticks), tmp_path / "graph.onnx"
     path.write_text("an older graph")
     with pytest.raises(InputError, match="parity"):
         write_proven(path, lambda p: p.touch(), lambda _: EagerBackend(other), network, batches)
@@ -238,7 +189,7 @@ def test_a_graph_that_differs_leaves_no_file_behind(
 
 
 def test_half_the_digits_find_nearly_the_same(network: Network, ticks: list[TickSample]) -> None:
-    batches, place = _batches(network, ticks), Placement(precision="bf16")
+    batches, place = subset_batches(network, ticks), Placement(precision="bf16")
     before = {name: value.clone() for name, value in network.state_dict().items()}
     half = EagerBackend(network, place)
     assert check_parity(half, network, batches, HALF) > 1e-4, "nothing was rounded"
@@ -291,12 +242,12 @@ def test_a_gpu_gives_what_the_cpu_gives(
     network: Network, ticks: list[TickSample], name: str, precision: PrecisionName
 ) -> None:
     placement = Placement(device="cuda", precision=precision)
-    backend = open_backend(name, network, _batches(network, ticks), threads=1, placement=placement)
+    backend = open_backend(name, network, subset_batches(network, ticks), threads=1, placement=placement)
     # What a recording reads must not have been given back: whoever comes next would write over it.
     held = [torch.full((size,), math.nan, device="cuda") for size in (1 << 8, 1 << 12, 1 << 16) for _ in range(500)]
-    check_parity(backend, network, _batches(network, ticks), SINGLE if precision == "fp32" else HALF)
+    check_parity(backend, network, subset_batches(network, ticks), SINGLE if precision == "fp32" else HALF)
     del held
-    outputs, memory = backend(_batches(network, ticks)[0], QueryMemory())
+    outputs, memory = backend(subset_batches(network, ticks)[0], QueryMemory())
     assert outputs.heatmap.device.type == "cpu"
     assert len(memory.ticks) == 1
 
@@ -307,19 +258,19 @@ def test_a_backend_that_the_machine_lacks_says_what_it_needs(
     network: Network, ticks: list[TickSample], name: str
 ) -> None:
     with pytest.raises(InputError, match=f"backend '{name}': got a machine without"):
-        open_backend(name, network, _batches(network, ticks), threads=1)
+        open_backend(name, network, subset_batches(network, ticks), threads=1)
 
 
 def test_a_backend_that_does_not_exist_is_refused(network: Network, ticks: list[TickSample]) -> None:
     with pytest.raises(InputError, match="eager, compile, onnxruntime"):
-        open_backend("onnx", network, _batches(network, ticks), threads=1)
+        open_backend("onnx", network, subset_batches(network, ticks), threads=1)
 
 
 def test_auto_remembers_what_it_measured(
     network: Network, ticks: list[TickSample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
-    batches, path = _batches(network, ticks), tmp_path / "fastest_backend.json"
+    batches, path = subset_batches(network, ticks), tmp_path / "fastest_backend.json"
     before = torch.get_num_threads()
     # Threads of a busy machine wait long for each other: what numbers of threads take is made up here.
     monkeypatch.setattr(choice, "_median_ms", lambda backends, _: {n: 10.0 / n for n in backends})
@@ -344,7 +295,7 @@ def test_auto_without_any_usable_backend_says_what_the_first_lacks(
 ) -> None:
     monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
     with pytest.raises(InputError, match="backend 'tensorrt': got a machine without"):
-        auto_backend(network, _batches(network, ticks), threads=(1,), candidates=("tensorrt",))
+        auto_backend(network, subset_batches(network, ticks), threads=(1,), candidates=("tensorrt",))
 
 
 def test_thread_counts_are_powers_of_two_and_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,7 +366,7 @@ def test_a_late_backend_beside_the_ticks_never_holds_them_up_and_tells_its_troub
 
 
 def test_backends_take_turns_on_the_same_ticks(network: Network, ticks: list[TickSample]) -> None:
-    samples = run_interleaved([EagerBackend(network)], _batches(network, ticks), rounds=3)
+    samples = run_interleaved([EagerBackend(network)], subset_batches(network, ticks), rounds=3)
     assert {name: len(values) for name, values in samples.items()} == {"eager": 3}
     assert min(samples["eager"]) > 0
 
@@ -429,7 +380,7 @@ def test_every_backend_gives_what_the_network_gives(
     monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
     if name != "compile":
         pytest.importorskip(name)
-    batches = _batches(network, ticks)
+    batches = subset_batches(network, ticks)
     backend = open_backend(name, network, batches, threads=1)
     assert isinstance(backend, GraphBackend)
     assert check_parity(backend, network, batches) < 2e-3
@@ -445,7 +396,7 @@ def test_openvino_rounds_what_eager_rounds(
     import onnx  # pyright: ignore[reportMissingImports]
 
     monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
-    batches, place = _batches(network, ticks), Placement(precision="bf16")
+    batches, place = subset_batches(network, ticks), Placement(precision="bf16")
     backend = open_backend("openvino", network, batches, threads=1, placement=place)
     assert isinstance(backend, GraphBackend)
     with pytest.raises(InputError, match="parity of openvino"):
@@ -472,7 +423,7 @@ def test_an_exported_graph_is_whole_and_agrees(
 ) -> None:
     pytest.importorskip("openvino")
     monkeypatch.setenv("TRICAST_CACHE", str(tmp_path / "cache"))
-    batches = _batches(network, ticks)
+    batches = subset_batches(network, ticks)
     shapes = FixedShapes.around(batches)
     apart = export_graph(network, "openvino", tmp_path / "small.xml", shapes, batches)
     assert apart < 2e-3
