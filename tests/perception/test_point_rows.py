@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from tricast.perception.batch import BatchConfig, BevTransform
 from tricast.perception.collation import collate
@@ -21,7 +22,7 @@ def test_lidar_and_radar_move_with_the_frame(ticks: list[TickSample], transform:
         if before.shape[1] == 9:
             expected[:, 6:8] = transform.vectors(before[:, 6:8].numpy())
         order, other = np.argsort(expected[:, 3], kind="stable"), np.argsort(after[:, 3].numpy(), kind="stable")
-        assert after.numpy()[other] == pytest.approx(expected[order], abs=1e-4)
+        assert after.numpy()[other] == pytest.approx(expected[order], abs=5e-4)
 
 
 def test_of_a_voxel_one_return_of_each_age_is_kept(ticks: list[TickSample]) -> None:
@@ -46,6 +47,30 @@ def test_returns_come_in_the_order_of_the_cells_in_which_the_network_puts_them()
         for points, samples in ((batch.lidar_points, batch.lidar_sample), (batch.radar_points, batch.radar_sample)):
             cell, _ = cells_of(points, samples, 2, config.heatmap_cells, config.range_m)
             assert (cell.diff() >= 0).all()
+
+
+def test_returns_on_borders_stay_in_their_cells_however_a_runtime_rounds() -> None:
+    config, rng = BatchConfig(), np.random.default_rng(0)
+    borders = np.linspace(-config.range_m, config.range_m, config.heatmap_cells + 1)[1:-1]
+    place = rng.choice(borders, (4000, 2)) + rng.integers(-4, 5, (4000, 2)) * 4e-6
+    rows = np.column_stack([place, np.ones(4000), np.ones(4000), np.zeros(4000)]).astype(np.float32)
+    radar = np.column_stack([rows[:, :3], np.ones((4000, 6))]).astype(np.float32)
+    batch = collate([TickSample(timestamp_ns=0, cameras=(), lidar=rows, radar=radar)], config)
+    for points in (batch.lidar_points, batch.radar_points):
+        cell, _ = cells_of(points, torch.zeros(len(points), dtype=torch.int64), 1, config.heatmap_cells, config.range_m)
+        assert len(points) > 1000 and (cell.diff() >= 0).all()
+        exact, scale, half = (
+            points[:, :2].double(),
+            config.heatmap_cells / (2 * config.range_m),
+            config.heatmap_cells / 2,
+        )
+        for place in ((exact + config.range_m) * scale, exact * scale + half, (points[:, :2] * scale).double() + half):
+            column, line = place.floor().long().unbind(1)
+            assert torch.equal(line * config.heatmap_cells + column, cell)
+        moved_m = torch.cdist(
+            exact, torch.from_numpy(rows[:, :2]).double(), compute_mode="donot_use_mm_for_euclid_dist"
+        ).amin(dim=1)
+        assert moved_m.max() < 2e-4
 
 
 def test_one_return_of_each_voxel_and_age_is_kept_as_a_plain_search_keeps_it() -> None:
