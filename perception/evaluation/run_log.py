@@ -21,6 +21,7 @@ from tricast.sensors.synchronization import Synchronizer
 from tricast.sensors.worker_pool import worker_pool
 
 WHOLE = LogPart()
+"""All of a log."""
 Subsets = Mapping[str, tuple[str, ...] | None]
 """Choices of sensors by name: modalities or channels, None for all."""
 
