@@ -3,8 +3,9 @@
 Trains every variant (`perception/training/variants.py`) from the same shards (DIR/train) for as many samples, then
 scores it on the same ticks of DIR/validation with every subset of sensors. OUT has a run directory of each variant (in
 it one of its first stage, if there are two), and `table.md` and `table.json` of those that are done. What is done is
-not trained again, and what was interrupted goes on: give the same command until it prints the table. Every figure is
-of one training. The default is trained with three seeds, and a difference from its mean that is no larger than what
+not trained again, and what was interrupted goes on: give the same command until it prints the table. `--known` takes
+the `table.json` of a comparison that was begun elsewhere, so that machines may share the work. Every figure is of one
+training. The default is trained with three seeds, and a difference from its mean that is no larger than what
 lies between these is called neither better nor worse.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -47,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ticks", type=int, default=200, metavar="N", help="scored, with each subset of sensors")
     parser.add_argument("--camera-init", type=Path, metavar="W", help="weights whose camera encoder all begin with")
     parser.add_argument("--variants", nargs="+", metavar="NAME", help="only these")
+    parser.add_argument("--known", type=Path, metavar="TABLE", help="table.json of variants that were done elsewhere")
     parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long; the same command goes on")
     parser.add_argument("--threads", type=int, metavar="T")
 
@@ -56,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     base = _base(args)
     variants = _chosen(variants_of(base), args.variants)
     settings = {variant.name: _settings(variant, base, args) for variant in variants}
+    if args.known is not None:
+        _adopt(args.known, variants_of(base), lambda variant: _settings(variant, base, args), args.out)
     train, held = ShardSet(args.shards / "train"), ShardSet(args.shards / "validation")
     with Termination() as stop:
         sitting = _Sitting(None if args.minutes is None else time.monotonic() + 60 * args.minutes, stop)
@@ -141,6 +146,29 @@ def _figures(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
+def _adopt(table: Path, variants: list[Variant], settings: Callable[[Variant], dict[str, Any]], out: Path) -> None:
+    """Take over figures of a comparison with the same settings for variants that OUT has none of."""
+    try:
+        done = json.loads(table.read_text(encoding="utf-8"))["variants"]
+        told = {name: {key: done[name][key] for key in ("settings", "figures", "parameters")} for name in done}
+        if not all(math.isfinite(row["figures"][key]) for row in told.values() for key in COLUMNS.values()):
+            raise ValueError("a figure that is not finite")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            where=f"--known {table}",
+            got=f"{type(error).__name__}: {error}",
+            expected="a table.json of this command",
+            remedy="give the one in the --out of a comparison",
+        ) from error
+    by_name = {variant.name: variant for variant in variants}
+    for name, row in told.items():
+        if name not in by_name or row["settings"] != settings(by_name[name]):
+            raise _of_another(table, f"figures of '{name}' with other settings")
+    for name, row in told.items():
+        if not (out / name / FIGURES).exists():
+            _write_figures(out / name, row)
+
+
 def _of_another(path: Path, got: str) -> InputError:
     return InputError(
         where=str(path),
@@ -204,6 +232,11 @@ def _score(config: TrainingRunConfig, folder: Path, held: ShardSet, settings: di
         "figures": checked(figures),
         "parameters": sum(p.numel() for p in network.parameters()),
     }
+    _write_figures(folder, known)
+
+
+def _write_figures(folder: Path, known: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{FIGURES}.partial"
     partial.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     partial.replace(folder / FIGURES)

@@ -122,6 +122,36 @@ def test_every_variant_is_trained_and_scored(given: Path, tmp_path: Path, capsys
     assert "| spread of the seeds | largest less smallest |" in table
 
 
+def test_what_was_done_elsewhere_is_taken_over_and_not_trained_again(given: Path, tmp_path: Path, capsys) -> None:
+    command = ["--samples", "2", "--variants"]
+    assert compare(given, tmp_path / "a", *command, "early") == 0
+    known = tmp_path / "a" / "table.json"
+    assert compare(given, tmp_path / "b", *command, "late", "--known", str(known)) == 0
+    table = json.loads((tmp_path / "b" / "table.json").read_text())
+    assert list(table["variants"]) == ["early", "late"]
+    assert table["variants"]["early"] == json.loads(known.read_text())["variants"]["early"]
+    assert sorted(path.name for path in (tmp_path / "b" / "early").iterdir()) == ["figures.json"]
+    capsys.readouterr()
+    assert compare(given, tmp_path / "c", "--samples", "4", "--variants", "late", "--known", str(known)) == 2
+    assert "got figures of 'early' with other settings" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
+    known.write_text(known.read_text().replace('"early"', '"middle"'))
+    assert compare(given, tmp_path / "c", *command, "late", "--known", str(known)) == 2
+    assert "got figures of 'middle' with other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", '{"variants": {"early": {}}}', '{"variants": {"early": {"settings": {}, "figures": []}}}'],
+)
+def test_a_table_that_is_none_is_refused(given: Path, tmp_path: Path, capsys, content: str) -> None:
+    (tmp_path / "table.json").write_text(content)
+    assert compare(given, tmp_path / "out", "--known", str(tmp_path / "table.json")) == 2
+    assert "expected a table.json of this command" in capsys.readouterr().err
+    assert compare(given, tmp_path / "out", "--known", str(tmp_path / "none.json")) == 2
+    assert "none.json: got FileNotFoundError" in capsys.readouterr().err
+
+
 def test_a_variant_that_is_none_is_refused(given: Path, tmp_path: Path, capsys) -> None:
     assert compare(given, tmp_path, "--variants", "middle") == 2
     assert "got middle; expected default, " in capsys.readouterr().err
