@@ -68,6 +68,20 @@ def _ground_m(height_m: Tensor, cell: Tensor, shape: tuple[int, int], reach: int
     return torch.where(cell < rows, values_at(around.flatten(), cell.clamp(max=rows - 1)), height_m)
 
 
+class PointNet(nn.Sequential):
+    """Layers on every point of a set, then the largest of each feature.
+
+    Source: PointNet (Qi et al., CVPR 2017).
+    """
+
+    def forward(self, sets: Tensor) -> Tensor:
+        """Sets (B, Q, K, F) of K points to (B, Q, W)."""
+        # One flat list: layers on more axes copy it when they work in place.
+        features = super().forward(sets.flatten(0, 2)).view(*sets.shape[:3], -1)
+        # The gradient of `amax` is shared among equals in ten passes over every point; without one it is the faster.
+        return features.max(dim=2).values if torch.is_grad_enabled() else features.amax(dim=2)
+
+
 class PointLook(nn.Module):
     """A PointNet on the returns around a place: their shape, and what it tells a query. Nothing where there are none.
 
@@ -79,7 +93,7 @@ class PointLook(nn.Module):
         super().__init__()
         widths = (FEATURES, *[config.width] * config.layers)
         layers = [[nn.Linear(before, after), nn.ReLU(inplace=True)] for before, after in pairwise(widths)]
-        self.point_net = nn.Sequential(*chain.from_iterable(layers))
+        self.point_net = PointNet(*chain.from_iterable(layers))
         # What comes in is not negative: the third layer and those after it change nothing at first.
         for linear, _ in layers[2:]:
             nn.init.eye_(linear.weight)
@@ -90,11 +104,9 @@ class PointLook(nn.Module):
 
     def forward(self, centers_m: Tensor, near: NearReturns) -> tuple[Tensor, Tensor]:
         """Centres (B, Q, 3) to corrections (B, Q, D) and shapes (B, Q, W + 1)."""
-        batch, queries, returns, _ = near.returns.shape
-        # One flat list: layers on more axes copy it when they work in place.
-        per_point = self.point_net(_described(centers_m, near.returns).flatten(0, 2))
-        number = near.number[..., None].to(per_point.dtype)
-        shapes = torch.cat([per_point.view(batch, queries, returns, -1).amax(dim=2), (1 + number).log() / 4], dim=2)
+        largest = self.point_net(_described(centers_m, near.returns))
+        number = near.number[..., None].to(largest.dtype)
+        shapes = torch.cat([largest, (1 + number).log() / 4], dim=2)
         shapes = shapes * (number > 0)
         return self.project(shapes) * (number > 0), shapes
 

@@ -39,7 +39,7 @@ class Attention(nn.Module):
             self._split(self.key(keys)),
             self._split(self.value(values)),
         )
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        attended = _attended(query, key, value, bias)
         return self.output(attended.transpose(1, 2).flatten(2))
 
     def weights(self, queries: Tensor, keys: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -50,6 +50,17 @@ class Attention(nn.Module):
 
     def _split(self, tokens: Tensor) -> Tensor:
         return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+def _attended(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """Values (B, heads, Q, D / heads) by attention."""
+    if torch.is_grad_enabled() and query.device.type == "cpu":
+        # In 16 bits the gradient takes a CPU twice as long.
+        with torch.autocast("cpu", enabled=False):
+            query, key, value = query.float(), key.float(), value.float()
+            bias = None if bias is None else bias.float()
+            return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
 
 
 class FeedForward(nn.Sequential):

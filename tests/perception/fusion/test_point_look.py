@@ -100,3 +100,24 @@ def test_a_shape_is_the_same_wherever_it_stands() -> None:
     near = NearReturns(returns=points, number=torch.tensor([[4]]))
     away = NearReturns(returns=points + torch.cat([moved, torch.zeros(3)]), number=near.number)
     torch.testing.assert_close(look(torch.zeros(1, 1, 3), near)[1], look(moved.expand(1, 1, 3), away)[1])
+
+
+def test_the_largest_features_are_the_same_with_and_without_a_gradient() -> None:
+    torch.manual_seed(0)
+    point_net, sets = PointLook(CONFIG, width=16).point_net, torch.randn(2, 3, 4, 8)
+    with_gradient = point_net(sets)
+    with torch.no_grad():
+        assert torch.equal(point_net(sets), with_gradient)
+    single = torch.cat([point_net(sets[:, :, [k]])[None] for k in range(4)])
+    torch.testing.assert_close(with_gradient, single.amax(dim=0))
+
+
+def test_a_return_looked_at_several_times_is_learned_from_as_once() -> None:
+    torch.manual_seed(0)
+    point_net, alone = PointLook(CONFIG, width=16).point_net, torch.randn(1, 1, 1, 8)
+    gradients = []
+    for sets in (alone, alone.expand(1, 1, 4, 8)):
+        point_net.zero_grad()
+        point_net(sets).square().sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in point_net.parameters() if p.grad is not None]))
+    torch.testing.assert_close(*gradients)
