@@ -17,6 +17,7 @@ from tricast.configs.errors import InputError
 from tricast.perception.detectors.network_config import weights_path
 from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network, save_weights
+from tricast.tools.user_input import mistakes_in_one_line
 
 
 def averaged(paths: Sequence[Path]) -> Network:
@@ -45,18 +46,15 @@ def averaged(paths: Sequence[Path]) -> Network:
     return mean
 
 
+@mistakes_in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the mean; 0 done, 2 the input is at fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="the file to write")
     parser.add_argument("weights", nargs="+", help="weights of networks of one configuration: files, or packaged names")
     args = parser.parse_args(arguments)
-    try:
-        mean = averaged([weights_path(name) for name in args.weights])
-        save_weights(args.out, mean, notes={"mean_of": str(len(args.weights))})
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    mean = averaged([weights_path(name) for name in args.weights])
+    save_weights(args.out, mean, notes={"mean_of": str(len(args.weights))})
     return 0
 
 

@@ -25,6 +25,7 @@ from tricast.perception.evaluation.box_table import ATTRIBUTES, BoxTable
 from tricast.perception.evaluation.detection import evaluate_detection
 from tricast.perception.evaluation.tracking import evaluate_tracking
 from tricast.sensors.annotations import DETECTION_CLASSES
+from tricast.tools.user_input import positive_int
 
 SAMPLES_PER_SCENE = 40
 TRACKED = ("car", "truck", "bus", "trailer", "pedestrian", "motorcycle", "bicycle")
@@ -136,10 +137,10 @@ def compared(tricast: Mapping[str, Any], devkit: Mapping[str, Any]) -> dict[str,
 def main() -> None:
     """Print one line of JSON per task."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=6000)
-    parser.add_argument("--boxes", type=int, default=100)
-    parser.add_argument("--tracking-samples", type=int, default=120, help="the devkit takes minutes for few")
-    parser.add_argument("--tracking-boxes", type=int, default=30)
+    parser.add_argument("--samples", type=positive_int, default=6000)
+    parser.add_argument("--boxes", type=positive_int, default=100)
+    parser.add_argument("--tracking-samples", type=positive_int, default=120, help="the devkit takes minutes for few")
+    parser.add_argument("--tracking-boxes", type=positive_int, default=30)
     parser.add_argument("--task", choices=["detection", "tracking"], help="only this one")
     parser.add_argument("--devkit-python", type=Path)
     parser.add_argument("--limit-s", type=float, help="end the devkit's scoring of a task after so many seconds")

@@ -20,12 +20,14 @@ from tricast.perception.streaming.latency import percentiles
 from tricast.sensors.ros.listener import Listener
 from tricast.sensors.ros.session import ros_session
 from tricast.tools.live_vehicle import Fault, Vehicle
+from tricast.tools.user_input import mistakes_in_one_line
 
 FAULTS = {"dead": Fault(dead=True), "frozen": Fault(frozen=True), "300 ms late": Fault(late_s=0.3)}
 WAIT_S = 20.0
 SETTLE_S = 3.0
 
 
+@mistakes_in_one_line
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -41,6 +41,7 @@ from tricast.perception.layers.convolution import fold_norms
 from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network
 from tricast.tools.benchmark_load import LOADS, benchmark_log, log_ticks
+from tricast.tools.user_input import mistakes_in_one_line
 
 PARTS = ("pillars", "vit", "start", "work")
 NUM_POINTS, NUM_CAMERAS = 120_000, 4
@@ -155,6 +156,7 @@ def tables(figures: Mapping[str, Any], *, markdown: bool) -> str:
     return "\n\n".join(parts)
 
 
+@mistakes_in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -167,11 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shown.add_argument("--json", action="store_true", help="print one JSON object")
     shown.add_argument("--markdown", action="store_true", help="print tables for a document")
     args = parser.parse_args(arguments)
-    try:
-        figures = _measured(args)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    figures = _measured(args)
     print(json.dumps(figures) if args.json else tables(figures, markdown=args.markdown))
     return 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,15 +19,17 @@ from tricast.sensors.log.writer import LogWriter
 from tricast.sensors.synthetic.casting import default_backend
 from tricast.sensors.synthetic.drive import SyntheticDrive
 from tricast.sensors.synthetic.world_config import load_world
+from tricast.tools.user_input import mistakes_in_one_line, positive_int
 
 
-def main() -> None:
+@mistakes_in_one_line
+def main() -> int:
     """Print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--world", default="standard")
-    parser.add_argument("--scenes", type=int, default=6)
+    parser.add_argument("--scenes", type=positive_int, default=6)
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--workers", type=positive_int, default=os.cpu_count() or 1)
     args = parser.parse_args()
     world = load_world(args.world)
     first = world.seeds.validation[0]
@@ -47,7 +50,8 @@ def main() -> None:
         "backend": default_backend(),
     }
     print(json.dumps(figures))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

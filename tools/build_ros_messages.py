@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 from tricast.configs.errors import InputError
+from tricast.tools.user_input import mistakes_in_one_line
 
 PYTHON_FOLDERS = re.compile(r'"/opt/python/[^"]*/include/python[^"]*"')
 PACKAGE_XML = """<?xml version="1.0"?>
@@ -133,15 +134,12 @@ def _write_source(package: Path, source: Path) -> None:
     (source / "CMakeLists.txt").write_text(lists, encoding="utf-8")
 
 
+@mistakes_in_one_line
 def main() -> int:
-    """Parse, build, and turn the user's mistakes into one line and exit code 2."""
+    """Parse and build; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    try:
-        return run(parser.parse_args())
-    except InputError as error:
-        print(f"build_ros_messages: error: {error}", file=sys.stderr)
-        return 2
+    return run(parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.validation import spread_runs
 from tricast.sensors.synthetic.world_config import load_world
 from tricast.tools.make_shards import WORLD_SOURCE, names_of_scenes, shards_of_logs
+from tricast.tools.user_input import positive_int
 
 TICKS = 300
 
@@ -37,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default="network", help="settings of decoding that the scores are used with")
     parser.add_argument("--world", default="standard", help="world whose validation seeds synthetic shards must be of")
     parser.add_argument(
-        "--ticks", type=int, default=TICKS, metavar="N", help=f"ticks over all scenes (default: {TICKS})"
+        "--ticks", type=positive_int, default=TICKS, metavar="N", help=f"ticks over all scenes (default: {TICKS})"
     )
-    parser.add_argument("--threads", type=int, default=2, metavar="T")
+    parser.add_argument("--threads", type=positive_int, default=2, metavar="T")
     parser.add_argument("--out", type=Path, help="file to write (default: WEIGHTS itself)")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
@@ -48,9 +49,6 @@ def run(args: argparse.Namespace) -> int:
     """Fit, write and say what came."""
     path, config = weights_path(args.weights), load_config(PipelineConfig, args.config)
     out = _output(args, path)
-    for name, value in (("--ticks", args.ticks), ("--threads", args.threads)):
-        if value < 1:
-            raise InputError(where=name, got=str(value), expected="1 or more", remedy="give a positive number")
     network = load_network(path)
     shards = _shards(args, network)
     torch.set_num_threads(args.threads)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
+
+from tricast.tools.user_input import mistakes_in_one_line
 
 
 def check_boxes(task: str, path: Path) -> str:
@@ -52,7 +55,8 @@ def check_argoverse2(path: Path) -> str:
     return f"{len(detections)} boxes, AP against themselves {metrics['AP'].to_dict()}"
 
 
-def main() -> None:
+@mistakes_in_one_line
+def main() -> int:
     """Check one file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -67,7 +71,8 @@ def main() -> None:
         print(check_prediction(args.file))
     else:
         print(check_boxes(task, args.file))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -28,6 +28,7 @@ from tricast.perception.evaluation.headlines import figure
 from tricast.perception.evaluation.run_log import run_logs
 from tricast.perception.evaluation.text_tables import TextTable, number
 from tricast.tools.synthetic_set import named_set, rendered
+from tricast.tools.user_input import mistakes_in_one_line, positive_int
 
 FIGURES = {"mAP": "detection.mAP", "NDS": "detection.NDS", "AMOTA": "tracking.AMOTA"}
 
@@ -93,6 +94,7 @@ def departures(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     return {name: s["mAP"] / eager - 1 if eager else float("nan") for name, s in scores.items() if name != "eager"}
 
 
+@mistakes_in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score and print; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,20 +106,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--within", type=float, default=0.005, metavar="SHARE", help="of eager's mAP (default: 0.005)")
     parser.add_argument("--scenes", type=int, metavar="N", help="scenes of a synthetic set, 40 unless given")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="folder that keeps synthetic sets")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; the figures are the same")
+    parser.add_argument(
+        "--workers", type=positive_int, default=os.cpu_count() or 1, help="processes; the figures are the same"
+    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--json", action="store_true", help="print one JSON object")
     shown.add_argument("--markdown", action="store_true", help="print a table for a document")
     args = parser.parse_args(arguments)
-    try:
-        names = args.backends.split(",") if args.backends else list(installed_backends())
-        ways = [Way.named(name) for name in names]
-        paths = _paths(args)
-        config = chosen_config(detector="network", weights=args.weights)
-        scores = scores_by_backend(paths, config, ways, workers=args.workers, report=_tell)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    names = args.backends.split(",") if args.backends else list(installed_backends())
+    ways = [Way.named(name) for name in names]
+    paths = _paths(args)
+    config = chosen_config(detector="network", weights=args.weights)
+    scores = scores_by_backend(paths, config, ways, workers=args.workers, report=_tell)
     apart = departures(scores)
     if args.json:
         print(json.dumps({"logs": args.logs, "scores": scores, "mAP_over_eager": apart}))

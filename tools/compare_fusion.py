@@ -34,6 +34,7 @@ from tricast.perception.training.trainer import CHECKPOINT, WEIGHTS, Trainer
 from tricast.perception.training.validation import validate
 from tricast.perception.training.variants import COLUMNS, Variant, checked, table_rows, variants_of
 from tricast.tools.train import Termination
+from tricast.tools.user_input import mistakes_in_one_line, positive_int
 
 FIGURES = "figures.json"
 FIRST_STAGE = "first-stage"
@@ -45,13 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shards", type=Path, required=True, help="folder with train and validation")
     parser.add_argument("--out", type=Path, required=True, help="run directories, table.md, table.json")
     parser.add_argument("--config", default="tiny", help="the default that variants depart from")
-    parser.add_argument("--samples", type=int, default=6000, metavar="N", help="of each variant")
-    parser.add_argument("--ticks", type=int, default=200, metavar="N", help="scored, with each subset of sensors")
+    parser.add_argument("--samples", type=positive_int, default=6000, metavar="N", help="of each variant")
+    parser.add_argument(
+        "--ticks", type=positive_int, default=200, metavar="N", help="scored, with each subset of sensors"
+    )
     parser.add_argument("--camera-init", type=Path, metavar="W", help="weights whose camera encoder all begin with")
     parser.add_argument("--variants", nargs="+", metavar="NAME", help="only these")
     parser.add_argument("--known", type=Path, metavar="TABLE", help="table.json of variants that were done elsewhere")
     parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long; the same command goes on")
-    parser.add_argument("--threads", type=int, metavar="T")
+    parser.add_argument("--threads", type=positive_int, metavar="T")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,9 +95,6 @@ class _Sitting:
 
 
 def _base(args: argparse.Namespace) -> TrainingRunConfig:
-    for name, value in (("--samples", args.samples), ("--ticks", args.ticks)):
-        if value < 1:
-            raise InputError(where=name, got=str(value), expected="1 or more", remedy="give a positive number")
     config = load_config(TrainingRunConfig, args.config)
     if config.training.objective != "everything":
         raise InputError(
@@ -260,15 +260,12 @@ def _write_table(base: TrainingRunConfig, args: argparse.Namespace) -> None:
     (args.out / "table.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
+@mistakes_in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; 0 done or stopped, 2 the input is at fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    try:
-        return run(parser.parse_args(arguments))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -21,11 +21,13 @@ from tricast.sensors.log.open_log import open_log
 from tricast.sensors.synthetic.drive import SyntheticDrive
 from tricast.sensors.synthetic.world_config import WorldConfig, load_world
 from tricast.tools.realism_figures import Figures, measure
+from tricast.tools.user_input import mistakes_in_one_line
 
 SEEDS = (150_000, 150_004)
 MARKS = "¹²³⁴⁵⁶⁷⁸⁹"
 
 
+@mistakes_in_one_line
 def main(arguments: list[str] | None = None) -> int:
     """Print the comparison; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,11 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     form.add_argument("--json", action="store_true", help="print one JSON object")
     form.add_argument("--markdown", action="store_true", help="print a table in Markdown (the default is aligned text)")
     args = parser.parse_args(arguments)
-    try:
-        comparison = compare(args.logs, args.against, tuple(args.seeds), args.seconds, args.log_seconds)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    comparison = compare(args.logs, args.against, tuple(args.seeds), args.seconds, args.log_seconds)
     print(json.dumps(comparison) if args.json else table(comparison, markdown=args.markdown))
     return 0
 

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.configs.errors import InputError
 from tricast.perception.evaluation.ab3dmot import Ab3dmot
 from tricast.perception.evaluation.kitti_tracks import CarTracks, score_cars
 from tricast.perception.outputs import Detections
@@ -27,6 +26,7 @@ from tricast.sensors.errors import LogError
 from tricast.sensors.geometry.boxes import Boxes, concatenate_boxes
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.kitti_tracking import KittiBoxes, read_camera_matrix, read_detections, read_labels
+from tricast.tools.user_input import mistakes_in_one_line
 
 FRAME_NS = 100_000_000
 LEAST_MEAN_SCORE = 3.240738
@@ -145,17 +145,14 @@ def _joined(parts: list[tuple[int, Boxes, NDArray[np.int64], NDArray[np.float64]
     )
 
 
+@mistakes_in_one_line
 def main() -> int:
     """Print a table, or one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    try:
-        rows = compare(args.directory)
-    except InputError as error:
-        print(f"compare_trackers: error: {error}", file=sys.stderr)
-        return 2
+    rows = compare(args.directory)
     if args.json:
         print(json.dumps({"frame": "sensor", "class": "car", "rows": rows}))
         return 0

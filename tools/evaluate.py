@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tricast.configs.errors import InputError
 from tricast.perception.backends.names import BACKENDS
+from tricast.tools.user_input import positive_int
 
 if TYPE_CHECKING:
     from tricast.perception.config import PipelineConfig
@@ -47,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-range", type=float, metavar="M", help="score nothing further away than this")
     parser.add_argument("--scenes", type=int, metavar="N", help="scenes of a synthetic set, 40 unless given")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="folder that keeps synthetic sets")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; the figures are the same")
+    parser.add_argument(
+        "--workers", type=positive_int, default=os.cpu_count() or 1, help="processes; the figures are the same"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="run directory: figures, report and tables")
     parser.add_argument("--results", type=Path, metavar="R.json", help="score this file in place of a detector")
     parser.add_argument("--truth", type=Path, metavar="T.json", help="truth for --results")
@@ -110,9 +113,10 @@ def _check(args: argparse.Namespace) -> None:
             expected="either a part of each log, or these, which take whole logs and first seconds",
             remedy="run the two apart",
         )
-    for name, value in (("--workers", args.workers), ("--max-range", args.max_range)):
-        if value is not None and not value > 0:
-            raise InputError(where=name, got=f"{value:g}", expected="more than 0", remedy="give a positive number")
+    if args.max_range is not None and not args.max_range > 0:
+        raise InputError(
+            where="--max-range", got=f"{args.max_range:g}", expected="more than 0", remedy="give a positive number"
+        )
 
 
 def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tricast.sensors.synthetic.drive import EPOCH_NS, SyntheticDrive
 from tricast.sensors.synthetic.world_config import WorldConfig, load_world
 from tricast.sensors.worker_pool import each_done
 from tricast.tools.progress import counted
+from tricast.tools.user_input import mistakes_in_one_line, positive_int
 
 SCENE_S = 6.0
 WORLD_SOURCE = "synthetic world"
@@ -129,6 +130,7 @@ def world_source(world: WorldConfig) -> str:
     return f"{WORLD_SOURCE}, version {world.version}, digest {digest}, scenes of {SCENE_S:g} s"
 
 
+@mistakes_in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make shards and say how many; 0 done, 2 the input is at fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -140,20 +142,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--logs-of-world", action="store_true", help="the logs are scenes of that world, one per seed, named by it"
     )
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes that render; the shards are the same"
+        "--workers",
+        type=positive_int,
+        default=os.cpu_count() or 1,
+        help="processes that render; the shards are the same",
     )
-    try:
-        made = _made(args := parser.parse_args(arguments))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    made = _made(args := parser.parse_args(arguments))
     print(f"{made} shards made in {args.out}")
     return 0
 
 
 def _made(args: argparse.Namespace) -> int:
-    if args.workers < 1:
-        raise InputError(where="--workers", got=str(args.workers), expected="1 or more", remedy="leave it out")
+    if not args.logs and not args.seeds:
+        raise InputError(
+            where="arguments", got="no logs and no --seeds", expected="logs with truth, or scenes", remedy="give one"
+        )
     world, config, made = load_world(args.world), SampleConfig(), 0
     if args.logs:
         source = world_source(world) if args.logs_of_world else "logs"

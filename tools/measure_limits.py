@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from tricast.perception.training.tick_truth import TickTruth, countable
 from tricast.perception.training.validation import found_table, spread, truth_table
 from tricast.perception.training.warm_up import WarmNetwork
 from tricast.sensors.annotations import DETECTION_CLASSES
+from tricast.tools.user_input import mistakes_in_one_line, positive_int
 
 NEAR_M = 4.0
 ON_OBJECT_M = 2.0
@@ -118,19 +120,21 @@ def measured(
     }
 
 
-def main() -> None:
+@mistakes_in_one_line
+def main() -> int:
     """Measure and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=Path, required=True, help="a folder of shards")
     parser.add_argument("--weights", default=NetworkConfig().weights)
-    parser.add_argument("--ticks", type=int, default=60, help="spread evenly over all scenes")
+    parser.add_argument("--ticks", type=positive_int, default=60, help="spread evenly over all scenes")
     parser.add_argument("--sensors", choices=tuple(SUBSETS), default=next(iter(SUBSETS)))
     args = parser.parse_args()
     shards = ShardSet(args.shards)
     network = load_network(weights_path(args.weights)).eval()
     indices = spread(len(shards), args.ticks)
     print(json.dumps(measured(network, shards, indices, SUBSETS[args.sensors], DecodingConfig())))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -23,6 +23,7 @@ from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog, Message
 from tricast.sensors.log.writer import LogWriter
 from tricast.tools.demo import demo_log_path
+from tricast.tools.user_input import mistakes_in_one_line, positive_int
 
 MINUTE_NS = 60_000_000_000
 LOOP_GAP_NS = 100_000_000
@@ -61,22 +62,24 @@ def peak_rss_mb(minutes: float, thin: int) -> float:
     return float(done.stdout)
 
 
-def main() -> None:
+@mistakes_in_one_line
+def main() -> int:
     """Print peak RSS per length, and the ratio of the last to the first."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 10.0])
-    parser.add_argument("--thin", type=int, default=8)
+    parser.add_argument("--thin", type=positive_int, default=8)
     parser.add_argument("--replay", type=Path)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.replay is not None:
         replay(open_log(args.replay), PipelineConfig(), args.out / "run")
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-        return
+        return 0
     peaks = {minutes: round(peak_rss_mb(minutes, args.thin), 1) for minutes in args.minutes}
     first, *_, last = peaks.values()
     print(json.dumps({"peak_rss_mb": peaks, "ratio": round(last / first, 4)}))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

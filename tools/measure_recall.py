@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tricast.sensors.log.stream import Message
 from tricast.sensors.synchronization import Synchronizer
 from tricast.sensors.synthetic.drive import EPOCH_NS, SyntheticDrive
 from tricast.sensors.synthetic.world_config import load_world
+from tricast.tools.user_input import mistakes_in_one_line
 
 RANGE_M = 30.0
 MATCH_M = 2.0
@@ -70,7 +72,8 @@ def _figures(totals: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+@mistakes_in_one_line
+def main() -> int:
     """Print one line of JSON per log, or for all scenes of a range of seeds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("logs", type=Path, nargs="*")
@@ -88,7 +91,8 @@ def main() -> None:
         drive = SyntheticDrive(load_world(), range(*args.seeds), args.seconds)
         totals = measure(drive.rig, drive.messages(), EPOCH_NS, config)
         print(json.dumps({"seeds": args.seeds, **_figures(totals)}))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,28 +14,25 @@ from pathlib import Path
 
 import torch
 
-from tricast.configs.errors import InputError
 from tricast.perception.evaluation.text_tables import TextTable
 from tricast.perception.model_weights import load_network
 from tricast.perception.training.contrastive_stage import retrieval_figures
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.validation import spread
+from tricast.tools.user_input import mistakes_in_one_line, positive_int
 
 
+@mistakes_in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a table, or one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=Path, required=True, help="shards of scenes that nothing was trained on")
     parser.add_argument("--weights", type=Path, required=True, help="of a contrastive stage")
-    parser.add_argument("--ticks", type=int, default=500, metavar="N", help="at most; all if there are fewer")
-    parser.add_argument("--threads", type=int, default=2, metavar="T")
+    parser.add_argument("--ticks", type=positive_int, default=500, metavar="N", help="at most; all if there are fewer")
+    parser.add_argument("--threads", type=positive_int, default=2, metavar="T")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args(arguments)
-    try:
-        figures = _measured(args)
-    except InputError as error:
-        print(f"measure_retrieval: error: {error}", file=sys.stderr)
-        return 2
+    figures = _measured(args)
     if args.json:
         print(json.dumps({name: {"recall_at_1": recall, "ticks": count} for name, (recall, count) in figures.items()}))
         return 0
@@ -48,9 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measured(args: argparse.Namespace) -> dict[str, tuple[float, int]]:
-    for name, value in (("--ticks", args.ticks), ("--threads", args.threads)):
-        if value < 1:
-            raise InputError(where=name, got=str(value), expected="1 or more", remedy="give a positive number")
     torch.set_num_threads(args.threads)
     network, shards = load_network(args.weights), ShardSet(args.shards)
     return retrieval_figures(network, shards, spread(len(shards), args.ticks))

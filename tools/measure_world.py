@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.synthetic.drive import SyntheticDrive
 from tricast.sensors.synthetic.world_config import load_world
+from tricast.tools.user_input import mistakes_in_one_line, positive_int
 
 RANGE_M = 51.2
 LEAST_PIXELS = 20
@@ -30,14 +32,15 @@ MOVING_MPS = 0.5
 OVERLAP_M2 = 0.01
 
 
-def main() -> None:
+@mistakes_in_one_line
+def main() -> int:
     """Print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("logs", type=Path, nargs="*", help="logs with truth; none makes scenes of the seeds")
     parser.add_argument("--world", default="standard")
     parser.add_argument("--seeds", type=int, nargs=2, default=(100_000, 100_016), metavar=("FIRST", "END"))
     parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--workers", type=positive_int, default=os.cpu_count() or 1)
     args = parser.parse_args()
     stamps = near = counted = partly = overlapping = 0
     classes: Counter[str] = Counter()
@@ -65,6 +68,7 @@ def main() -> None:
         "overlapping_pairs": overlapping,
     }
     print(json.dumps(figures))
+    return 0
 
 
 def overlapping_pairs(boxes: Boxes) -> int:
@@ -94,4 +98,4 @@ def _truths(args: argparse.Namespace) -> Iterator[Annotations]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -34,6 +34,7 @@ from tricast.sensors.synchronization import Synchronizer
 from tricast.tools.demo import demo_log_path
 from tricast.tools.measure_memory import LOOP_GAP_NS, looped
 from tricast.tools.process_gauge import Gauge, figures
+from tricast.tools.user_input import mistakes_in_one_line
 
 KEPT_LATENCIES = 1000
 ROUNDS = 20
@@ -80,6 +81,7 @@ def _without_end(log: DrivingLog) -> Iterator[tuple[int, Message]]:
         resets += 1
 
 
+@mistakes_in_one_line
 def main() -> int:
     """Parse, run, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,11 +93,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=1.0, metavar="X", help="with --ros: multiple of real time")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     args = parser.parse_args()
-    try:
-        found = {**_run(args), "cpus": len(os.sched_getaffinity(0)), "load": [round(x, 2) for x in os.getloadavg()]}
-    except InputError as error:
-        print(f"soak: error: {error}", file=sys.stderr)
-        return 2
+    found = {**_run(args), "cpus": len(os.sched_getaffinity(0)), "load": [round(x, 2) for x in os.getloadavg()]}
     print(json.dumps(found) if args.json else "\n".join(f"{key:>14} {value}" for key, value in found.items()))
     return 1 if found["growth"] else 0
 

@@ -8,16 +8,19 @@ import os
 from pathlib import Path
 
 from tricast.configs.errors import InputError
+from tricast.tools.user_input import positive_int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--scenes", type=int, default=1, help="number of scenes, one after another")
+    parser.add_argument("--scenes", type=positive_int, default=1, help="number of scenes, one after another")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each scene")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first scene; the others follow it")
     parser.add_argument("--world", default="standard", help="packaged world or path to a YAML file")
     parser.add_argument("--out", type=Path, required=True, help="log to write (.mcap)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes; the log is the same")
+    parser.add_argument(
+        "--workers", type=positive_int, default=os.cpu_count() or 1, help="processes; the log is the same"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -28,9 +31,10 @@ def run(args: argparse.Namespace) -> int:
     from tricast.sensors.synthetic.world_config import load_world
     from tricast.tools.progress import ProgressLine
 
-    for name, value in (("--scenes", args.scenes), ("--seconds", args.seconds), ("--workers", args.workers)):
-        if not value > 0:
-            raise InputError(where=name, got=str(value), expected="more than 0", remedy="give a positive number")
+    if not args.seconds > 0:
+        raise InputError(
+            where="--seconds", got=f"{args.seconds:g}", expected="more than 0", remedy="give a positive number"
+        )
     if args.seed < 0:
         raise InputError(where="--seed", got=str(args.seed), expected="0 or more", remedy="choose another seed")
     seeds = range(args.seed, args.seed + args.scenes)

@@ -22,6 +22,7 @@ from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.trainer import CHECKPOINT, Trainer
 from tricast.sensors.synthetic.world_config import load_world
 from tricast.tools.make_shards import names_of_scenes, shards_of_logs, shards_of_world
+from tricast.tools.user_input import positive_int
 
 LOGS = "logs"
 """Folder, beside those of worlds, of the shards that logs are made into."""
@@ -40,11 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learned.add_argument("--seeds", type=int, nargs=2, metavar=("A", "B"), help="synthetic scenes A to B - 1")
     parser.add_argument("--shards", type=Path, help="where shards are kept (default: OUT/shards)")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes that render scenes; shards are the same"
+        "--workers",
+        type=positive_int,
+        default=os.cpu_count() or 1,
+        help="processes that render scenes; shards are the same",
     )
-    parser.add_argument("--max-samples", type=int, metavar="N", help="planned length; the learning rate ends there")
+    parser.add_argument(
+        "--max-samples", type=positive_int, metavar="N", help="planned length; the learning rate ends there"
+    )
     parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long; --resume goes on")
-    parser.add_argument("--threads", type=int, metavar="T")
+    parser.add_argument("--threads", type=positive_int, metavar="T")
     parser.add_argument(
         "--camera-weights",
         metavar="V",
@@ -54,8 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train and say where the weights are."""
-    if args.workers < 1:
-        raise InputError(where="--workers", got=str(args.workers), expected="1 or more", remedy="leave it out")
     config = _with_overrides(load_config(TrainingRunConfig, args.config), args)
     if args.resume == (not (args.out / CHECKPOINT).exists()):
         raise InputError(

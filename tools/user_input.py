@@ -1,0 +1,45 @@
+"""What tools share about what the user gives them: options checked as they are parsed, mistakes told in one line."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec
+
+from tricast.configs.errors import InputError
+
+P = ParamSpec("P")
+
+
+def positive_int(text: str) -> int:
+    """A whole number of 1 or more, as `type=` of an option.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else; the parser says of which option, and ends with 2.
+
+    """
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected 1 or more")
+    return number
+
+
+def mistakes_in_one_line(main: Callable[P, int]) -> Callable[P, int]:
+    """A tool's `main` that turns an `InputError` into one line on stderr and the exit code 2."""
+    tool = Path(main.__code__.co_filename).stem
+
+    @functools.wraps(main)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except InputError as error:
+            print(f"{tool}: error: {error}", file=sys.stderr)
+            return 2
+
+    return guarded
