@@ -134,9 +134,10 @@ class HealthMonitor:
 
     def recalibrate(self, rig: Rig) -> None:
         """Judge by another rig from now on."""
-        self._rig = rig
-        for channel in self._channels.values():
-            channel.last, channel.calibration = None, None
+        with self._lock:
+            self._rig = rig
+            for channel in self._channels.values():
+                channel.last, channel.calibration = None, None
 
     def malformed(self, channel: str) -> None:
         """Count a message that did not decode."""

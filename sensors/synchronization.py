@@ -18,7 +18,7 @@ from tricast.configs.strict import StrictConfig
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, Modality, RadarScan
-from tricast.sensors.log.stream import Message, SensorMessage, channel_of
+from tricast.sensors.log.stream import Message, SensorMessage, channel_of, modality_of
 from tricast.sensors.motion_compensation import EgoMotion
 from tricast.sensors.synced_frame import ChannelHealth, InputUsed, SyncedFrame
 
@@ -198,6 +198,9 @@ class Synchronizer:
         if channel not in self._buffers:
             if channel not in self._rig:
                 self._count("uncalibrated", channel)
+            return
+        if modality_of(message) != self._rig[channel].modality:
+            self._count("uncalibrated", channel)
             return
         buffer = self._buffers[channel]
         stamps = [m.timestamp_ns for m in buffer]

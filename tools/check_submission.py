@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
-
-from tricast.tools.user_input import mistakes_in_one_line
 
 
 def check_boxes(task: str, path: Path) -> str:
@@ -55,8 +52,7 @@ def check_argoverse2(path: Path) -> str:
     return f"{len(detections)} boxes, AP against themselves {metrics['AP'].to_dict()}"
 
 
-@mistakes_in_one_line
-def main() -> int:
+def main() -> None:
     """Check one file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -71,8 +67,7 @@ def main() -> int:
         print(check_prediction(args.file))
     else:
         print(check_boxes(task, args.file))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tricast.sensors.log.stream import DrivingLog
+from tricast.tools.calibrated_log import add_calibration, calibrated_log
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="log to write (.mcap)")
     parser.add_argument("--faults", metavar="F", help="packaged faults or path to a YAML file, laid over the log")
     parser.add_argument("--strict", action="store_true", help="exit with 2 when the log is damaged")
+    add_calibration(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -25,10 +26,9 @@ def run(args: argparse.Namespace) -> int:
     from tricast.sensors.faults.fault_config import load_faults
     from tricast.sensors.faults.faulty_log import FaultyLog
     from tricast.sensors.log.convert import convert
-    from tricast.sensors.log.open_log import open_log
     from tricast.tools.progress import ProgressLine
 
-    log: DrivingLog = open_log(args.log)
+    log = calibrated_log(args)
     if args.faults is not None:
         log = FaultyLog(log, load_faults(args.faults))
     with ProgressLine(log.start_ns, log.end_ns) as line:

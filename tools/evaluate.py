@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("nuscenes-detection", "nuscenes-tracking", "nuscenes-prediction")
 ALL_SUBSETS = "all-subsets"
+OF_LOGS = (
+    *("config", "detector", "weights", "sensors", "corruptions", "streaming", "backend"),
+    *("start", "duration", "max_range", "scenes"),
+)
+"""Options that say how logs are evaluated; files of results are scored as they are."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,10 +93,11 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     files = [args.results, args.truth, args.protocol]
     if any(part is not None for part in files):
-        if any(part is None for part in files) or args.logs or args.out or args.markdown:
+        beside = args.logs or args.out or args.markdown or any(vars(args)[name] for name in OF_LOGS)
+        if any(part is None for part in files) or beside:
             raise InputError(
                 where="evaluate",
-                got="part of --results, --truth and --protocol, or logs, --out or --markdown beside them",
+                got="part of --results, --truth and --protocol, or logs or options of logs beside them",
                 expected="all three and nothing else, or logs",
                 remedy="write: tricast evaluate --results R.json --truth T.json --protocol nuscenes-detection",
             )

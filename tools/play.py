@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tricast.configs.errors import InputError
+from tricast.tools.calibrated_log import add_calibration, calibrated_log
 
 if TYPE_CHECKING:
     from tricast.sensors.ros.player import LogPlayer
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clock", type=float, default=100.0, metavar="HZ", help="how often /clock is sent")
     parser.add_argument("--results", action="store_true", help="send recorded results and diagnostics too")
     parser.add_argument("--faults", metavar="F", help="packaged faults or path to a YAML file, laid over the log")
+    add_calibration(parser)
     parser.add_argument("--json", action="store_true", help="print what was sent as one JSON object")
     parser.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments for ROS 2, last of all")
 
@@ -48,14 +50,12 @@ def run(args: argparse.Namespace) -> int:
     from tricast.perception.streaming.graceful_end import stop_on_signals
     from tricast.sensors.faults.fault_config import load_faults
     from tricast.sensors.faults.faulty_log import FaultyLog
-    from tricast.sensors.log.open_log import open_log
-    from tricast.sensors.log.stream import DrivingLog
     from tricast.sensors.ros.installation import ros_module
     from tricast.sensors.ros.player import LogPlayer, PlayOptions
     from tricast.sensors.ros.session import ros_session, spinning
 
     _check(args)
-    log: DrivingLog = open_log(args.log)
+    log = calibrated_log(args)
     if args.faults is not None:
         log = FaultyLog(log, load_faults(args.faults))
     length_s = (log.end_ns - log.start_ns) / 1e9

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tricast.configs.errors import InputError
 from tricast.perception.backends.names import BACKENDS
 from tricast.sensors.log.stream import DrivingLog
+from tricast.tools.calibrated_log import add_calibration, calibrated_log
 from tricast.tools.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds to skip at the beginning")
     parser.add_argument("--duration", type=float, metavar="D", help="seconds to replay")
     parser.add_argument("--sensors", help="modalities or channels, separated by commas: camera,lidar,radar")
-    parser.add_argument("--calibration", type=Path, metavar="RIG", help="YAML rig used in place of the log's own")
+    add_calibration(parser)
     parser.add_argument("--faults", metavar="F", help="packaged faults or path to a YAML file, laid over the log")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="threads that prepare ticks (default: 1)")
     parser.add_argument("--origin-ns", type=int, metavar="NS", help="time of tick 0 (default: the first message)")
@@ -56,8 +57,6 @@ def run(args: argparse.Namespace) -> int:
     from tricast.perception.streaming.replay import ReplayOptions, check_writable, replay
     from tricast.sensors.faults.fault_config import load_faults
     from tricast.sensors.faults.faulty_log import FaultyLog
-    from tricast.sensors.log.open_log import open_log
-    from tricast.sensors.log.rig_file import load_rig
 
     config = chosen_config(args.config, detector=args.detector, weights=args.weights, backend=args.backend)
     if args.sensor_share:
@@ -72,8 +71,7 @@ def run(args: argparse.Namespace) -> int:
         origin_ns=args.origin_ns,
         follow=args.follow,
     )
-    rig = load_rig(args.calibration) if args.calibration is not None else None
-    log: DrivingLog = open_log(args.log, rig=rig)
+    log = calibrated_log(args)
     if args.faults is not None:
         log = FaultyLog(log, load_faults(args.faults))
     check_writable(args.out)

@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tricast.configs.errors import InputError
+from tricast.tools.calibrated_log import add_calibration, calibrated_log
+
 if TYPE_CHECKING:
     from tricast.perception.evaluation.submission import Sample
 
@@ -23,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detector", choices=["cluster", "network"], help="detector to use in place of the configured one"
     )
     parser.add_argument("--weights", metavar="W", help="weights of the network, which is then the detector")
+    add_calibration(parser)
     parser.add_argument("--sensors", help="modalities or channels, separated by commas: camera,lidar,radar")
 
 
@@ -31,19 +35,22 @@ def run(args: argparse.Namespace) -> int:
     from tricast.perception.config import chosen_config
     from tricast.perception.evaluation import submission
     from tricast.perception.streaming.replay import check_writable
-    from tricast.sensors.log.open_log import open_log
 
     config = chosen_config(args.config, detector=args.detector, weights=args.weights)
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
-    log = open_log(args.log)
+    name, log = args.log.resolve().stem, calibrated_log(args)
+    if args.out.is_dir():
+        raise InputError(where="--out", got=f"the folder {args.out}", expected="a file", remedy="add the file's name")
     check_writable(args.out.parent)
+    if args.format == "argoverse2-detection":
+        submission.check_feather()
     tokens = _tokens(args.log, log.kind)
     samples = submission.collect_samples(
-        log, config, sensors=sensors, token_of=lambda at_ns: tokens.get(at_ns, f"{args.log.stem}/{at_ns}")
+        log, config, sensors=sensors, token_of=lambda at_ns: tokens.get(at_ns, f"{name}/{at_ns}")
     )
     partial = args.out.with_name(args.out.name + ".partial")
     if args.format == "argoverse2-detection":
-        submission.write_feather(submission.argoverse2_detections(samples, args.log.stem), partial)
+        submission.write_feather(submission.argoverse2_detections(samples, name), partial)
     else:
         document = _document(args.format, samples, submission.used_modalities(log.rig, sensors, config))
         partial.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")

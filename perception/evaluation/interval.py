@@ -6,6 +6,7 @@ drawn; matching is done once, and the functions here only weigh what it found.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -65,6 +66,8 @@ def bootstrap_difference(
 ) -> dict[str, Interval]:
     """Intervals of B minus A for the figures that both have, each draw the same scenes for both.
 
+    Of a single scene every draw is the same, so that all of an interval is NaN.
+
     Args:
         score_a: Figures of one run.
         score_b: Figures of another run over the same scenes.
@@ -75,6 +78,8 @@ def bootstrap_difference(
     """
     pairs = [(score_a(counts), score_b(counts)) for counts in scene_draws(num_scenes, draws, seed)]
     names = [name for name in pairs[0][0] if name in pairs[0][1]]
+    if num_scenes < 2:
+        return dict.fromkeys(names, Interval(low=math.nan, high=math.nan, share_above_zero=math.nan))
     return {name: _interval(np.array([b[name] - a[name] for a, b in pairs])) for name in names}
 
 

@@ -24,7 +24,7 @@ Agent = tuple[str, str]
 
 
 def evaluate_prediction_files(results: Path, truth: Path, ks: tuple[int, ...] = TOP_KS) -> ForecastErrors:
-    """Errors of the forecasts of a file, agents in the order of the truth but grouped by their number of modes.
+    """Errors of the forecasts of a file, agents in the order of the truth but grouped by their numbers of points.
 
     Raises:
         InputError: A file cannot be read, an agent is in one file only, or an array does not have its shape.
@@ -35,7 +35,7 @@ def evaluate_prediction_files(results: Path, truth: Path, ks: tuple[int, ...] = 
         agent = min(set(forecasts) ^ set(futures))
         got = f"agent '{agent[0]}' of sample '{agent[1]}' in one of the files only"
         raise _error(results, got, "a forecast for every agent of the truth", "write both for the same agents")
-    groups: dict[int, list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]] = {}
+    groups: dict[tuple[int, ...], list[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]] = {}
     for agent, true in futures.items():
         future = _array(truth, agent, true, "future", (None, 2))
         points = _array(results, agent, forecasts[agent], "prediction", (None, len(future), 2))
@@ -43,7 +43,7 @@ def evaluate_prediction_files(results: Path, truth: Path, ks: tuple[int, ...] = 
         if not 0 < len(points) <= MAX_MODES:
             got = f"agent '{agent[0]}' of sample '{agent[1]}' with {len(points)} modes"
             raise _error(results, got, f"1 to {MAX_MODES}", "keep the most probable")
-        groups.setdefault(len(points), []).append((points, probabilities, future))
+        groups.setdefault(points.shape, []).append((points, probabilities, future))
     return concatenate_errors([_errors(group, ks) for group in groups.values()])
 
 

@@ -72,6 +72,28 @@ def save_run(
     write_whole(out / SUMMARY_FILE, json.dumps(summary, indent=1, allow_nan=False) + "\n")
 
 
+def common_max_range_m(run_a: StoredRun, run_b: StoredRun) -> float | None:
+    """How far both runs were scored; None where neither was limited.
+
+    Raises:
+        SensorDataError: One was scored further than the other.
+
+    """
+    ranges = [run.summary.get("max_range_m") for run in (run_a, run_b)]
+    if ranges[0] != ranges[1]:
+        raise SensorDataError(
+            where=run_b.name,
+            got=f"scored to {_range(ranges[1])}, {run_a.name} to {_range(ranges[0])}",
+            expected="two runs of the same range",
+            remedy="say with --max-range to which distance both shall be scored",
+        )
+    return ranges[0]
+
+
+def _range(max_range_m: float | None) -> str:
+    return "the protocol's ranges" if max_range_m is None else f"{max_range_m:g} m"
+
+
 def load_run(text: str) -> StoredRun:
     """Read what `save_run` wrote.
 

@@ -11,7 +11,7 @@ from tricast.perception.evaluation.run_tables import LogTables, ResultTables
 from tricast.perception.evaluation.table_recorder import ResultRecorder, TruthRecorder
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.replay import select_channels
-from tricast.perception.streaming.tick_source import ticks
+from tricast.perception.streaming.tick_source import TruthPairing, ticks
 from tricast.sensors.calibration import Rig
 from tricast.sensors.errors import LogError
 from tricast.sensors.log.log_part import LogPart
@@ -49,9 +49,9 @@ def run_log(
     pipelines = _pipelines(log.rig, config, subsets)
     recorders = {channels: ResultRecorder() for channels in pipelines}
     truth_recorder = TruthRecorder(name)
-    synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=log.start_ns)
+    synchronizer, pairing = Synchronizer(log.rig, config.synchronizer, origin_ns=log.start_ns), TruthPairing()
     count = 0
-    for frame, truth in ticks(log.messages(start_ns=start_ns, end_ns=end_ns), synchronizer):
+    for frame, truth in ticks(log.messages(start_ns=start_ns, end_ns=end_ns), synchronizer, pairing):
         count += 1
         truth_recorder.tick(frame, truth)
         for channels, (pipeline, _) in pipelines.items():
@@ -66,7 +66,7 @@ def run_log(
     return LogTables(
         truth=truth_recorder.tables(),
         results={key: results[key] for key in subsets},
-        late_truth=synchronizer.counts.late.get("annotations", 0),
+        late_truth=pairing.taken - len(truth_recorder.tokens),
         lost_messages=log.losses.total,
     )
 
@@ -145,7 +145,7 @@ def no_truth(log: DrivingLog) -> LogError:
 
 
 def log_names(paths: Sequence[Path]) -> list[str]:
-    """A short name per log, different for each: the file's, with its folder where that is not enough.
+    """A short name per log, different for each: the file's, or its whole path where that is not enough.
 
     Raises:
         InputError: One log is named twice.
@@ -157,7 +157,7 @@ def log_names(paths: Sequence[Path]) -> list[str]:
             raise InputError(where=str(path), got="the same log twice", expected="each once", remedy="leave one out")
     stems = [path.stem for path in resolved]
     return [
-        stem if stems.count(stem) == 1 else path.with_suffix("").as_posix().lstrip("/")
+        stem if stems.count(stem) == 1 else path.as_posix().lstrip("/")
         for stem, path in zip(stems, resolved, strict=True)
     ]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from tricast.perception.streaming.latency import percentiles
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.replay import select_channels
 from tricast.perception.streaming.tick_source import ticks
+from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synced_frame import SyncedFrame
@@ -116,21 +118,22 @@ def stream_log(
     truth, offline = _offline(log, config, name, sensors)
     results, counts = {OFFLINE: offline}, {}
     for rate_hz in rates_hz:
-        recorders = {strategy: ResultRecorder() for strategy in STRATEGIES}
         step = _TimedStep(_at_rate(config, rate_hz), latency, [zlib.crc32(name.encode()), rate_hz])
         clock = StreamClock(step=step)
-        answers = list(_recorded(clock.run(_stream_ticks(log, config, rate_hz, sensors)), recorders))
+        samples, recorders = truth.samples(), {strategy: ResultRecorder() for strategy in STRATEGIES}
+        answers = answers_at(clock.run(_stream_ticks(log, config, rate_hz, sensors)), samples.times_ns.tolist())
+        ages_s = list(_recorded(answers, recorders))
         for strategy, recorder in recorders.items():
-            results[row_name(rate_hz, strategy)] = recorder.tables(truth.samples(), len(clock.latencies_ns), {})
-        ages_s = [age for age in answers if age is not None]
+            results[row_name(rate_hz, strategy)] = recorder.tables(samples, len(clock.latencies_ns), {})
+        known_ages_s = [age for age in ages_s if age is not None]
         counts[rate_hz] = StreamCounts(
             latencies_ns=tuple(clock.latencies_ns),
             measured_ns=step.measured_ns,
             processor_ns=step.processor_ns,
             skipped=clock.skipped,
-            answers=len(answers),
-            unanswered=len(answers) - len(ages_s),
-            age_s=sum(ages_s),
+            answers=len(ages_s),
+            unanswered=len(ages_s) - len(known_ages_s),
+            age_s=sum(known_ages_s),
         )
     return StreamTables(truth=truth.tables(), results=results, counts=counts)
 
@@ -258,7 +261,24 @@ def _stream_ticks(
         yield StreamTick(frame=frame, is_input=on_grid, scored=truth is not None)
 
 
-def _recorded(answers: Iterator[Answer], recorders: Mapping[str, ResultRecorder]) -> Iterator[float | None]:
+def answers_at(answers: Iterable[Answer], times_ns: Sequence[int]) -> list[Answer]:
+    """One answer at each of the times, in their order.
+
+    Truth that arrives late misses its tick at one rate and meets it at another. Answers at other times are left out,
+    and where none was asked for there is one without an output.
+    """
+    by_time: dict[int, deque[Answer]] = defaultdict(deque)
+    for answer in answers:
+        by_time[answer.timestamp_ns].append(answer)
+    return [
+        by_time[time_ns].popleft()
+        if by_time[time_ns]
+        else Answer(timestamp_ns=time_ns, odom_from_ego=SE3(), output=None)
+        for time_ns in times_ns
+    ]
+
+
+def _recorded(answers: Iterable[Answer], recorders: Mapping[str, ResultRecorder]) -> Iterator[float | None]:
     """Record every answer by every strategy; gives their ages in seconds."""
     for answer in answers:
         for strategy in STRATEGIES:

@@ -5,6 +5,7 @@ Formats: the READMEs of `nuscenes-devkit` (eval/detection, eval/tracking, eval/p
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,6 +189,22 @@ def argoverse2_detections(samples: Sequence[Sample], log_id: str) -> dict[str, N
     return columns
 
 
+def check_feather() -> None:
+    """Say that feather files cannot be written, before the work that would end in one.
+
+    Raises:
+        InputError: `pyarrow`, which writes such files, is not installed.
+
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise InputError(
+            where="feather files",
+            got="no pyarrow",
+            expected="the package that writes them",
+            remedy='pip install "tricast[argoverse2]"',
+        )
+
+
 def write_feather(columns: Mapping[str, NDArray[Any]], path: Path) -> None:
     """Write columns as a feather file.
 
@@ -195,16 +212,10 @@ def write_feather(columns: Mapping[str, NDArray[Any]], path: Path) -> None:
         InputError: `pyarrow`, which writes such files, is not installed.
 
     """
-    try:
-        import pyarrow
-        from pyarrow import feather
-    except ImportError as error:
-        raise InputError(
-            where=str(path),
-            got="no pyarrow",
-            expected="the package that writes feather files",
-            remedy='pip install "tricast[argoverse2]"',
-        ) from error
+    check_feather()
+    import pyarrow
+    from pyarrow import feather
+
     arrays = {n: pyarrow.array(c.tolist() if c.dtype.kind == "U" else c) for n, c in columns.items()}
     strings = {name for name, column in columns.items() if column.dtype.kind == "U"}
     # An empty list of strings has no type of its own.

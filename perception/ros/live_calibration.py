@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tricast.sensors.calibration import Rig, SensorCalibration
+from tricast.sensors.errors import SensorDataError
 from tricast.sensors.frames import Modality
 from tricast.sensors.geometry.lenses import Lens
 from tricast.sensors.log.messages import lens_of
-from tricast.sensors.log.transform_buffer import TransformBuffer
+from tricast.sensors.log.transform_buffer import TransformBuffer, frame_named
 
 
 class LiveCalibration:
@@ -32,8 +33,21 @@ class LiveCalibration:
         self.rig = self._fixed
 
     def add_sensor(self, channel: str, modality: Modality, frame_id: str) -> bool:
-        """A message of a channel, in this frame; gives whether the rig changed."""
-        frame_id = frame_id.removeprefix("/") or channel
+        """A message of a channel, in this frame; gives whether the rig changed.
+
+        Raises:
+            SensorDataError: The channel is another kind of sensor's.
+
+        """
+        known = self._fixed[channel].modality if channel in self._fixed else self._modalities.get(channel, modality)
+        if known != modality:
+            raise SensorDataError(
+                where=channel,
+                got=f"{modality} data",
+                expected=f"a {known}'s, as before or as calibrated",
+                remedy=f"give the {modality} a channel of its own",
+            )
+        frame_id = frame_named(frame_id, channel)
         if self._frames.get(channel) == frame_id and self._modalities.get(channel) == modality:
             return False
         self._frames[channel], self._modalities[channel] = frame_id, modality

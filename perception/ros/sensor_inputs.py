@@ -14,8 +14,8 @@ from tricast.sensors.calibration import Rig
 from tricast.sensors.frames import EgoPose, LidarSweep, Modality, RadarScan
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.radar_scan_messages import RADAR_SCAN, radar_scan
-from tricast.sensors.log.reader import channel_of
 from tricast.sensors.log.schema import deserialize, stamp_ns
+from tricast.sensors.log.sensor_topics import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, channel_of, sensor_of
 from tricast.sensors.log.stream import Message
 from tricast.sensors.log.transform_buffer import TransformBuffer
 from tricast.sensors.log.writer import ODOMETRY_TOPIC
@@ -23,16 +23,7 @@ from tricast.sensors.ros.installation import is_readable, message_type
 from tricast.sensors.ros.qos import Qos
 from tricast.sensors.ros.subscription import AdaptiveSubscription
 
-CLOUD, SCAN = "sensor_msgs/msg/PointCloud2", RADAR_SCAN
-IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-INFO, ODOMETRY, TRANSFORMS = "sensor_msgs/msg/CameraInfo", "nav_msgs/msg/Odometry", "tf2_msgs/msg/TFMessage"
-SUFFIXES: dict[str, tuple[str, ...]] = {
-    "points": (CLOUD, SCAN),
-    "scan": (SCAN,),
-    "image": (COMPRESSED, IMAGE),
-    "image_raw": (IMAGE,),
-    "camera_info": (INFO,),
-}
+ODOMETRY, TRANSFORMS = "nav_msgs/msg/Odometry", "tf2_msgs/msg/TFMessage"
 BY_MODALITY: dict[Modality, tuple[str, ...]] = {
     "camera": ("image", "image_raw", "camera_info"),
     "lidar": ("points",),
@@ -120,15 +111,14 @@ class SensorInputs:
         return [(channel, topic) for topic in types if (channel := channel_of(topic)) is not None]
 
     def _subscribe_sensor(self, channel: str, topic: str, type_name: str | None) -> None:
-        if type_name not in SUFFIXES.get(topic.rsplit("/", 1)[-1], ()):
+        if type_name is None or sensor_of(topic, type_name) is None:
             return
-        assert type_name is not None
         readers: dict[str, Reader] = {
             CLOUD: self._cloud,
-            SCAN: self._scan,
+            RADAR_SCAN: self._scan,
             IMAGE: self._image,
-            COMPRESSED: self._image,
-            INFO: self._camera_info,
+            COMPRESSED_IMAGE: self._image,
+            CAMERA_INFO: self._camera_info,
         }
         callback = partial(self._take, channel, type_name, readers[type_name])
         self._subscribe(topic, type_name, callback, self._config.queue_depth)
@@ -176,7 +166,7 @@ class SensorInputs:
     def _cloud(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
         cloud = ros.point_cloud(message, channel, now_ns)
         if channel in self._config.radars and isinstance(cloud, LidarSweep):
-            cloud = RadarScan.from_points(channel, cloud.timestamp_ns, cloud.points_m, received_ns=now_ns)
+            cloud = ros.as_scan(cloud)
         modality: Modality = "radar" if isinstance(cloud, RadarScan) else "lidar"
         self.calibration.add_sensor(channel, modality, message.header.frame_id)
         return (cloud,)

@@ -7,7 +7,7 @@ same messages gives the same boxes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcap.exceptions import McapError
@@ -109,6 +109,14 @@ def _manifest(path: Path, record: McapMessage) -> TickManifest:
     )
 
 
+def _restricted(manifest: TickManifest, channels: frozenset[str]) -> TickManifest:
+    return replace(
+        manifest,
+        inputs=tuple(used for used in manifest.inputs if used.channel in channels),
+        health={channel: health for channel, health in manifest.health.items() if channel in channels},
+    )
+
+
 def _unusable(path: Path, got: str) -> LogError:
     return LogError(
         where=f"--follow {path}",
@@ -126,16 +134,18 @@ class ManifestFollower:
     Args:
         rig: Calibration of the log.
         manifests: In order of time.
+        channels: Sensors whose messages are used; None uses all that manifests name.
 
     Attributes:
         missing: Messages that manifests name and the log lacks, by channel; `poses` for ego poses.
 
     """
 
-    def __init__(self, rig: Rig, manifests: Iterator[TickManifest]) -> None:
+    def __init__(self, rig: Rig, manifests: Iterator[TickManifest], *, channels: frozenset[str] | None = None) -> None:
         self.rig = rig
         self.missing: dict[str, int] = {}
-        self._manifests = manifests
+        self._manifests = manifests if channels is None else (_restricted(m, channels) for m in manifests)
+        self._newest_ns = 0
         self._sensors: dict[tuple[str, int], SensorMessage] = {}
         self._poses: dict[int, EgoPose] = {}
         self._next: TickManifest | None = None
@@ -151,6 +161,7 @@ class ManifestFollower:
             key = (message.channel, message.timestamp_ns)
             self._sensors.setdefault(key, message)
             self._wanted.discard(key)
+        self._newest_ns = max(self._newest_ns, message.received_ns)
         frames: list[SyncedFrame] = []
         while self._next is not None:
             if self._wanted and message.received_ns <= self._next.timestamp_ns + PATIENCE_NS:
@@ -163,9 +174,9 @@ class ManifestFollower:
         return []
 
     def flush(self) -> list[SyncedFrame]:
-        """The tick that the end of the log left open, and those after it that lack nothing."""
+        """The ticks that the end of the log left open, up to its last arrival, and those after it that lack nothing."""
         frames: list[SyncedFrame] = []
-        while self._next is not None and (not frames or not self._wanted):
+        while self._next is not None and (not self._wanted or self._next.timestamp_ns <= self._newest_ns):
             frames.append(self._made(self._next))
         return frames
 

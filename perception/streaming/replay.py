@@ -124,7 +124,9 @@ def replay(
     pipeline = Pipeline(config)
     origin_ns = log.start_ns if options.origin_ns is None else options.origin_ns
     synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=origin_ns, channels=channels)
-    follower = ManifestFollower(log.rig, read_manifests(options.follow)) if options.follow is not None else None
+    follower = None
+    if options.follow is not None:
+        follower = ManifestFollower(log.rig, read_manifests(options.follow), channels=channels)
     counts = _Counts()
     out.mkdir(parents=True, exist_ok=True)
     (out / "summary.json").unlink(missing_ok=True)

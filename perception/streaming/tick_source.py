@@ -56,14 +56,21 @@ class Ticket:
 
 
 class TruthPairing:
-    """Gives each tick the truth that is stamped at it. Holds a bounded number of annotations."""
+    """Gives each tick the truth that is stamped at it. Holds a bounded number of annotations.
+
+    Attributes:
+        taken: Annotations that came; one that comes again while it waits counts once.
+
+    """
 
     def __init__(self) -> None:
+        self.taken = 0
         self._waiting: dict[int, Annotations] = {}
 
     def take(self, message: Message) -> None:
         """Take note of a message, before the ticks that it closes are paired."""
         if isinstance(message, Annotations):
+            self.taken += message.timestamp_ns not in self._waiting
             self._waiting[message.timestamp_ns] = message
 
     def truth(self, frame: SyncedFrame) -> Annotations | None:
@@ -76,9 +83,11 @@ class TruthPairing:
             self._waiting.pop(next(iter(self._waiting)))
 
 
-def ticks(messages: Iterable[Message], synchronizer: Synchronizer) -> Iterator[tuple[SyncedFrame, Annotations | None]]:
-    """Ticks of a stream, each with the truth that is stamped at it, if any."""
-    pairing = TruthPairing()
+def ticks(
+    messages: Iterable[Message], synchronizer: Synchronizer, pairing: TruthPairing | None = None
+) -> Iterator[tuple[SyncedFrame, Annotations | None]]:
+    """Ticks of a stream, each with the truth that is stamped at it, if any; `pairing` counts the truth that came."""
+    pairing = TruthPairing() if pairing is None else pairing
     for message in messages:
         pairing.take(message)
         for frame in synchronizer.push(message):

@@ -7,6 +7,7 @@ the top left pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,7 +52,9 @@ class Lens(Protocol):
 class PinholeLens:
     """A pinhole, with Brown-Conrady distortion (k1, k2, p1, p2, k3) if it has any.
 
-    Source: Brown (1966); OpenCV and ROS `plumb_bob` convention.
+    The radial factor is (1 + k1 r^2 + k2 r^4 + k3 r^6) / (1 + k4 r^2 + k5 r^4 + k6 r^6), with `rational` k4 to k6.
+
+    Source: Brown (1966); Claus and Fitzgibbon (2005); OpenCV, ROS `plumb_bob` and `rational_polynomial`.
     """
 
     width_px: int
@@ -59,9 +62,15 @@ class PinholeLens:
     focal_px: tuple[float, float]
     principal_px: tuple[float, float]
     distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    rational: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         _check_intrinsics(self)
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """k1, k2, p1, p2, k3, k4, k5, k6, as OpenCV and ROS order them; only as many as say something: 5 or 8."""
+        return (*self.distortion, *self.rational) if any(self.rational) else self.distortion
 
     def project(self, points_m: NDArray[Any]) -> tuple[Float64, NDArray[np.bool_]]:
         """See `Lens.project`."""
@@ -70,32 +79,22 @@ class PinholeLens:
         depth = np.where(ahead, z, np.nan)
         u, v = x / depth, y / depth
         squared = u * u + v * v
-        within = squared <= self._distortion_limit()
-        if any(self.distortion):
-            u, v = _brown_conrady(u, v, self.distortion)
+        within = squared <= _folding_limit(self.coefficients)
+        if any(self.coefficients):
+            u, v = _brown_conrady(u, v, self.coefficients)
         return _to_pixels(self, u, v, ahead & within)
 
     def rays(self, pixels: NDArray[Any]) -> Float64:
-        """See `Lens.rays`; distortion is inverted by fixed-point iteration."""
+        """See `Lens.rays`; distortion is inverted by Newton's method."""
         u, v = _from_pixels(self, pixels)
-        if any(self.distortion):
-            u, v = _undistort(u, v, self.distortion)
+        if any(self.coefficients):
+            u, v = _undistort(u, v, self.coefficients)
         directions = np.stack([u, v, np.ones_like(u)], axis=-1)
         return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
 
     def scaled(self, width_px: int, height_px: int) -> PinholeLens:
         """See `Lens.scaled`."""
         return _scaled(self, width_px, height_px)
-
-    def _distortion_limit(self) -> float:
-        """Largest squared radius at which the radial polynomial still grows: beyond it points would fold back."""
-        k1, k2, _, _, k3 = self.distortion
-        if not (k1 or k2 or k3):
-            return np.inf
-        roots = np.roots([7 * k3, 5 * k2, 3 * k1, 1.0])
-        real = roots[np.isreal(roots)].real
-        positive = real[real > 0]
-        return float(positive.min()) if len(positive) else np.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,10 +246,26 @@ def _to_pixels(lens: Any, u: Float64, v: Float64, seen: NDArray[np.bool_]) -> tu
     return np.where(seen[..., None], np.stack([x, y], axis=-1), np.nan), inside
 
 
+@lru_cache(maxsize=64)
+def _folding_limit(k: tuple[float, ...]) -> float:
+    """Largest squared radius up to which pixels move outwards: beyond it points would fold back."""
+    k1, k2, _, _, k3, *rational = k
+    above, below = np.poly1d([k3, k2, k1, 1.0]), np.poly1d([*rational[::-1], 1.0])
+    # Of r N(r^2) / D(r^2) the slope has the sign of N D + 2 s (N' D - N D'), with s = r^2.
+    slope = above * below + np.poly1d([2.0, 0.0]) * (above.deriv() * below - above * below.deriv())
+    roots = np.concatenate([slope.roots, below.roots]).astype(np.complex128)
+    real = roots[np.isreal(roots)].real
+    positive = real[real > 0]
+    return float(positive.min()) if len(positive) else np.inf
+
+
 def _brown_conrady(u: Float64, v: Float64, k: tuple[float, ...]) -> tuple[Float64, Float64]:
-    k1, k2, p1, p2, k3 = k
+    k1, k2, p1, p2, k3, *rational = k
     r2 = u * u + v * v
     radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    if rational:
+        k4, k5, k6 = rational
+        radial = radial / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
     return (
         u * radial + 2 * p1 * u * v + p2 * (r2 + 2 * u * u),
         v * radial + p1 * (r2 + 2 * v * v) + 2 * p2 * u * v,

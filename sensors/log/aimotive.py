@@ -205,7 +205,7 @@ def _lens(entry: dict[str, Any], folder: Path) -> Lens:
     focal_px = (float(entry["focal_length_px"][0]), float(entry["focal_length_px"][1]))
     principal_px = (float(entry["principal_point_px"][0]), float(entry["principal_point_px"][1]))
     k1, k2, p1, p2, k3 = (float(v) for v in entry["distortion_coeffs"])
-    size = {"width_px": width_px, "height_px": height_px}
+    size: dict[str, Any] = {"width_px": width_px, "height_px": height_px}
     if entry["model"] == "opencv_pinhole":
         lens: Lens = PinholeLens(**size, focal_px=focal_px, principal_px=principal_px, distortion=(k1, k2, p1, p2, k3))
     elif entry["model"] == "mei":
@@ -216,7 +216,7 @@ def _lens(entry: dict[str, Any], folder: Path) -> Lens:
             where=f"{folder.name}: model",
             got=repr(entry["model"]),
             expected="opencv_pinhole or mei",
-            remedy="give this camera's calibration with --calibration rig.yaml",
+            remedy="take this camera out of the file, or state it by one of these models",
         )
     actual = _image_size_px(folder)
     return lens if actual in (None, (width_px, height_px)) else lens.scaled(*actual)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from calendar import timegm
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -102,13 +102,13 @@ def _drive(path: Path) -> Path:
 def _plan(drive: Path, rig: Rig) -> Iterator[PlannedMessage]:
     present = {channel: _numbered(drive / channel / "data") for channel in rig.channels()}
     frames = sorted(set[int]().union(*present.values()))
-    stamps = {channel: _read_stamps(drive / channel / "timestamps.txt", frames) for channel in present}
+    stamps = _filled({c: _read_stamps(drive / c / "timestamps.txt", files) for c, files in present.items()})
     for channel in rig.channels("camera"):
         suffix = next((path.suffix for path in present[channel].values()), ".png")
         for frame in frames:
             path, at_ns = drive / channel / "data" / f"{frame:010d}{suffix}", stamps[channel][frame]
             yield planned_sensor(channel, at_ns, partial(read_camera_frame, path, channel, at_ns))
-    begins, ends = (_read_edge(drive / LIDAR / f"timestamps_{edge}.txt", frames) for edge in ("start", "end"))
+    begins, ends = (_read_edge(drive / LIDAR / f"timestamps_{edge}.txt", present[LIDAR]) for edge in ("start", "end"))
     for frame in frames:
         at_ns = stamps[LIDAR][frame]
         turn = _Revolution.around(at_ns, begins.get(frame), ends.get(frame))
@@ -133,7 +133,13 @@ def _numbered(folder: Path) -> dict[int, Path]:
     return {int(path.stem): path for path in sorted(folder.glob("*.*")) if path.stem.isdigit()}
 
 
-def _read_stamps(path: Path, frames: list[int]) -> dict[int, int]:
+def _filled(stamps: dict[str, dict[int, int]]) -> dict[str, dict[int, int]]:
+    """Stamps by channel and frame; where one has none, as where a sweep was not recorded, that of another channel."""
+    known = {frame: at_ns for of_channel in reversed(stamps.values()) for frame, at_ns in of_channel.items()}
+    return {channel: {**known, **of_channel} for channel, of_channel in stamps.items()}
+
+
+def _read_stamps(path: Path, frames: Iterable[int]) -> dict[int, int]:
     """Time in nanoseconds of every frame: the line with its number, counted from 0."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
@@ -153,7 +159,7 @@ def _read_stamps(path: Path, frames: list[int]) -> dict[int, int]:
     return stamps
 
 
-def _read_edge(path: Path, frames: list[int]) -> dict[int, int]:
+def _read_edge(path: Path, frames: Iterable[int]) -> dict[int, int]:
     """Times at which the sweeps begin or end; none where there is no such file."""
     return _read_stamps(path, frames) if path.exists() else {}
 

@@ -18,6 +18,7 @@ from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log import cloud_layouts as layouts
 from tricast.sensors.log.image_layouts import rgb_pixels
 from tricast.sensors.log.schema import header, message_class, stamp_ns
+from tricast.sensors.log.stream import Message
 
 ODOM_FRAME = "odom"
 EGO_FRAME = "base_link"
@@ -142,6 +143,18 @@ def point_cloud(message: Any, channel: str, received_ns: int) -> LidarSweep | Ra
     )
 
 
+def as_calibrated(message: Message, rig: Rig) -> Message:
+    """A cloud without cross-sections or Doppler of a channel that is calibrated as a radar's, as its scan."""
+    if not isinstance(message, LidarSweep) or message.channel not in rig or rig[message.channel].modality != "radar":
+        return message
+    return as_scan(message)
+
+
+def as_scan(sweep: LidarSweep) -> RadarScan:
+    """Points of a radar that tells nothing but places."""
+    return RadarScan.from_points(sweep.channel, sweep.timestamp_ns, sweep.points_m, received_ns=sweep.received_ns)
+
+
 def _structured(message: Any, channel: str) -> NDArray[Any]:
     names = [field.name for field in message.fields]
     size = message.point_step * message.width * message.height
@@ -236,11 +249,16 @@ def rig_transforms(rig: Rig) -> list[tuple[str, str, SE3]]:
 
 
 def camera_info_message(lens: Lens, channel: str, timestamp_ns: int) -> Any:
-    """`sensor_msgs/CameraInfo`: `plumb_bob`, `equidistant`, or `mei` (mirror parameter first, then k1, k2, p1, p2)."""
+    """`sensor_msgs/CameraInfo`: the model and its coefficients as `lens_of` reads them."""
     assert isinstance(lens, PinholeLens | FisheyeLens | MeiLens)
     (fx, fy), (cx, cy) = lens.focal_px, lens.principal_px
-    model = {PinholeLens: "plumb_bob", FisheyeLens: "equidistant", MeiLens: "mei"}[type(lens)]
-    distortion = (lens.mirror, *lens.distortion) if isinstance(lens, MeiLens) else lens.distortion
+    if isinstance(lens, PinholeLens):
+        distortion = lens.coefficients
+        model = "plumb_bob" if len(distortion) == 5 else "rational_polynomial"
+    elif isinstance(lens, FisheyeLens):
+        model, distortion = "equidistant", lens.distortion
+    else:
+        model, distortion = "mei", (lens.mirror, *lens.distortion)
     return message_class("sensor_msgs/msg/CameraInfo")(
         header=header(timestamp_ns, channel),
         height=lens.height_px,
@@ -259,7 +277,7 @@ def camera_info_message(lens: Lens, channel: str, timestamp_ns: int) -> Any:
 
 
 def lens_of(message: Any, channel: str) -> Lens:
-    """Lens of a camera info.
+    """Lens of a camera info: `plumb_bob` and `rational_polynomial` as ROS has them, `equidistant`, or `mei` (xi first).
 
     Raises:
         CalibrationError: The distortion model is unknown or its coefficients do not fit.
@@ -271,6 +289,8 @@ def lens_of(message: Any, channel: str) -> Lens:
     model = message.distortion_model
     if model in ("plumb_bob", "") and len(d) in (0, 4, 5):
         return PinholeLens(**common, distortion=(*d, *(0.0,) * (5 - len(d))))  # type: ignore[arg-type]
+    if model == "rational_polynomial" and len(d) in (8, 12, 14) and not any(d[8:]):
+        return PinholeLens(**common, distortion=d[:5], rational=d[5:8])  # type: ignore[arg-type]
     if model in ("equidistant", "fisheye") and len(d) == 4:
         return FisheyeLens(**common, distortion=d)
     if model == "mei" and len(d) == 5:
@@ -278,7 +298,7 @@ def lens_of(message: Any, channel: str) -> Lens:
     raise CalibrationError(
         where=f"camera info of {channel}",
         got=f"distortion model '{model}' with {len(d)} coefficients",
-        expected="plumb_bob (4 or 5), equidistant (4) or mei (5)",
+        expected="plumb_bob (4 or 5), rational_polynomial (8), equidistant (4) or mei (5)",
         remedy="give the camera's calibration with --calibration rig.yaml",
     )
 

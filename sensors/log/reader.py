@@ -19,13 +19,11 @@ from tricast.sensors.log.chunks import MAGIC, ChunkPlace, DamagedChunkError, rec
 from tricast.sensors.log.cloud_layouts import is_radar_layout
 from tricast.sensors.log.radar_scan_messages import RADAR_SCAN, radar_scan
 from tricast.sensors.log.schema import deserialize, learn_types
-from tricast.sensors.log.stream import ForeignMessage, Losses, Message, stream_order
-from tricast.sensors.log.transform_buffer import TransformBuffer
+from tricast.sensors.log.sensor_topics import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, sensor_of
+from tricast.sensors.log.stream import ForeignMessage, Losses, Message, channel_of, stream_order, why_left_out
+from tricast.sensors.log.transform_buffer import TransformBuffer, frame_named
 from tricast.sensors.log.writer import ODOMETRY_TOPIC, TRUTH_TOPIC
 
-CLOUD = "sensor_msgs/msg/PointCloud2"
-IMAGES = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 WRITTEN_BESIDE = (("/tf", "tf2_msgs/msg/TFMessage"), ("/tf_static", "tf2_msgs/msg/TFMessage"))
 """Topics and types that are not in the stream and that every Tricast log gets of poses and rig."""
 
@@ -104,7 +102,7 @@ class McapLog:
 
     def _is_known(self, topic: str, type_name: str) -> bool:
         """Whether a topic enters the stream, or is written anew from what does."""
-        beside = (topic, type_name) in WRITTEN_BESIDE or (channel_of(topic) is not None and type_name == CAMERA_INFO)
+        beside = (topic, type_name) in WRITTEN_BESIDE or sensor_of(topic, type_name) is not None
         return beside or self._decoder(topic, type_name) is not None
 
     def _raw(self, chunk: ChunkPlace, *, count_losses: bool) -> Iterator[tuple[Schema | None, Channel, McapMessage]]:
@@ -153,14 +151,9 @@ class McapLog:
                     f"{self.path}: {channel.topic} at {record.log_time} ns: not a {schema.name} ({error})",
                 )
                 continue
-            name = getattr(message, "channel", None)
-            if name is not None and name not in self.rig:
-                if name not in self.losses.messages:
-                    self.losses.details.append(
-                        f"{self.path}: {name} has no calibration; its messages are left out; "
-                        "give one with --calibration rig.yaml"
-                    )
-                self.losses.messages[name] = self.losses.messages.get(name, 0) + 1
+            message = ros.as_calibrated(message, self.rig)
+            if (reason := why_left_out(message, self.rig)) is not None:
+                self.losses.add_alike(channel_of(message), f"{self.path}: {reason}")
                 continue
             yield message
 
@@ -169,10 +162,10 @@ class McapLog:
             return ros.ego_pose
         if topic == TRUTH_TOPIC:
             return ros.annotations_of
-        channel = channel_of(topic)
+        channel = sensor_of(topic, type_name)
         if channel is not None and type_name == CLOUD:
             return lambda message, received_ns: ros.point_cloud(message, channel, received_ns)
-        if channel is not None and type_name in IMAGES:
+        if channel is not None and type_name in (COMPRESSED_IMAGE, IMAGE):
             return lambda message, received_ns: ros.camera_frame(message, channel, received_ns)
         if channel is not None and type_name == RADAR_SCAN:
             return lambda message, received_ns: radar_scan(message, channel, received_ns)
@@ -187,7 +180,8 @@ class McapLog:
 
     def _recorded_sensors(self) -> Iterator[str]:
         for channel in self._channels.values():
-            schema, name = self._schemas.get(channel.schema_id), channel_of(channel.topic)
+            schema = self._schemas.get(channel.schema_id)
+            name = None if schema is None else sensor_of(channel.topic, schema.name)
             if schema is not None and name is not None and self._decoder(channel.topic, schema.name) is not None:
                 yield name
 
@@ -216,23 +210,23 @@ class McapLog:
         modalities: dict[str, Modality] = {}
         for chunk in self._chunks:
             for schema, channel, record in self._raw(chunk, count_losses=False):
-                name = channel_of(channel.topic)
                 if schema is None:
                     continue
+                name = sensor_of(channel.topic, schema.name)
                 try:
                     if channel.topic == "/tf_static":
                         frames.add_message(deserialize(record.data, schema.name), static=True)
                     elif name and schema.name == CAMERA_INFO and name not in lenses:
                         info = deserialize(record.data, schema.name)
                         lenses[name] = ros.lens_of(info, name)
-                        frame_of[name] = info.header.frame_id
+                        frame_of[name] = frame_named(info.header.frame_id, name)
                     elif name and schema.name == CLOUD and name not in modalities:
                         cloud = deserialize(record.data, schema.name)
                         modalities[name] = "radar" if is_radar_layout({f.name for f in cloud.fields}) else "lidar"
-                        frame_of[name] = cloud.header.frame_id
+                        frame_of[name] = frame_named(cloud.header.frame_id, name)
                     elif name and schema.name == RADAR_SCAN and name not in modalities:
                         modalities[name] = "radar"
-                        frame_of[name] = deserialize(record.data, schema.name).header.frame_id
+                        frame_of[name] = frame_named(deserialize(record.data, schema.name).header.frame_id, name)
                 except InputError as error:
                     raise CalibrationError(
                         where=f"{self.path}: {channel.topic}: {error.where}",
@@ -255,7 +249,8 @@ class McapLog:
 
     def _seen_all(self, seen: set[str]) -> bool:
         """Whether every sensor topic of the file is among those seen; needs the summary's list of channels."""
-        wanted = {channel_of(channel.topic) for channel in self._channels.values()} - {None}
+        schemas = {channel.topic: self._schemas.get(channel.schema_id) for channel in self._channels.values()}
+        wanted = {sensor_of(topic, schema.name) for topic, schema in schemas.items() if schema is not None} - {None}
         return wanted <= seen
 
 
@@ -273,12 +268,6 @@ def _in_order(
             serial += 1
     while heap:
         yield heapq.heappop(heap)[2]
-
-
-def channel_of(topic: str) -> str | None:
-    """Channel of a sensor topic `/sensors/<channel>/...`."""
-    parts = topic.split("/")
-    return parts[2] if len(parts) == 4 and parts[:2] == ["", "sensors"] else None
 
 
 def _learn(schema: Schema) -> None:

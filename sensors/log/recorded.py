@@ -17,7 +17,7 @@ from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig, check_calibrated
 from tricast.sensors.errors import LogError, SensorDataError
 from tricast.sensors.frames import CameraFrame, EgoPose
-from tricast.sensors.log.stream import Losses, Message, stream_order
+from tricast.sensors.log.stream import Losses, Message, no_calibration, stream_order, why_left_out
 
 POSE, TRUTH, SENSOR = range(3)
 """Rank of a message among those that arrive at the same time, as in `stream_order`."""
@@ -104,13 +104,10 @@ class RecordedLog:
 
     def _loaded(self, planned: PlannedMessage, losses: Losses) -> Message | None:
         if planned.rank == SENSOR and planned.channel not in self.rig:
-            if planned.channel not in losses.messages:
-                detail = "has no calibration; its messages are left out; give one with --calibration rig.yaml"
-                losses.details.append(f"{self.path}: {planned.channel} {detail}")
-            losses.messages[planned.channel] = losses.messages.get(planned.channel, 0) + 1
+            losses.add_alike(planned.channel, f"{self.path}: {no_calibration(planned.channel)}")
             return None
         try:
-            return planned.load()
+            message = planned.load()
         except InputError as error:
             losses.add(planned.channel, f"{self.path}: {error}; this message is left out")
         except OSError as error:
@@ -119,6 +116,10 @@ class RecordedLog:
             place = f"{planned.channel} at {planned.earliest_ns} ns"
             cause = f"{type(error).__name__}: {error}"
             losses.add(planned.channel, f"{self.path}: {place}: broken data ({cause}); this message is left out")
+        else:
+            if (reason := why_left_out(message, self.rig)) is None:
+                return message
+            losses.add_alike(planned.channel, f"{self.path}: {reason}")
         return None
 
     def _first_arrival(self) -> int:

@@ -25,10 +25,11 @@ class _LensEntry(StrictConfig):
 
 
 class PinholeEntry(_LensEntry):
-    """A pinhole with Brown-Conrady distortion (k1, k2, p1, p2, k3)."""
+    """A pinhole with Brown-Conrady distortion (k1, k2, p1, p2, k3), over a denominator (k4, k5, k6) if it has one."""
 
     model: Literal["pinhole"]
     distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    rational: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 class FisheyeEntry(_LensEntry):

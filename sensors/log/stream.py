@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
-from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
+from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, Modality, RadarScan
 
 SensorMessage: TypeAlias = CameraFrame | LidarSweep | RadarScan
 Message: TypeAlias = CameraFrame | LidarSweep | RadarScan | EgoPose | Annotations
@@ -28,11 +28,19 @@ class Losses:
 
     messages: dict[str, int] = field(default_factory=dict[str, int])
     details: list[str] = field(default_factory=list[str])
+    _alike: set[str] = field(default_factory=set[str], repr=False, compare=False)
 
     def add(self, channel: str, detail: str, count: int = 1) -> None:
         """Count lost messages of a channel and say why."""
         self.messages[channel] = self.messages.get(channel, 0) + count
         self.details.append(detail)
+
+    def add_alike(self, channel: str, detail: str) -> None:
+        """Count a lost message of a channel, and say why once for all of them that are lost for the same cause."""
+        if detail not in self._alike:
+            self._alike.add(detail)
+            self.details.append(detail)
+        self.messages[channel] = self.messages.get(channel, 0) + 1
 
     @property
     def total(self) -> int:
@@ -170,6 +178,33 @@ def stream_order(message: Message) -> tuple[int, int, str]:
     if isinstance(message, Annotations):
         return message.received_ns, 1, ""
     return message.received_ns, 2, message.channel
+
+
+def modality_of(message: SensorMessage) -> Modality:
+    """What kind of sensor measured it."""
+    if isinstance(message, CameraFrame):
+        return "camera"
+    return "lidar" if isinstance(message, LidarSweep) else "radar"
+
+
+def why_left_out(message: Message, rig: Rig) -> str | None:
+    """Why a message cannot be used with a calibration; None where it can."""
+    if isinstance(message, EgoPose | Annotations):
+        return None
+    if message.channel not in rig:
+        return no_calibration(message.channel)
+    told, sent = rig[message.channel].modality, modality_of(message)
+    if told == sent:
+        return None
+    return (
+        f"{message.channel} is calibrated as a {told} and also sends {sent} data, which is left out; "
+        f"give the {sent} a channel of its own, or another modality with --calibration rig.yaml"
+    )
+
+
+def no_calibration(channel: str) -> str:
+    """Why messages of a channel without calibration cannot be used."""
+    return f"{channel} has no calibration; its messages are left out; give one with --calibration rig.yaml"
 
 
 def channel_of(message: Message) -> str:

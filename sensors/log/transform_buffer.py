@@ -18,6 +18,11 @@ KEPT_NS = 10_000_000_000
 MAX_DEPTH = 32
 
 
+def frame_named(frame_id: str, channel: str) -> str:
+    """Frame that a sensor's header names: without a leading slash, and the channel's where it names none."""
+    return frame_id.removeprefix("/") or channel
+
+
 @dataclass
 class _Edge:
     """How a frame hangs on its parent: always the same, or by time."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -44,15 +45,23 @@ CLASS_NAMES = CLASSES_FROM["view_of_delft"]
 CAMERA, LIDAR, RADAR = "CAM_FRONT", "LIDAR_TOP", "RADAR_FRONT"
 LIDAR_HEIGHT_M = 1.65
 FRAME_PERIOD_NS = 100_000_000
+CLIP_GAP_NS = 10_000_000_000
+"""Longer than any silence within a drive (`SynchronizerConfig.gap_s`)."""
+CLIP_STARTS = (
+    *(0, 544, 1312, 1803, 2200, 2532, 2798, 3277, 3575, 3610, 4049, 4387),
+    *(4652, 6334, 6571, 6759, 7543, 7900, 8198, 8481, 8749, 9096, 9518, 9776),
+)
+"""First frame of each clip, by the dataset's maintainers (view-of-delft-dataset, issue 107)."""
 IMAGE_SIZE_PX = (1936, 1216)
 LIDAR_FIELDS, RADAR_FIELDS = 4, 7
 EGO_FROM_LIDAR = SE3(translation_m=(0.0, 0.0, LIDAR_HEIGHT_M))
 
 
 class ViewOfDelftLog(RecordedLog):
-    """Every frame of the training folder, stamped with its number times 100 ms. See `DrivingLog` for the attributes.
+    """Every frame of the training folder, 100 ms apart within a clip. See `DrivingLog` for the attributes.
 
-    Gaps between clips stay gaps. LiDAR points carry no times of their own.
+    Clips are drives of their own, though their frames are numbered without a gap: each begins 10 s later than its
+    number says after the one before, so that nothing is carried over. LiDAR points carry no times of their own.
 
     Args:
         path: Dataset root with the folders `lidar` and `radar`.
@@ -92,7 +101,7 @@ def _plan(root: Path, rig: Rig) -> Iterator[PlannedMessage]:
     labelled, posed = _frame_names(lidar / "label_2", ".txt"), _frame_names(lidar / "pose", ".json")
     camera_from_ego = rig[CAMERA].ego_from_sensor.inverse
     for frame in sorted(frames | labelled | posed):
-        at_ns = int(frame) * FRAME_PERIOD_NS
+        at_ns = _stamp_ns(int(frame))
         for channel, (folder, suffix, reader) in sensors.items():
             yield planned_sensor(channel, at_ns, partial(reader, folder / f"{frame}{suffix}", channel, at_ns))
         if labelled:
@@ -102,6 +111,11 @@ def _plan(root: Path, rig: Rig) -> Iterator[PlannedMessage]:
         if posed:
             load = partial(_read_pose, lidar / "pose" / f"{frame}.json", camera_from_ego, at_ns)
             yield PlannedMessage(rank=POSE, channel=POSE_CHANNEL, earliest_ns=at_ns, latest_ns=at_ns, load=load)
+
+
+def _stamp_ns(frame: int) -> int:
+    clip = bisect_right(CLIP_STARTS, frame) - 1
+    return frame * FRAME_PERIOD_NS + clip * CLIP_GAP_NS
 
 
 def _frame_names(folder: Path, suffix: str) -> set[str]:

@@ -11,6 +11,7 @@ from tricast.configs.errors import InputError
 from tricast.sensors.log.radar_scan_messages import RADAR_SCAN
 from tricast.sensors.log.ros2_mcap import Ros2McapWriter
 from tricast.sensors.log.schema import schema_text
+from tricast.sensors.log.sensor_topics import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE
 from tricast.sensors.log.stream import ForeignMessage
 from tricast.sensors.log.writer import ODOMETRY_TOPIC
 from tricast.sensors.ros.installation import is_readable, message_type
@@ -20,11 +21,11 @@ from tricast.sensors.ros.subscription import AdaptiveSubscription
 NEVER_RECORDED = ("/clock", "/rosout", "/parameter_events")
 DISCOVERY_S = 0.2
 DEPTH = 100
-SUFFIXES = {
-    "sensor_msgs/msg/PointCloud2": "points",
-    "sensor_msgs/msg/CompressedImage": "image",
-    "sensor_msgs/msg/Image": "image_raw",
-    "sensor_msgs/msg/CameraInfo": "camera_info",
+LAST_PARTS = {
+    CLOUD: "points",
+    COMPRESSED_IMAGE: "image",
+    IMAGE: "image_raw",
+    CAMERA_INFO: "camera_info",
     RADAR_SCAN: "scan",
 }
 
@@ -109,14 +110,14 @@ class GraphRecorder:
             return topic
         if channel == "odometry" and type_name == "nav_msgs/msg/Odometry":
             return ODOMETRY_TOPIC
-        if type_name not in SUFFIXES:
+        if type_name not in LAST_PARTS:
             raise InputError(
                 where=f"--map {topic}={channel}",
                 got=f"a topic of type {type_name}",
-                expected=f"one of {', '.join(SUFFIXES)}, or nav_msgs/msg/Odometry as odometry",
+                expected=f"one of {', '.join(LAST_PARTS)}, or nav_msgs/msg/Odometry as odometry",
                 remedy="leave this topic out of --map; it is recorded under its own name",
             )
-        return f"/sensors/{channel}/{SUFFIXES[type_name]}"
+        return f"/sensors/{channel}/{LAST_PARTS[type_name]}"
 
     def _written(self, topic: str, name: str, type_name: str, number: int) -> Callable[[bytes], None]:
         schema = (type_name, "ros2msg", schema_text(type_name).encode())

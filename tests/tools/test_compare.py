@@ -1,6 +1,7 @@
 """`tricast compare` on runs made from tables by hand: cars found by A half the time, by B always."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,14 @@ SCENES, SAMPLES, CARS = 6, 4, 3
 TIMES_S = 0.5 * np.arange(1, 13)
 
 
-def cars(keep: np.ndarray, *, scored: bool) -> BoxTable:
+def cars(keep: np.ndarray, *, scored: bool, scenes: int = SCENES) -> BoxTable:
     """Cars 10, 20 and 30 m ahead in every sample, going 2 m/s; only some rows of them."""
     sample = np.repeat(np.arange(SCENES * SAMPLES), CARS)
     place = np.tile(10.0 * np.arange(1, CARS + 1), SCENES * SAMPLES) + (sample % SAMPLES)
     count = len(sample)
     return BoxTable.of(
         [f"s{i}" for i in range(SCENES * SAMPLES)],
-        sample_scene=np.repeat(np.arange(SCENES), SAMPLES),
+        sample_scene=np.repeat(np.arange(SCENES), SAMPLES) % scenes,
         sample_time_ns=np.tile(500_000_000 * np.arange(SAMPLES), SCENES),
         sample_index=sample,
         class_index=np.zeros(count),
@@ -42,10 +43,10 @@ def futures_of(table: BoxTable) -> np.ndarray:
     return table.centers_m[:, None, :2] + TIMES_S[:, None] * np.array([2.0, 0.0])
 
 
-def write_run(out: Path, keep: np.ndarray, truth_rows: np.ndarray | None = None) -> None:
+def write_run(out: Path, keep: np.ndarray, truth_rows: np.ndarray | None = None, scenes: int = SCENES) -> None:
     everything = np.ones(SCENES * SAMPLES * CARS, bool)
-    true_boxes = cars(everything if truth_rows is None else truth_rows, scored=False)
-    found = cars(keep, scored=True)
+    true_boxes = cars(everything if truth_rows is None else truth_rows, scored=False, scenes=scenes)
+    found = cars(keep, scored=True, scenes=scenes)
     results = ResultTables(
         detections=found,
         tracks=found,
@@ -62,6 +63,14 @@ def write_run(out: Path, keep: np.ndarray, truth_rows: np.ndarray | None = None)
     tables = LogTables(truth=truth, results={"all": results}, late_truth=0, lost_messages=0)
     evaluation = evaluate_tables([tables], {"detector": "by hand", "logs": []})
     save_run(out, evaluation.summary, PipelineConfig(), truth, evaluation.results, "")
+
+
+def limited(run: Path, out: Path, max_range_m: float) -> Path:
+    """The same run, scored up to a distance."""
+    shutil.copytree(run, out)
+    summary = json.loads((out / "evaluation.json").read_text())
+    (out / "evaluation.json").write_text(json.dumps({**summary, "max_range_m": max_range_m}))
+    return out
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +108,30 @@ def test_a_run_equals_itself(runs: tuple[Path, Path], capsys: pytest.CaptureFixt
     for figure in json.loads(capsys.readouterr().out)["figures"].values():
         assert figure["difference"] in (0, None)
         assert figure["interval"] in ([0, 0], [None, None])
+
+
+def test_runs_that_were_scored_to_a_distance_are_compared_to_that_distance(
+    runs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    near = [limited(run, tmp_path / run.name, 0.5) for run in runs]
+    assert main(["compare", *map(str, near), "--json"]) == 0
+    nothing_so_near = json.loads(capsys.readouterr().out)["figures"]["detection.mAP"]
+    assert nothing_so_near["b"] in (0, None)
+    assert main(["compare", str(near[0]), str(runs[1])]) == 2
+    assert "got scored to the protocol's ranges" in capsys.readouterr().err
+    assert main(["compare", str(near[0]), str(runs[1]), "--max-range", "40"]) == 0
+
+
+def test_of_one_scene_no_difference_is_sure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = np.arange(SCENES * SAMPLES * CARS)
+    for name, keep in (("a", rows % 2 == 0), ("b", rows >= 0)):
+        write_run(tmp_path / name, keep, scenes=1)
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--json"]) == 0
+    figure = json.loads(capsys.readouterr().out)["figures"]["detection.mAP"]
+    assert figure["difference"] > 0
+    assert (figure["interval"], figure["share_above_zero"]) == ([None, None], None)
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    assert "better" not in capsys.readouterr().out
 
 
 def test_runs_over_other_truth_are_refused(

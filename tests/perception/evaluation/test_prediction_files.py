@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tricast.configs.errors import InputError
@@ -32,6 +33,13 @@ def test_agents_with_different_numbers_of_modes_are_scored_together(tmp_path: Pa
     assert len(errors) == 2
     assert errors.figures()["minADE_5"] == pytest.approx(1.0)
     assert errors.figures()["MissRate_1"] == pytest.approx(0.5)
+
+
+def test_agents_with_different_numbers_of_times_are_scored_together(tmp_path: Path) -> None:
+    short = {**forecast("b", offset_m=2.0), "prediction": [[[2.0, 0.0]] * 10]}
+    truth = [future("a"), {**future("b"), "future": [[0.0, 0.0]] * 10}]
+    errors = evaluate_prediction_files(*files(tmp_path, [forecast("a"), short], truth))
+    np.testing.assert_allclose(errors.ade_m[:, 0], [0.0, 2.0])
 
 
 @pytest.mark.parametrize(

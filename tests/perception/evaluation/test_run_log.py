@@ -189,7 +189,8 @@ def test_a_jump_in_time_begins_a_new_scene(tmp_path: Path) -> None:
 
 def test_logs_are_named_by_their_files_and_by_their_folders_where_those_are_alike(tmp_path: Path) -> None:
     assert log_names([Path("/a/x.mcap"), Path("/a/y.mcap")]) == ["x", "y"]
-    assert log_names([Path("/a/x.mcap"), Path("/b/x.mcap")]) == ["a/x", "b/x"]
+    assert log_names([Path("/a/x.mcap"), Path("/b/x.mcap")]) == ["a/x.mcap", "b/x.mcap"]
+    assert log_names([Path("/a/x.v1"), Path("/a/x.v2"), Path("/a/x")]) == ["a/x.v1", "a/x.v2", "a/x"]
     with pytest.raises(InputError, match="twice"):
         log_names([Path("/a/x.mcap"), Path("/a/../a/x.mcap")])
 

@@ -1,6 +1,8 @@
 """Streaming scores of the demo log."""
 
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -8,9 +10,13 @@ import pytest
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
 from tricast.perception.evaluation.held_log import HeldLog
-from tricast.perception.evaluation.streaming import Latency, parse_latency
-from tricast.perception.evaluation.streaming_run import StreamTables, stream_log, streaming_summary
+from tricast.perception.evaluation.run_log import run_log
+from tricast.perception.evaluation.streaming import Answer, Latency, parse_latency
+from tricast.perception.evaluation.streaming_run import StreamTables, answers_at, stream_log, streaming_summary
+from tricast.sensors.annotations import Annotations
+from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.stream import DrivingLog, LogView, Message, stream_order
 from tricast.tools.demo import demo_log_path
 
 
@@ -49,6 +55,43 @@ def _renamed(tables: StreamTables) -> StreamTables:
     for row, results in tables.results.items():
         assert results.detections.centers_m.tolist() == again.results[row].detections.centers_m.tolist()
     return again
+
+
+def test_answers_stand_at_the_times_that_are_scored_whichever_were_asked_for() -> None:
+    asked = [Answer(timestamp_ns=at, odom_from_ego=SE3.from_yaw(at / 10), output=None) for at in (1, 2, 4, 2)]
+    found = answers_at(asked, [1, 2, 3, 2])
+    assert [answer.timestamp_ns for answer in found] == [1, 2, 3, 2]
+    assert (found[0], found[1], found[3]) == (asked[0], asked[1], asked[3])
+    assert found[2].age_s is None
+
+
+@pytest.mark.parametrize("delay_ms", [90, 120, 180])
+def test_truth_that_is_late_shifts_no_answer(delay_ms: int) -> None:
+    log = LateTruth(HeldLog(open_log(demo_log_path()), 2.0), third_by_ns=delay_ms * 1_000_000)
+    tables = stream_log(log, PipelineConfig(), Latency(kind="constant", median_ms=1), name="demo", rates_hz=(2, 20))
+    for results in tables.results.values():
+        assert results.detections.sample_tokens == tables.truth.boxes.sample_tokens
+    taken = sum(isinstance(message, Annotations) for message in log.messages())
+    offline = run_log(log, PipelineConfig(), {"all": None}, name="demo")
+    assert offline.late_truth == taken - len(offline.truth.boxes.sample_tokens)
+
+
+class LateTruth(LogView):
+    """A log whose third annotation arrives later than it did."""
+
+    def __init__(self, log: DrivingLog, third_by_ns: int) -> None:
+        super().__init__(log)
+        self._by_ns = third_by_ns
+
+    def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
+        count, messages = 0, list[Message]()
+        for message in self._log.messages(start_ns=start_ns, end_ns=end_ns):
+            late = 0
+            if isinstance(message, Annotations):
+                count += 1
+                late = self._by_ns if count == 3 else 0
+            messages.append(replace(message, received_ns=message.received_ns + late) if late else message)
+        yield from sorted(messages, key=stream_order)
 
 
 def test_rates_that_do_not_divide_a_second_into_milliseconds_are_refused() -> None:

@@ -169,6 +169,14 @@ def test_what_is_submitted_is_what_is_scored(tmp_path: Path) -> None:
     assert 0 < len(tracks.scores) <= len(scored.tracks.scores)
 
 
+def test_a_folder_as_the_file_to_write_is_refused_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submission", str(demo_log_path()), "--format", "nuscenes-tracking", "--out", str(tmp_path)]) == 2
+    assert f"--out: got the folder {tmp_path}; expected a file" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_command_writes_a_file_and_says_how_many_samples(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,6 +106,23 @@ def test_messages_that_the_log_lacks_are_counted_and_the_tick_goes_on(
     assert follower.missing["LIDAR"] >= 1
     assert set(follower.missing) == {"LIDAR"}
     assert all("LIDAR" not in frame.lidars for frame in frames)
+    newest_ns = max(m.received_ns for m in drive)
+    assert [f.timestamp_ns for f in frames] == [
+        r.tick.timestamp_ns for r in results if r.tick.timestamp_ns <= newest_ns
+    ]
+
+
+def test_of_chosen_sensors_only_their_messages_are_used(
+    log_path: Path, rig: Rig, drive: list[Message], tmp_path: Path
+) -> None:
+    results = live(rig, drive, tmp_path / "live.mcap")
+    options = ReplayOptions(follow=tmp_path / "live.mcap", sensors=("lidar",))
+    summary = replay(open_log(log_path), PipelineConfig(), tmp_path / "out", options=options)
+    lines = [json.loads(text) for text in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    assert len(lines) == len(results)
+    assert {used["channel"] for line in lines for used in line["inputs"]} == {"LIDAR"}
+    assert {channel for line in lines for channel in line["health"]} == {"LIDAR"}
+    assert summary["followed"]["missing"] == {}
 
 
 @pytest.mark.parametrize(

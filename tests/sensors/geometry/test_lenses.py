@@ -11,11 +11,22 @@ from tricast.sensors.geometry.lenses import FisheyeLens, Lens, MeiLens, PinholeL
 
 PLAIN = PinholeLens(width_px=640, height_px=480, focal_px=(500.0, 400.0), principal_px=(320.0, 240.0))
 BARREL = replace(PLAIN, distortion=(-0.3, 0.1, 0.001, -0.002, 0.01))
+RATIONAL = replace(BARREL, rational=(0.2, -0.05, 0.02))
 FISHEYE = FisheyeLens(width_px=640, height_px=480, focal_px=(200.0, 200.0), principal_px=(320.0, 240.0))
 BENT_FISHEYE = replace(FISHEYE, distortion=(0.05, -0.01, 0.002, -0.0003))
 MEI = MeiLens(width_px=640, height_px=480, focal_px=(300.0, 300.0), principal_px=(320.0, 240.0), mirror=1.0)
 BENT_MEI = replace(MEI, mirror=1.02, distortion=(0.03, -0.08, 0.001, -0.001))
-LENSES = [PLAIN, BARREL, FISHEYE, BENT_FISHEYE, MEI, BENT_MEI, replace(MEI, mirror=0.0), replace(MEI, mirror=0.7)]
+LENSES = [
+    PLAIN,
+    BARREL,
+    RATIONAL,
+    FISHEYE,
+    BENT_FISHEYE,
+    MEI,
+    BENT_MEI,
+    replace(MEI, mirror=0.0),
+    replace(MEI, mirror=0.7),
+]
 
 
 def pixel(lens: Lens, point: tuple[float, float, float]) -> list[float]:
@@ -32,6 +43,22 @@ def test_brown_conrady_distorts_radially_and_tangentially() -> None:
     # u = 0.5, v = 0, r2 = 0.25: radial 1 + 0.025 + 0.0125 + 0.0046875 = 1.0421875;
     # x = 0.52109375 + 0.02 * (0.25 + 0.5), y = 0.01 * 0.25.
     np.testing.assert_allclose(pixel(lens, (0.5, 0.0, 1.0)), [320 + 500 * 0.53609375, 240 + 400 * 0.0025])
+
+
+def test_a_rational_lens_divides_its_radial_factor() -> None:
+    lens = replace(PLAIN, distortion=(0.1, 0.2, 0.01, 0.02, 0.3), rational=(0.4, -0.8, 1.6))
+    # As above, with 1.0421875 / (1 + 0.1 - 0.05 + 0.025) = 0.969476744; x = 0.5 * that + 0.015.
+    np.testing.assert_allclose(pixel(lens, (0.5, 0.0, 1.0)), [320 + 500 * (0.5 * 1.0421875 / 1.075 + 0.015), 241.0])
+
+
+def test_a_rational_lens_is_seen_up_to_its_pole_or_its_fold() -> None:
+    # The factor 1 / (1 - r^2 / 4) grows without limit towards r = 2, and comes back negative beyond it.
+    pole = replace(PLAIN, rational=(-0.25, 0.0, 0.0))
+    assert np.isfinite(pole.project(np.array([[1.9, 0.0, 1.0]]))[0]).all()
+    assert not pole.project(np.array([[2.1, 0.0, 1.0], [40.0, 0.0, 1.0]]))[1].any()
+    # r / (1 + r^2) grows up to r = 1; r = 4 would come back to 4 / 17, within the image.
+    fold = replace(PLAIN, rational=(1.0, 0.0, 0.0))
+    assert fold.project(np.array([[0.9, 0.0, 1.0], [4.0, 0.0, 1.0]]))[1].tolist() == [True, False]
 
 
 def test_a_pinhole_without_distortion_is_that_of_the_slightest_one() -> None:

@@ -86,12 +86,12 @@ def test_a_cloud_with_a_doppler_is_a_radars(name: str) -> None:
     assert (scan.radial_velocities_mps[0], scan.rcs_dbsm[0]) == (-3.5, 12.0)
 
 
-def test_ranges_and_angles_of_a_radar_scan_become_points_with_negative_azimuth_to_the_left() -> None:
+def test_ranges_and_angles_of_a_radar_scan_become_points_with_positive_azimuth_to_the_left() -> None:
     def detection(azimuth: float, elevation: float) -> Any:
         return SimpleNamespace(range=10.0, azimuth=azimuth, elevation=elevation, doppler_velocity=-2.0, amplitude=5.0)
 
     message = SimpleNamespace(
-        header=SimpleNamespace(stamp=stamp(STAMP_NS)), returns=[detection(-np.pi / 6, 0.0), detection(0.0, np.pi / 6)]
+        header=SimpleNamespace(stamp=stamp(STAMP_NS)), returns=[detection(np.pi / 6, 0.0), detection(0.0, np.pi / 6)]
     )
     scan = radar_scan(message, "RADAR", STAMP_NS)
     expected = [[10 * np.cos(np.pi / 6), 5.0, 0.0], [10 * np.cos(np.pi / 6), 0.0, 5.0]]
@@ -108,7 +108,7 @@ def test_radar_scans_are_read_from_a_log_that_describes_their_type(tmp_path: Pat
     returned = store.types["radar_msgs/msg/RadarReturn"]
     message = store.types[RADAR_SCAN](
         header=header(STAMP_NS, "radar_frame"),
-        returns=[returned(range=10.0, azimuth=-0.5, elevation=0.0, doppler_velocity=-2.0, amplitude=5.0)],
+        returns=[returned(range=10.0, azimuth=0.5, elevation=0.0, doppler_velocity=-2.0, amplitude=5.0)],
     )
     mount = SE3(translation_m=(3.0, 0.0, 0.5))
     recorded = ForeignMessage(

@@ -169,6 +169,20 @@ def test_a_broken_file_is_a_loss_and_the_rest_is_delivered(tmp_path: Path, file:
         assert log.losses.messages == {channel: 1}
 
 
+def test_a_sweep_that_was_not_recorded_and_has_no_time_is_a_loss(tmp_path: Path) -> None:
+    drive = write_drive(tmp_path)
+    (drive / "velodyne_points/data/0000000001.bin").unlink()
+    for name in ("timestamps", "timestamps_start", "timestamps_end"):
+        write_times(drive / f"velodyne_points/{name}.txt")
+        lines = (drive / f"velodyne_points/{name}.txt").read_text().splitlines()
+        (drive / f"velodyne_points/{name}.txt").write_text("\n".join([lines[0], "", lines[2]]) + "\n")
+    log = KittiRawLog(tmp_path)
+    assert len(list(log.messages())) == FRAMES * 4 - 1
+    assert log.losses.messages == {"velodyne_points": 1}
+    # The boxes of that frame are at the time of its picture.
+    assert [m.timestamp_ns for m in of(log, Annotations)] == [m.timestamp_ns for m in of(log, CameraFrame)]
+
+
 @pytest.mark.parametrize("text", ["", "2011-09-26 13:02:25.5\n", "2011-13-26 13:02:25.5\n" * 3, "yesterday\n" * 3])
 def test_times_that_are_missing_or_wrong_name_their_line(tmp_path: Path, text: str) -> None:
     drive = write_drive(tmp_path)

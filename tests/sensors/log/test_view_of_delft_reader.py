@@ -74,6 +74,15 @@ def test_every_message_arrives_once_in_order_at_its_number_times_100_ms(root: Pa
     assert log.losses.total == 0
 
 
+def test_clips_are_drives_of_their_own_though_their_frames_follow_each_other(root: Path) -> None:
+    for frame in ("00543", "00544", "05085", "06334"):
+        write_frame(root, frame, SE3())
+    stamps_ns = [m.timestamp_ns for m in of(ViewOfDelftLog(root), LidarSweep)]
+    # The first clip ends with frame 543; frame 5085 is in the thirteenth, 6334 the first of the fourteenth.
+    expected_s = [1.2, 1.3, 54.3, 54.4 + 10, 508.5 + 120, 633.4 + 130]
+    np.testing.assert_allclose(np.array(stamps_ns) / 1e9, expected_s)
+
+
 def test_only_a_root_with_lidar_and_radar_is_recognised(root: Path) -> None:
     assert is_view_of_delft(root)
     assert not is_view_of_delft(root / "lidar")

@@ -9,7 +9,7 @@ import pytest
 
 from tricast.sensors.calibration import Rig, SensorCalibration, check_calibrated
 from tricast.sensors.errors import CalibrationError
-from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep
+from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.lenses import PinholeLens
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log import messages as ros
@@ -27,7 +27,11 @@ RIG = Rig.of(
 )
 
 
-def log_with(path: Path, spoil: Callable[[str, Any], bool]) -> Path:
+def whole(topic: str, message: Any) -> bool:
+    return True
+
+
+def log_with(path: Path, spoil: Callable[[str, Any], bool] = whole, more: dict[str, Any] | None = None) -> Path:
     """A log of one picture, sweep and pose; `spoil` changes its messages, or leaves one out by saying False."""
     sweep = LidarSweep.from_points("LIDAR", T0, np.ones((4, 3), np.float32))
     picture = CameraFrame.from_pixels("CAM", T0, np.zeros((6, 8, 3), np.uint8))
@@ -40,7 +44,7 @@ def log_with(path: Path, spoil: Callable[[str, Any], bool]) -> Path:
         "/sensors/LIDAR/points": ros.cloud_message(sweep),
     }
     with Ros2McapWriter(path) as writer:
-        for topic, message in messages.items():
+        for topic, message in {**(more or {}), **messages}.items():
             if spoil(topic, message):
                 writer.write(topic, message, T0)
     return path
@@ -110,6 +114,44 @@ def test_a_log_whose_sensors_all_lack_calibration_is_refused(tmp_path: Path) -> 
     other = Rig.of([SensorCalibration(channel="VELODYNE", modality="lidar", ego_from_sensor=SE3())])
     with pytest.raises(CalibrationError, match=r"VELODYNE.*CAM, LIDAR"):
         McapLog(path, other)
+
+
+def test_topics_below_a_channel_that_are_not_its_own_are_copied_not_read(tmp_path: Path) -> None:
+    ground = ros.cloud_message(LidarSweep.from_points("LIDAR", T0, np.zeros((1, 3), np.float32)))
+    mask = ros.image_message(CameraFrame.from_pixels("CAM", T0, np.ones((6, 8, 3), np.uint8)))
+    other = {"/sensors/LIDAR/ground": ground, "/sensors/CAM/mask": mask}
+    log = McapLog(log_with(tmp_path / "log.mcap", more=other))
+    sweeps = [m for m in log.messages() if isinstance(m, LidarSweep)]
+    assert [len(sweep) for sweep in sweeps] == [4]
+    assert log.losses.total == 0
+    assert [m.topic for m in log.foreign_messages()] == list(other)
+
+
+def test_data_of_another_kind_than_the_calibration_says_is_a_loss(tmp_path: Path) -> None:
+    depth = ros.cloud_message(LidarSweep.from_points("CAM", T0, np.zeros((1, 3), np.float32)))
+    log = McapLog(log_with(tmp_path / "log.mcap", more={"/sensors/CAM/points": depth}), RIG)
+    assert sorted(type(m).__name__ for m in log.messages()) == ["CameraFrame", "EgoPose", "LidarSweep"]
+    assert log.losses.messages == {"CAM": 1}
+    assert "CAM is calibrated as a camera and also sends lidar data" in log.losses.details[0]
+
+
+def test_a_cloud_without_doppler_is_a_radars_where_the_calibration_says_so(tmp_path: Path) -> None:
+    radar = SensorCalibration(channel="LIDAR", modality="radar", ego_from_sensor=SE3())
+    log = McapLog(log_with(tmp_path / "log.mcap"), Rig.of([RIG["CAM"], radar]))
+    (scan,) = (m for m in log.messages() if isinstance(m, RadarScan))
+    assert (len(scan), scan.timestamp_ns) == (4, T0)
+    assert np.isnan(scan.radial_velocities_mps).all()
+    assert log.losses.total == 0
+
+
+@pytest.mark.parametrize("frame_id", ["/LIDAR", ""])
+def test_a_frame_with_a_slash_or_without_a_name_is_the_channels(tmp_path: Path, frame_id: str) -> None:
+    def renamed(topic: str, message: Any) -> bool:
+        if topic == "/sensors/LIDAR/points":
+            message.header.frame_id = frame_id
+        return True
+
+    assert "LIDAR" in McapLog(log_with(tmp_path / "log.mcap", renamed)).rig
 
 
 def test_a_log_without_sensors_needs_no_calibration() -> None:
