@@ -140,8 +140,8 @@ class CameraFrame:
 class LidarSweep:
     """One revolution of one LiDAR, in the sensor's own frame, as measured (not motion compensated).
 
-    NaN points are legal (drivers mark missing returns so); `without_invalid` removes them with all
-    their fields.
+    NaN points, and points in the sensor itself, are legal (drivers mark missing returns so); `without_invalid` removes
+    them with all their fields.
 
     Args:
         channel: The LiDAR's channel.
@@ -196,7 +196,7 @@ class LidarSweep:
         return len(self.points_m)
 
     def without_invalid(self) -> tuple[LidarSweep, int]:
-        """This sweep without the points that are not finite, and how many those were."""
+        """This sweep without the points that are not finite or lie in the sensor, and how many those were."""
         return _without_invalid(self)
 
 
@@ -259,7 +259,7 @@ class RadarScan:
         return len(self.points_m)
 
     def without_invalid(self) -> tuple[RadarScan, int]:
-        """This scan without the points that are not finite, and how many those were."""
+        """This scan without the points that are not finite or lie in the sensor, and how many those were."""
         return _without_invalid(self)
 
 
@@ -301,10 +301,13 @@ def _check_points(message: LidarSweep | RadarScan, dtypes: dict[str, Any]) -> No
 
 
 def _without_invalid(message: Any) -> tuple[Any, int]:
-    finite = np.isfinite(message.points_m)
-    if finite.all():  # many times faster than row by row
+    points_m = message.points_m
+    finite = np.isfinite(points_m)
+    if finite.all() and points_m[:, 0].all():  # many times faster than row by row
         return message, 0
-    valid = finite.all(axis=1)
+    valid = finite.all(axis=1) & points_m.any(axis=1)
+    if valid.all():
+        return message, 0
     arrays = {
         field.name: getattr(message, field.name)[valid]
         for field in fields(message)

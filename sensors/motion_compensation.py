@@ -18,6 +18,8 @@ from tricast.sensors.geometry.se3 import SE3, interpolate, rotation_matrices, sl
 SECOND_NS = 1_000_000_000
 MAX_TWIST_GAP_NS = SECOND_NS
 """Poses further apart than this say nothing about velocity."""
+STANDING, LEAST_MOVING_MPS = (0.0, 0.0, 0.0), 1.0
+"""A twist of exactly zero counts as not measured where neighbouring poses lie apart as at this speed."""
 TIME_BUCKET_NS = 1_000_000
 """Points are de-skewed by the pose at the middle of their millisecond: under 2 cm at 30 m/s."""
 
@@ -124,11 +126,16 @@ class EgoMotion:
         return min(candidates, key=lambda i: abs(self._stamps[i] - timestamp_ns))
 
     def _twist(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Linear and angular velocity in ego axes: the pose's own, else from its neighbour, else zero."""
+        """Linear and angular velocity in ego axes: the pose's own, else from its neighbour, else zero.
+
+        Odometry that measures no twist leaves it at zero: where the poses move, that is not believed.
+        """
         told_linear, told_angular = self._poses[index].linear_velocity_mps, self._poses[index].angular_velocity_radps
-        if told_linear is not None and told_angular is not None:
+        if told_linear is not None and told_angular is not None and (any(told_linear) or any(told_angular)):
             return np.array(told_linear), np.array(told_angular)
         linear, angular = self._difference(index)
+        if told_linear == told_angular == STANDING and np.linalg.norm(linear) > LEAST_MOVING_MPS:
+            return linear, angular
         return (
             linear if told_linear is None else np.array(told_linear),
             angular if told_angular is None else np.array(told_angular),

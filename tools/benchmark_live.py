@@ -14,9 +14,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
+from tricast.configs.errors import InputError
 from tricast.perception.streaming.latency import percentiles
+from tricast.perception.streaming.results_mcap import RESULT_TYPE
+from tricast.sensors.ros.installation import message_type
 from tricast.sensors.ros.listener import Listener
 from tricast.sensors.ros.session import ros_session
 from tricast.tools.live_vehicle import Fault, Vehicle
@@ -38,18 +42,28 @@ def main() -> int:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_DOMAIN_ID", str(10 + os.getpid() % 90))
     command = [sys.executable, "-m", "tricast.tools.cli", "live", "--detector", args.detector]
-    with ros_session():
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    _check_packages()
+    with ros_session(), ExitStack() as stack:
         listener, vehicle = Listener(), Vehicle()
-        try:
-            measured = measure(listener, vehicle, args.seconds)
-        finally:
-            vehicle.close()
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
-            listener.close()
+        stack.callback(listener.close)
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        stack.callback(process.wait, timeout=30)
+        stack.callback(process.send_signal, signal.SIGTERM)
+        stack.callback(vehicle.close)
+        measured = measure(listener, vehicle, args.seconds)
     print(json.dumps(measured) if args.json else json.dumps(measured, indent=2))
     return 0
+
+
+def _check_packages() -> None:
+    for type_name in (RESULT_TYPE, "tf2_msgs/msg/TFMessage"):
+        if message_type(type_name) is None:
+            raise InputError(
+                where="ROS 2",
+                got=f"no {type_name.split('/')[0]} in this Python",
+                expected="the package compiled",
+                remedy="make ros-env in a clone (docs/ros2.md)",
+            )
 
 
 def measure(listener: Listener, vehicle: Vehicle, seconds: float) -> dict[str, Any]:

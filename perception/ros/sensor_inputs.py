@@ -11,13 +11,14 @@ from tricast.perception.ros.live_calibration import LiveCalibration
 from tricast.perception.ros.live_config import LiveConfig
 from tricast.perception.streaming.runtime import StreamingRuntime
 from tricast.sensors.calibration import Rig
-from tricast.sensors.frames import EgoPose, LidarSweep, Modality, RadarScan
+from tricast.sensors.frames import EgoPose, Modality, RadarScan
 from tricast.sensors.log import messages as ros
+from tricast.sensors.log.cloud_messages import point_cloud
 from tricast.sensors.log.radar_scan_messages import RADAR_SCAN, radar_scan
 from tricast.sensors.log.schema import deserialize, stamp_ns
 from tricast.sensors.log.sensor_topics import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, channel_of, sensor_of
 from tricast.sensors.log.stream import Message
-from tricast.sensors.log.transform_buffer import TransformBuffer
+from tricast.sensors.log.transform_buffer import TransformBuffer, frame_named
 from tricast.sensors.log.writer import ODOMETRY_TOPIC
 from tricast.sensors.ros.installation import is_readable, message_type
 from tricast.sensors.ros.qos import Qos
@@ -164,12 +165,17 @@ class SensorInputs:
         return ()
 
     def _cloud(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
-        cloud = ros.point_cloud(message, channel, now_ns)
-        if channel in self._config.radars and isinstance(cloud, LidarSweep):
-            cloud = ros.as_scan(cloud)
+        cloud = point_cloud(message, channel, now_ns, self._told_modality(channel))
         modality: Modality = "radar" if isinstance(cloud, RadarScan) else "lidar"
         self.calibration.add_sensor(channel, modality, message.header.frame_id)
         return (cloud,)
+
+    def _told_modality(self, channel: str) -> Modality | None:
+        if channel in self._config.lidars:
+            return "lidar"
+        if channel in self._config.radars:
+            return "radar"
+        return self.calibration.rig[channel].modality if channel in self.calibration.rig else None
 
     def _scan(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
         scan = radar_scan(message, channel, now_ns)
@@ -186,7 +192,16 @@ class SensorInputs:
         return ()
 
     def _odometry(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
-        return (ros.ego_pose(message, now_ns),)
+        base = self._config.base_frame
+        frame = frame_named(message.child_frame_id, base)
+        fixed = None if frame == base else self.transforms.lookup(frame, base)
+        if frame != base and fixed is None:
+            self._node.get_logger().warning(
+                f"{ODOMETRY_TOPIC} tells the poses of '{frame}', which no transform joins to {base}; "
+                "they are taken as its own",
+                once=True,
+            )
+        return (ros.ego_pose(message, now_ns, fixed),)
 
     def _static_transforms(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
         self._learn(message, static=True)
@@ -210,9 +225,11 @@ class SensorInputs:
                 self.calibration.look_up()
 
     def _poses(self, message: Any, now_ns: int) -> Sequence[Message]:
-        """Without odometry, the transform odom > base_link tells where the vehicle is."""
+        """Without odometry, the transforms from odom down to base_link tell where the vehicle is."""
         odom, base = self._config.odom_frame, self._config.base_frame
-        times_ns = [stamp_ns(t.header.stamp) for t in message.transforms if t.child_frame_id.removeprefix("/") == base]
+        way = self.transforms.path(odom, base)
+        moved = [t for t in message.transforms if t.child_frame_id.removeprefix("/") in way]
+        times_ns = sorted({stamp_ns(t.header.stamp) for t in moved})
         found = [(time_ns, self.transforms.lookup(odom, base, time_ns)) for time_ns in times_ns]
         return [
             EgoPose(timestamp_ns=time_ns, received_ns=now_ns, odom_from_ego=pose)

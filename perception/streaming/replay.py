@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import yaml
 
 from tricast.configs.errors import InputError
@@ -202,7 +201,7 @@ def _paced(messages: Iterator[Message], rate: float | None, stopped: Callable[[]
 def _counted(messages: Iterator[Message], counts: _Counts) -> Iterator[Message]:
     for message in messages:
         if isinstance(message, LidarSweep | RadarScan):
-            invalid = int(np.count_nonzero(~np.isfinite(message.points_m).all(axis=1)))
+            _, invalid = message.without_invalid()
             if invalid:
                 counts.invalid_points[message.channel] = counts.invalid_points.get(message.channel, 0) + invalid
         yield message

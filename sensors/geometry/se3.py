@@ -16,17 +16,18 @@ from tricast.sensors.errors import CalibrationError
 
 Float64 = NDArray[np.float64]
 
-_NORM_TOLERANCE = 1e-6
+_NORM_TOLERANCE, _ROUNDED_TOLERANCE = 1e-6, 1e-2
 
 
 @dataclass(frozen=True, kw_only=True)
 class SE3:
     """A rigid transform: rotate by a unit quaternion, then translate.
 
-    Kept as plain floats, exactly as read, so that writing and reading a log changes no bit.
+    Kept as plain floats, exactly as read, so that writing and reading a log changes no bit; only a quaternion that was
+    written with few decimals is brought to unit length.
 
     Args:
-        quaternion_wxyz: Unit quaternion (w, x, y, z).
+        quaternion_wxyz: Unit quaternion (w, x, y, z), to 0.01 of its length.
         translation_m: Translation (x, y, z) in metres, in the destination frame.
 
     Raises:
@@ -40,13 +41,16 @@ class SE3:
     def __post_init__(self) -> None:
         values = (*self.quaternion_wxyz, *self.translation_m)
         norm = math.sqrt(sum(q * q for q in self.quaternion_wxyz))
-        if len(values) != 7 or not all(math.isfinite(v) for v in values) or abs(norm - 1.0) > _NORM_TOLERANCE:
+        if len(values) != 7 or not all(math.isfinite(v) for v in values) or abs(norm - 1.0) > _ROUNDED_TOLERANCE:
             raise CalibrationError(
                 where="rigid transform",
                 got=f"quaternion (w, x, y, z) {self.quaternion_wxyz}, translation {self.translation_m}",
                 expected="finite values and a quaternion of length 1",
                 remedy="check the calibration; ROS writes quaternions as x, y, z, w",
             )
+        if abs(norm - 1.0) > _NORM_TOLERANCE:
+            w, x, y, z = (q / norm for q in self.quaternion_wxyz)
+            object.__setattr__(self, "quaternion_wxyz", (w, x, y, z))
 
     @staticmethod
     def from_matrix(matrix: NDArray[Any]) -> SE3:

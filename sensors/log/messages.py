@@ -1,37 +1,25 @@
-"""Between the project's types and ROS 2 messages, both ways, bit for bit."""
+"""Between the project's types and ROS 2 messages, both ways, bit for bit; clouds are in `cloud_messages`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
 from tricast.sensors.errors import CalibrationError, SensorDataError
-from tricast.sensors.frames import CameraFrame, EgoPose, ImageEncoding, LidarSweep, RadarScan
+from tricast.sensors.frames import CameraFrame, EgoPose, ImageEncoding
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.lenses import FisheyeLens, Lens, MeiLens, PinholeLens
 from tricast.sensors.geometry.se3 import SE3
-from tricast.sensors.log import cloud_layouts as layouts
 from tricast.sensors.log.image_layouts import rgb_pixels
 from tricast.sensors.log.schema import header, message_class, stamp_ns
-from tricast.sensors.log.stream import Message
 
 ODOM_FRAME = "odom"
 EGO_FRAME = "base_link"
-LIDAR_DTYPE = np.dtype(
-    {
-        "names": ["x", "y", "z", "intensity", "t", "ring"],
-        "formats": ["<f4", "<f4", "<f4", "<f4", "<i4", "<u2"],
-        "offsets": [0, 4, 8, 12, 16, 20],
-        "itemsize": 24,
-    }
-)
-RADAR_DTYPE = np.dtype([(n, "<f4") for n in ("x", "y", "z", "rcs", "radial_velocity", "compensated_velocity")])
-POINT_FIELD_TYPES = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 8: "<f8"}
 UNKNOWN_TWIST = -1.0
 """First covariance entry that marks a twist as not measured."""
 
@@ -81,102 +69,6 @@ def camera_frame(message: Any, channel: str, received_ns: int) -> CameraFrame:
     )
 
 
-def cloud_message(message: LidarSweep | RadarScan) -> Any:
-    """`sensor_msgs/PointCloud2` of a sweep or a scan."""
-    if isinstance(message, LidarSweep):
-        points = np.zeros(len(message), LIDAR_DTYPE)
-        points["intensity"], points["t"], points["ring"] = message.intensity, message.time_offsets_ns, message.rings
-    else:
-        points = np.zeros(len(message), RADAR_DTYPE)
-        points["rcs"] = message.rcs_dbsm
-        points["radial_velocity"] = message.radial_velocities_mps
-        points["compensated_velocity"] = message.compensated_velocities_mps
-    points["x"], points["y"], points["z"] = message.points_m.T
-    codes = {np.dtype(text): code for code, text in POINT_FIELD_TYPES.items()}
-    point_field = message_class("sensor_msgs/msg/PointField")
-    dtype = points.dtype
-    places: Mapping[Any, Any] = dtype.fields or {}
-    fields = [
-        point_field(name=name, offset=place[1], datatype=codes[place[0]], count=1) for name, place in places.items()
-    ]
-    return message_class("sensor_msgs/msg/PointCloud2")(
-        header=header(message.timestamp_ns, message.channel),
-        height=1,
-        width=len(points),
-        fields=fields,
-        is_bigendian=False,
-        point_step=dtype.itemsize,
-        row_step=dtype.itemsize * len(points),
-        data=points.view(np.uint8).reshape(-1) if len(points) else np.zeros(0, np.uint8),
-        is_dense=bool(np.isfinite(message.points_m).all()),
-    )
-
-
-def point_cloud(message: Any, channel: str, received_ns: int) -> LidarSweep | RadarScan:
-    """Sweep or scan of a cloud, in any of the layouts of `cloud_layouts`: a radar's has a cross-section or a Doppler.
-
-    Raises:
-        SensorDataError: Fields or sizes do not make a cloud with x, y and z.
-
-    """
-    points = _structured(message, channel)
-    xyz = np.stack([points[n].astype(np.float32) for n in ("x", "y", "z")], axis=1)
-    timestamp_ns = stamp_ns(message.header.stamp)
-    if layouts.is_radar_layout(points.dtype.names or ()):
-        return RadarScan.from_points(
-            channel,
-            timestamp_ns,
-            xyz,
-            rcs_dbsm=layouts.column(points, layouts.RCS_NAMES),
-            radial_velocities_mps=layouts.column(points, layouts.RADIAL_VELOCITY_NAMES),
-            compensated_velocities_mps=layouts.column(points, layouts.COMPENSATED_VELOCITY_NAMES),
-            received_ns=received_ns,
-        )
-    return LidarSweep.from_points(
-        channel,
-        timestamp_ns,
-        xyz,
-        intensity=layouts.column(points, layouts.INTENSITY_NAMES),
-        time_offsets_ns=layouts.time_offsets_ns(points, timestamp_ns),
-        rings=layouts.column(points, layouts.RING_NAMES),
-        received_ns=received_ns,
-    )
-
-
-def as_calibrated(message: Message, rig: Rig) -> Message:
-    """A cloud without cross-sections or Doppler of a channel that is calibrated as a radar's, as its scan."""
-    if not isinstance(message, LidarSweep) or message.channel not in rig or rig[message.channel].modality != "radar":
-        return message
-    return as_scan(message)
-
-
-def as_scan(sweep: LidarSweep) -> RadarScan:
-    """Points of a radar that tells nothing but places."""
-    return RadarScan.from_points(sweep.channel, sweep.timestamp_ns, sweep.points_m, received_ns=sweep.received_ns)
-
-
-def _structured(message: Any, channel: str) -> NDArray[Any]:
-    names = [field.name for field in message.fields]
-    size = message.point_step * message.width * message.height
-    known = all(field.datatype in POINT_FIELD_TYPES and field.offset < message.point_step for field in message.fields)
-    if not {"x", "y", "z"} <= set(names) or len(set(names)) != len(names) or size != len(message.data) or not known:
-        raise SensorDataError(
-            where=channel,
-            got=f"fields {names} and {len(message.data)} bytes for {message.width}x{message.height} points",
-            expected="fields x, y, z and as many bytes as points",
-            remedy="record the topic again or leave it out",
-        )
-    dtype = np.dtype(
-        {
-            "names": names,
-            "formats": [POINT_FIELD_TYPES[field.datatype] for field in message.fields],
-            "offsets": [field.offset for field in message.fields],
-            "itemsize": message.point_step,
-        }
-    )
-    return np.frombuffer(message.data, dtype)
-
-
 def odometry_message(pose: EgoPose) -> Any:
     """`nav_msgs/Odometry`; a twist that is not known is marked by its covariance."""
     vector = message_class("geometry_msgs/msg/Vector3")
@@ -198,17 +90,66 @@ def odometry_message(pose: EgoPose) -> Any:
     )
 
 
-def ego_pose(message: Any, received_ns: int) -> EgoPose:
-    """Pose of an odometry message; a twist that is not finite is unknown."""
+def ego_pose(message: Any, received_ns: int, sensor_from_ego: SE3 | None = None) -> EgoPose:
+    """Pose of an odometry message; a twist that is not finite is unknown.
+
+    Args:
+        message: The `nav_msgs/Odometry`.
+        received_ns: When it arrived.
+        sensor_from_ego: The ego frame in that of the odometry (`child_frame_id`), where that is another one.
+
+    """
     twist = message.twist.twist
     known = message.twist.covariance[0] != UNKNOWN_TWIST
     position, q = message.pose.pose.position, message.pose.pose.orientation
-    return EgoPose(
+    pose = EgoPose(
         timestamp_ns=stamp_ns(message.header.stamp),
         received_ns=received_ns,
         odom_from_ego=SE3(quaternion_wxyz=(q.w, q.x, q.y, q.z), translation_m=(position.x, position.y, position.z)),
         linear_velocity_mps=_finite(twist.linear) if known else None,
         angular_velocity_radps=_finite(twist.angular) if known else None,
+    )
+    return pose if sensor_from_ego is None else _of_ego(pose, sensor_from_ego)
+
+
+def transform_pose(message: Any, child_from_ego: Callable[[str], SE3 | None], received_ns: int) -> EgoPose | None:
+    """Pose of the ego frame by the first transform of a `tf2_msgs/TFMessage` that places it in the odometry frame.
+
+    Args:
+        message: The transforms.
+        child_from_ego: The ego frame in another that is fixed to it, by that one's name; None where it is not.
+        received_ns: When they arrived.
+
+    """
+    for entry in message.transforms:
+        fixed = child_from_ego(entry.child_frame_id.removeprefix("/"))
+        if entry.header.frame_id.removeprefix("/") != ODOM_FRAME or fixed is None:
+            continue
+        t, q = entry.transform.translation, entry.transform.rotation
+        odom_from_child = SE3(quaternion_wxyz=(q.w, q.x, q.y, q.z), translation_m=(t.x, t.y, t.z))
+        at_ns = stamp_ns(entry.header.stamp)
+        return EgoPose(timestamp_ns=at_ns, received_ns=received_ns, odom_from_ego=odom_from_child @ fixed)
+    return None
+
+
+def _of_ego(pose: EgoPose, sensor_from_ego: SE3) -> EgoPose:
+    """The ego frame's pose and twist by those of a frame that is fixed to it."""
+    linear, angular = pose.linear_velocity_mps, pose.angular_velocity_radps
+    ego_from_sensor = sensor_from_ego.inverse
+    if linear is not None and (angular is not None or not any(sensor_from_ego.translation_m)):
+        turning = np.cross(angular or (0.0, 0.0, 0.0), sensor_from_ego.translation)
+        x, y, z = (float(v) for v in ego_from_sensor.rotate(np.array(linear) + turning))
+        linear = (x, y, z)
+    else:
+        linear = None
+    if angular is not None:
+        x, y, z = (float(v) for v in ego_from_sensor.rotate(np.array(angular)))
+        angular = (x, y, z)
+    return replace(
+        pose,
+        odom_from_ego=pose.odom_from_ego @ sensor_from_ego,
+        linear_velocity_mps=linear,
+        angular_velocity_radps=angular,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,9 +15,11 @@ from tricast.configs.errors import InputError
 from tricast.sensors.calibration import Rig, SensorCalibration, check_calibrated
 from tricast.sensors.errors import CalibrationError, LogError
 from tricast.sensors.frames import Modality
+from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.chunks import MAGIC, ChunkPlace, DamagedChunkError, records, scan
 from tricast.sensors.log.cloud_layouts import is_radar_layout
+from tricast.sensors.log.cloud_messages import point_cloud
 from tricast.sensors.log.radar_scan_messages import RADAR_SCAN, radar_scan
 from tricast.sensors.log.schema import deserialize, learn_types
 from tricast.sensors.log.sensor_topics import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, sensor_of
@@ -24,6 +27,7 @@ from tricast.sensors.log.stream import ForeignMessage, Losses, Message, channel_
 from tricast.sensors.log.transform_buffer import TransformBuffer, frame_named
 from tricast.sensors.log.writer import ODOMETRY_TOPIC, TRUTH_TOPIC
 
+ODOMETRY = "nav_msgs/msg/Odometry"
 WRITTEN_BESIDE = (("/tf", "tf2_msgs/msg/TFMessage"), ("/tf_static", "tf2_msgs/msg/TFMessage"))
 """Topics and types that are not in the stream and that every Tricast log gets of poses and rig."""
 
@@ -55,6 +59,7 @@ class McapLog:
             _learn(schema)
         self._outer_damage = layout.damage
         self.losses = Losses()
+        self._frames: TransformBuffer | None = None
         self._first_look(rig)
 
     def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
@@ -151,25 +156,64 @@ class McapLog:
                     f"{self.path}: {channel.topic} at {record.log_time} ns: not a {schema.name} ({error})",
                 )
                 continue
-            message = ros.as_calibrated(message, self.rig)
+            if message is None:
+                continue
             if (reason := why_left_out(message, self.rig)) is not None:
                 self.losses.add_alike(channel_of(message), f"{self.path}: {reason}")
                 continue
             yield message
 
-    def _decoder(self, topic: str, type_name: str) -> Callable[[Any, int], Message] | None:
-        if topic == ODOMETRY_TOPIC and type_name == "nav_msgs/msg/Odometry":
-            return ros.ego_pose
+    def _decoder(self, topic: str, type_name: str) -> Callable[[Any, int], Message | None] | None:
+        if topic == ODOMETRY_TOPIC and type_name == ODOMETRY:
+            return self._pose
+        if (topic, type_name) == WRITTEN_BESIDE[0] and not self._has_odometry():
+            return lambda message, received_ns: ros.transform_pose(message, self._fixed_from_ego, received_ns)
         if topic == TRUTH_TOPIC:
             return ros.annotations_of
         channel = sensor_of(topic, type_name)
         if channel is not None and type_name == CLOUD:
-            return lambda message, received_ns: ros.point_cloud(message, channel, received_ns)
+            return lambda message, received_ns: point_cloud(message, channel, received_ns, self._modality(channel))
         if channel is not None and type_name in (COMPRESSED_IMAGE, IMAGE):
             return lambda message, received_ns: ros.camera_frame(message, channel, received_ns)
         if channel is not None and type_name == RADAR_SCAN:
             return lambda message, received_ns: radar_scan(message, channel, received_ns)
         return None
+
+    def _modality(self, channel: str) -> Modality | None:
+        return self.rig[channel].modality if channel in self.rig else None
+
+    def _has_odometry(self) -> bool:
+        return any(channel.topic == ODOMETRY_TOPIC for channel in self._channels.values())
+
+    def _pose(self, message: Any, received_ns: int) -> Message:
+        frame = frame_named(message.child_frame_id, ros.EGO_FRAME)
+        fixed = self._fixed_from_ego(frame)
+        if fixed is None:
+            self.losses.tell(
+                f"{self.path}: {ODOMETRY_TOPIC} tells the poses of '{frame}', which no static transform joins to "
+                f"{ros.EGO_FRAME}; they are taken as its own"
+            )
+        return ros.ego_pose(message, received_ns, None if frame == ros.EGO_FRAME else fixed)
+
+    def _fixed_from_ego(self, frame: str) -> SE3 | None:
+        """The ego frame in another that is fixed to it; None where no static transforms join them."""
+        if frame == ros.EGO_FRAME:
+            return SE3()
+        if self._frames is None:
+            self._frames = self._static_frames()
+        return self._frames.lookup(frame, ros.EGO_FRAME)
+
+    def _static_frames(self) -> TransformBuffer:
+        """The transforms of the first part of the log that has any."""
+        frames = TransformBuffer()
+        for chunk in self._chunks:
+            for schema, channel, record in self._raw(chunk, count_losses=False):
+                if schema is not None and (channel.topic, schema.name) == WRITTEN_BESIDE[1]:
+                    with suppress(Exception):  # rosbags raises many kinds; other transforms of it may be sound
+                        frames.add_message(deserialize(record.data, schema.name), static=True)
+            if frames.version:
+                break
+        return frames
 
     def _first_look(self, rig: Rig | None) -> None:
         """Find calibration, first and last arrival; reads as few chunks as that takes."""

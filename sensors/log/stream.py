@@ -37,10 +37,14 @@ class Losses:
 
     def add_alike(self, channel: str, detail: str) -> None:
         """Count a lost message of a channel, and say why once for all of them that are lost for the same cause."""
+        self.tell(detail)
+        self.messages[channel] = self.messages.get(channel, 0) + 1
+
+    def tell(self, detail: str) -> None:
+        """Say once what is not as it should be, though nothing is lost by it."""
         if detail not in self._alike:
             self._alike.add(detail)
             self.details.append(detail)
-        self.messages[channel] = self.messages.get(channel, 0) + 1
 
     @property
     def total(self) -> int:

@@ -113,6 +113,11 @@ class TransformBuffer:
             return up_from_source[shared]
         return up_from_destination[shared].inverse @ up_from_source[shared]
 
+    def path(self, destination: str, source: str) -> tuple[str, ...]:
+        """Frames whose transform to their parent leads up from `source` to its ancestor `destination`; else none."""
+        ancestors = list(self._to_root(source, None))
+        return tuple(ancestors[: ancestors.index(destination)]) if destination in ancestors else ()
+
     def _to_root(self, frame: str, timestamp_ns: int | None) -> dict[str, SE3]:
         """By ancestor (the frame itself first): ancestor_from_frame."""
         found = {frame: SE3()}

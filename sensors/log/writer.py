@@ -10,6 +10,7 @@ from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
 from tricast.sensors.frames import CameraFrame, EgoPose
 from tricast.sensors.log import messages as ros
+from tricast.sensors.log.cloud_messages import cloud_message
 from tricast.sensors.log.ros2_mcap import Ros2McapWriter
 from tricast.sensors.log.stream import ForeignMessage, Message
 
@@ -64,7 +65,7 @@ def ros_messages(message: Message, rig: Rig) -> list[tuple[str, Any]]:
         return [(TRUTH_TOPIC, ros.annotations_message(message))]
     base = f"/sensors/{message.channel}"
     if not isinstance(message, CameraFrame):
-        return [(f"{base}/points", ros.cloud_message(message))]
+        return [(f"{base}/points", cloud_message(message))]
     lens = rig[message.channel].lens
     assert lens is not None
     info = ros.camera_info_message(lens, message.channel, message.timestamp_ns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tricast.sensors.calibration import SensorCalibration
@@ -30,6 +32,16 @@ def test_a_static_target_has_no_speed_over_ground() -> None:
     calibration = SensorCalibration(channel="R", modality="radar", ego_from_sensor=SE3())
     radial = radar_in_ego([scan], calibration, EgoMotion(POSES), 0).radial_velocities_mps
     np.testing.assert_allclose(radial, 0.0, atol=1e-5)
+
+
+def test_a_twist_of_zero_is_not_believed_where_the_poses_move() -> None:
+    still = {"linear_velocity_mps": (0.0, 0.0, 0.0), "angular_velocity_radps": (0.0, 0.0, 0.0)}
+    moving = EgoMotion([replace(pose, **still) for pose in POSES])
+    np.testing.assert_allclose(moving.velocity_mps(S // 10), [10.0, 0.0, 0.0])
+    np.testing.assert_allclose(moving.odom_from_ego(S // 5).translation, [2.0, 0.0, 0.0])
+    crept = replace(POSES[1], odom_from_ego=SE3(translation_m=(0.05, 0.0, 0.0)), **still)
+    standing = EgoMotion([replace(POSES[0], **still), crept])
+    assert not standing.velocity_mps(S // 10).any()
 
 
 def test_without_poses_the_vehicle_stands_still() -> None:

@@ -1,7 +1,10 @@
 """The rig grows as transforms, camera infos and first messages come, in any order."""
 
+import pytest
+
 from tricast.perception.ros.live_calibration import LiveCalibration
 from tricast.sensors.calibration import Rig, SensorCalibration
+from tricast.sensors.errors import SensorDataError
 from tricast.sensors.geometry.lenses import PinholeLens
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.messages import camera_info_message
@@ -42,3 +45,24 @@ def test_a_calibration_from_a_file_wins_over_the_graph() -> None:
     calibration = LiveCalibration(frames, "base_link", fixed)
     calibration.add_sensor("LIDAR", "lidar", "LIDAR")
     assert calibration.rig["LIDAR"].ego_from_sensor == SE3()
+
+
+def test_a_channel_is_one_kind_of_sensor() -> None:
+    frames = TransformBuffer()
+    frames.add("base_link", "RGBD", SE3(), 0, True)
+    fixed = Rig.of([SensorCalibration(channel="LIDAR", modality="lidar", ego_from_sensor=SE3())])
+    calibration = LiveCalibration(frames, "base_link", fixed)
+    calibration.add_camera_info("RGBD", camera_info_message(LENS, "RGBD", 0))
+    assert calibration.add_sensor("RGBD", "camera", "RGBD")
+    for channel, kind, known in (("RGBD", "lidar", "camera"), ("LIDAR", "radar", "lidar")):
+        with pytest.raises(SensorDataError, match=f"{channel}: got {kind} data; expected a {known}'s"):
+            calibration.add_sensor(channel, kind, channel)  # pyright: ignore[reportArgumentType]
+    assert calibration.rig["RGBD"].modality == "camera"
+
+
+def test_the_way_down_to_the_vehicle_names_what_moves_on_it() -> None:
+    frames = TransformBuffer()
+    frames.add("odom", "base_footprint", SE3(), 0, False)
+    frames.add("base_footprint", "base_link", SE3(), 0, True)
+    assert frames.path("odom", "base_link") == ("base_link", "base_footprint")
+    assert frames.path("map", "base_link") == ()

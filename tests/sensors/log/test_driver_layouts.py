@@ -12,7 +12,8 @@ from tricast.sensors.errors import SensorDataError
 from tricast.sensors.frames import LidarSweep, RadarScan
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.cloud_layouts import time_offsets_ns
-from tricast.sensors.log.messages import POINT_FIELD_TYPES, camera_frame, point_cloud, transform_message
+from tricast.sensors.log.cloud_messages import POINT_FIELD_TYPES, point_cloud
+from tricast.sensors.log.messages import camera_frame, transform_message
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.radar_scan_messages import RADAR_SCAN, radar_scan
 from tricast.sensors.log.ros2_mcap import Ros2McapWriter
@@ -77,6 +78,45 @@ def test_times_of_another_clock_are_not_taken_for_offsets() -> None:
     points = np.array([(5.0,), (6.0,)], np.dtype([("time", "<f4")]))
     assert time_offsets_ns(points, STAMP_NS) is None
     assert time_offsets_ns(np.zeros(0, np.dtype([("time", "<f4")])), STAMP_NS) is not None
+
+
+ROWS = [(1.0, 2.0, 3.0, 4.0), (5.0, 6.0, 7.0, 8.0), (-1.0, 0.0, 0.5, 9.0), (2.0, 2.0, 2.0, 2.0)]
+PLAIN = [*XYZ, ("intensity", "<f4")]
+
+
+def test_numbers_with_their_big_end_first_are_read() -> None:
+    message = cloud(PLAIN, ROWS)
+    message.data = np.array(ROWS, ">f4").view(np.uint8).reshape(-1)
+    message.is_bigendian = True
+    sweep = point_cloud(message, "LIDAR", STAMP_NS)
+    assert isinstance(sweep, LidarSweep)
+    np.testing.assert_array_equal(sweep.points_m, np.array(ROWS)[:, :3])
+    assert (sweep.points_m.dtype, sweep.intensity.dtype) == (np.float32, np.float32)
+    assert sweep.intensity.tolist() == [4, 8, 9, 2]
+
+
+def test_rows_that_are_filled_up_are_read() -> None:
+    message = cloud(PLAIN, ROWS)
+    message.height, message.width, message.row_step = 2, 2, 40
+    message.data = np.concatenate([message.data.reshape(2, 32), np.full((2, 8), 255, np.uint8)], axis=1).reshape(-1)
+    np.testing.assert_array_equal(point_cloud(message, "LIDAR", STAMP_NS).points_m, np.array(ROWS)[:, :3])
+
+
+def test_a_lidar_that_measures_a_doppler_is_one_where_that_is_known() -> None:
+    message = cloud([*PLAIN, ("velocity", "<f4")], [(*row, -3.0) for row in ROWS])
+    assert isinstance(point_cloud(message, "FMCW", STAMP_NS), RadarScan)
+    sweep = point_cloud(message, "FMCW", STAMP_NS, "lidar")
+    assert isinstance(sweep, LidarSweep)
+    assert sweep.intensity.tolist() == [4, 8, 9, 2]
+    assert isinstance(point_cloud(cloud(PLAIN, ROWS), "RADAR", STAMP_NS, "radar"), RadarScan)
+
+
+def test_returns_in_the_sensor_itself_are_missing_ones() -> None:
+    rows = [*ROWS, (0.0, 0.0, 0.0, 7.0), (0.0, 1.0, 0.0, 6.0)]
+    valid, count = point_cloud(cloud(PLAIN, rows), "LIDAR", STAMP_NS).without_invalid()
+    assert (len(valid), count) == (5, 1)
+    assert isinstance(valid, LidarSweep)
+    assert valid.intensity.tolist() == [4, 8, 9, 2, 6]
 
 
 @pytest.mark.parametrize("name", ["radial_velocity", "radial_speed", "doppler", "v_r"])

@@ -2,9 +2,12 @@
 
 import math
 
+import numpy as np
+import pytest
+
 from tricast.sensors.frames import EgoPose
 from tricast.sensors.geometry.se3 import SE3
-from tricast.sensors.log.messages import ego_pose, odometry_message
+from tricast.sensors.log.messages import ego_pose, odometry_message, transform_message, transform_pose
 
 
 def test_a_twist_that_is_not_finite_is_unknown() -> None:
@@ -19,3 +22,31 @@ def test_a_twist_that_is_not_finite_is_unknown() -> None:
     assert read.linear_velocity_mps is None
     assert read.angular_velocity_radps == (0.0, 0.0, 0.5)
     assert read.odom_from_ego.translation_m == (1.0, 2.0, 3.0)
+
+
+def test_odometry_of_another_frame_is_brought_to_the_ego_frame() -> None:
+    # The sensor sits 2 m above the ego frame and 1 m ahead of it, turned to the left, and turns about its own axis.
+    sensor_from_ego = SE3.from_yaw(math.pi / 2, (1.0, 0.0, 2.0)).inverse
+    pose = EgoPose(
+        timestamp_ns=5,
+        received_ns=7,
+        odom_from_ego=SE3.from_yaw(math.pi / 2, (11.0, 0.0, 2.0)),
+        linear_velocity_mps=(0.0, -4.0, 0.0),
+        angular_velocity_radps=(0.0, 0.0, 0.5),
+    )
+    read = ego_pose(odometry_message(pose), 7, sensor_from_ego)
+    np.testing.assert_allclose(read.odom_from_ego.matrix, SE3(translation_m=(10.0, 0.0, 0.0)).matrix, atol=1e-12)
+    # Where the sensor goes ahead at 4 m/s, the ego frame 1 m behind it goes to the right by 0.5 m/s as well.
+    np.testing.assert_allclose(read.linear_velocity_mps or (), (4.0, -0.5, 0.0), atol=1e-12)
+    np.testing.assert_allclose(read.angular_velocity_radps or (), (0.0, 0.0, 0.5), atol=1e-12)
+
+
+@pytest.mark.parametrize("child", ["base_link", "/base_link", "base_footprint"])
+def test_a_transform_that_places_the_vehicle_is_a_pose(child: str) -> None:
+    fixed = {"base_link": SE3(), "base_footprint": SE3(translation_m=(0.0, 0.0, 0.4))}
+    transforms = [("map", "odom", SE3()), ("odom", child, SE3(translation_m=(3.0, 4.0, 0.0)))]
+    pose = transform_pose(transform_message(9, transforms), fixed.get, 11)
+    assert pose is not None
+    assert (pose.timestamp_ns, pose.received_ns) == (9, 11)
+    assert pose.odom_from_ego.translation_m == (3.0, 4.0, 0.4 if child == "base_footprint" else 0.0)
+    assert transform_pose(transform_message(9, transforms[:1]), fixed.get, 11) is None

@@ -13,6 +13,7 @@ from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.lenses import PinholeLens
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log import messages as ros
+from tricast.sensors.log.cloud_messages import cloud_message
 from tricast.sensors.log.reader import McapLog
 from tricast.sensors.log.rig_file import load_rig
 from tricast.sensors.log.ros2_mcap import Ros2McapWriter
@@ -41,7 +42,7 @@ def log_with(path: Path, spoil: Callable[[str, Any], bool] = whole, more: dict[s
         "/odometry": ros.odometry_message(pose),
         "/sensors/CAM/camera_info": ros.camera_info_message(LENS, "CAM", T0),
         "/sensors/CAM/image_raw": ros.image_message(picture),
-        "/sensors/LIDAR/points": ros.cloud_message(sweep),
+        "/sensors/LIDAR/points": cloud_message(sweep),
     }
     with Ros2McapWriter(path) as writer:
         for topic, message in {**(more or {}), **messages}.items():
@@ -117,7 +118,7 @@ def test_a_log_whose_sensors_all_lack_calibration_is_refused(tmp_path: Path) -> 
 
 
 def test_topics_below_a_channel_that_are_not_its_own_are_copied_not_read(tmp_path: Path) -> None:
-    ground = ros.cloud_message(LidarSweep.from_points("LIDAR", T0, np.zeros((1, 3), np.float32)))
+    ground = cloud_message(LidarSweep.from_points("LIDAR", T0, np.zeros((1, 3), np.float32)))
     mask = ros.image_message(CameraFrame.from_pixels("CAM", T0, np.ones((6, 8, 3), np.uint8)))
     other = {"/sensors/LIDAR/ground": ground, "/sensors/CAM/mask": mask}
     log = McapLog(log_with(tmp_path / "log.mcap", more=other))
@@ -128,7 +129,7 @@ def test_topics_below_a_channel_that_are_not_its_own_are_copied_not_read(tmp_pat
 
 
 def test_data_of_another_kind_than_the_calibration_says_is_a_loss(tmp_path: Path) -> None:
-    depth = ros.cloud_message(LidarSweep.from_points("CAM", T0, np.zeros((1, 3), np.float32)))
+    depth = cloud_message(LidarSweep.from_points("CAM", T0, np.zeros((1, 3), np.float32)))
     log = McapLog(log_with(tmp_path / "log.mcap", more={"/sensors/CAM/points": depth}), RIG)
     assert sorted(type(m).__name__ for m in log.messages()) == ["CameraFrame", "EgoPose", "LidarSweep"]
     assert log.losses.messages == {"CAM": 1}
@@ -152,6 +153,52 @@ def test_a_frame_with_a_slash_or_without_a_name_is_the_channels(tmp_path: Path, 
         return True
 
     assert "LIDAR" in McapLog(log_with(tmp_path / "log.mcap", renamed)).rig
+
+
+def test_poses_of_another_frame_are_brought_to_the_ego_frame_or_told(tmp_path: Path) -> None:
+    def of_lidar(topic: str, message: Any) -> bool:
+        if topic == "/odometry":
+            message.child_frame_id = "LIDAR"
+        if topic == "/tf_static":
+            message.transforms[1].transform.translation.z = 1.5
+        return True
+
+    path = log_with(tmp_path / "log.mcap", of_lidar)
+    for rig in (None, RIG):
+        (pose,) = (m for m in McapLog(path, rig).messages() if isinstance(m, EgoPose))
+        assert pose.odom_from_ego.translation_m == (0.0, 0.0, -1.5)
+
+    def of_nobody(topic: str, message: Any) -> bool:
+        if topic == "/odometry":
+            message.child_frame_id = "imu"
+        return True
+
+    log = McapLog(log_with(tmp_path / "other.mcap", of_nobody))
+    (pose,) = (m for m in log.messages() if isinstance(m, EgoPose))
+    assert pose.odom_from_ego == SE3()
+    assert (log.losses.total, len(log.losses.details)) == (0, 1)
+    assert "the poses of 'imu', which no static transform joins to base_link" in log.losses.details[0]
+
+
+def test_without_odometry_transforms_tell_the_poses(tmp_path: Path) -> None:
+    placed = ros.transform_message(T0, [("odom", "base_link", SE3(translation_m=(7.0, 0.0, 0.0)))])
+    log = McapLog(log_with(tmp_path / "log.mcap", lambda topic, _: topic != "/odometry", {"/tf": placed}))
+    (pose,) = (m for m in log.messages() if isinstance(m, EgoPose))
+    assert pose.odom_from_ego.translation_m == (7.0, 0.0, 0.0)
+    both = McapLog(log_with(tmp_path / "both.mcap", more={"/tf": placed}))
+    assert sum(isinstance(m, EgoPose) for m in both.messages()) == 1
+
+
+def test_a_quaternion_with_few_decimals_is_taken(tmp_path: Path) -> None:
+    def rounded(topic: str, message: Any) -> bool:
+        if topic == "/tf_static":
+            q = message.transforms[1].transform.rotation
+            q.w, q.z = 0.7071, 0.7071
+        return True
+
+    pose = McapLog(log_with(tmp_path / "log.mcap", rounded)).rig["LIDAR"].ego_from_sensor
+    assert np.linalg.norm(pose.quaternion_wxyz) == pytest.approx(1.0, abs=1e-12)
+    assert pose.yaw_rad == pytest.approx(np.pi / 2)
 
 
 def test_a_log_without_sensors_needs_no_calibration() -> None:
