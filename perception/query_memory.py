@@ -120,12 +120,23 @@ class _RememberedTick:
     timestamps_ns: Tensor
     odom_from_ego: Tensor
 
+    def to(self, device: torch.device | str) -> _RememberedTick:
+        return _RememberedTick(
+            notes=ObjectNotes(**{f.name: getattr(self.notes, f.name).to(device) for f in fields(self.notes)}),
+            timestamps_ns=self.timestamps_ns.to(device),
+            odom_from_ego=self.odom_from_ego.to(device),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QueryMemory:
     """The last ticks, newest first. A new one remembers nothing."""
 
     ticks: tuple[_RememberedTick, ...] = ()
+
+    def to(self, device: torch.device | str) -> QueryMemory:
+        """The same memory on another device."""
+        return QueryMemory(ticks=tuple(tick.to(device) for tick in self.ticks))
 
     def with_tick(
         self, notes: ObjectNotes, timestamps_ns: Tensor, odom_from_ego: Tensor, config: MemoryConfig

@@ -24,7 +24,7 @@ from tricast.perception.training.score_fit import SubsetFit, fit_all
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.validation import spread_runs
 from tricast.sensors.synthetic.world_config import load_world
-from tricast.tools.make_shards import WORLD_SOURCE, names_of_scenes, shards_of_logs
+from tricast.tools.make_shards import RECORDED, WORLD_SOURCE, names_of_scenes, shards_of_logs
 from tricast.tools.user_input import positive_int
 
 TICKS = 300
@@ -87,7 +87,7 @@ def _output(args: argparse.Namespace, path: Path) -> Path:
 def _shards(args: argparse.Namespace, network: Network) -> ShardSet:
     """The shards; of a synthetic world only such as are made of its validation seeds."""
     if args.data is not None:
-        shards_of_logs(args.data, args.shards, network.config.sample, source="logs")
+        shards_of_logs(args.data, args.shards, network.config.sample, source=RECORDED)
     names = None if args.data is None else sorted(name for path in args.data for name in names_of_scenes(path))
     shards = ShardSet(args.shards, names)
     synthetic = [

@@ -32,6 +32,10 @@ WORLD_SOURCE = "synthetic world"
 """How the source of shards of a world begins."""
 
 
+RECORDED = "logs, with unknown counts made up for"
+"""Source of the shards of logs that are not scenes of a world; other words than before, when no counts were made."""
+
+
 def shards_of_logs(logs: list[Path], folder: Path, config: SampleConfig, *, source: str) -> int:
     """Make the shards of logs that are missing in a folder, each named as its log; those of nuScenes as its scenes.
 
@@ -159,7 +163,7 @@ def _made(args: argparse.Namespace) -> int:
         )
     world, config, made = load_world(args.world), SampleConfig(), 0
     if args.logs:
-        source = world_source(world) if args.logs_of_world else "logs"
+        source = world_source(world) if args.logs_of_world else RECORDED
         made += shards_of_logs(sorted(args.logs), args.out, config, source=source)
     if args.seeds:
         made += shards_of_world(world, range(*args.seeds), args.out, config, workers=args.workers)

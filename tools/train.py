@@ -21,7 +21,7 @@ from tricast.perception.training.published_vit import load_vit, read_vit
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.trainer import CHECKPOINT, Trainer
 from tricast.sensors.synthetic.world_config import load_world
-from tricast.tools.make_shards import names_of_scenes, shards_of_logs, shards_of_world
+from tricast.tools.make_shards import RECORDED, names_of_scenes, shards_of_logs, shards_of_world
 from tricast.tools.user_input import positive_int
 
 LOGS = "logs"
@@ -165,7 +165,7 @@ def _shards(args: argparse.Namespace, config: TrainingRunConfig) -> tuple[tuple[
     """Make the shards that are missing; give the scenes to learn from and the ticks to be watched on."""
     folder, sample = _folder(args), config.model.sample
     if args.data is not None:
-        shards_of_logs(args.data, folder / "train" / LOGS, sample, source="logs")
+        shards_of_logs(args.data, folder / "train" / LOGS, sample, source=RECORDED)
         return tuple(sorted(f"{LOGS}/{name}" for path in args.data for name in names_of_scenes(path))), None
     names: dict[str, list[str]] = {"train": [], "validation": []}
     for scenes in config.data.worlds:

@@ -54,7 +54,8 @@ class EagerBackend:
         with torch.inference_mode():
             if self._device == "cpu":
                 return self._network(batch, memory)
-            outputs, memory = self._network(batch.to(self._device), memory)
+            # What is remembered may be of another backend, which ran on the host before this one took over.
+            outputs, memory = self._network(batch.to(self._device), memory.to(self._device))
             return outputs.to("cpu"), memory
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,10 +39,25 @@ def counted_truth(truth: Annotations, frame: SyncedFrame) -> tuple[NDArray[np.bo
 
 def returns_inside(boxes: Boxes, frame: SyncedFrame) -> NDArray[np.int64]:
     """LiDAR and radar returns (N,) of the newest sweep and scan per channel inside boxes in ego axes at the tick."""
-    count = np.zeros(len(boxes), np.int64)
+    return lidar_returns_inside(boxes, frame) + radar_returns_inside(boxes, frame)
+
+
+def lidar_returns_inside(boxes: Boxes, frame: SyncedFrame) -> NDArray[np.int64]:
+    """Of the newest sweeps alone."""
     motion, now_ns = frame.ego_motion, frame.timestamp_ns
-    clouds = [lidar_in_ego(s[:1], frame.rig[c], motion, now_ns).points_m for c, s in frame.lidars.items()]
-    clouds += [radar_in_ego(s[:1], frame.rig[c], motion, now_ns).points_m for c, s in frame.radars.items()]
+    sweeps = frame.lidars.items()
+    return _inside(boxes, [lidar_in_ego(s[:1], frame.rig[c], motion, now_ns).points_m for c, s in sweeps])
+
+
+def radar_returns_inside(boxes: Boxes, frame: SyncedFrame) -> NDArray[np.int64]:
+    """Of the newest scans alone."""
+    motion, now_ns = frame.ego_motion, frame.timestamp_ns
+    scans = frame.radars.items()
+    return _inside(boxes, [radar_in_ego(s[:1], frame.rig[c], motion, now_ns).points_m for c, s in scans])
+
+
+def _inside(boxes: Boxes, clouds: Sequence[NDArray[np.floating]]) -> NDArray[np.int64]:
+    count = np.zeros(len(boxes), np.int64)
     for points in clouds:
         # One box at a time: all at once would need N times the memory of a cloud.
         count += [int(boxes[i : i + 1].contains(points).sum()) for i in range(len(boxes))]

@@ -110,7 +110,7 @@ def benchmark(
 
     """
     found, placement = machine(), options.placement
-    detector = NetworkDetector(config.network, network=network)  # sets the threads of torch
+    detector = NetworkDetector(config.network, network=network, backend=EagerBackend(network))  # sets torch's threads
     batches = _probe(frames, detector)
     if not batches:
         raise InputError(

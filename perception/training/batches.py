@@ -6,6 +6,7 @@ how many samples were taken.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -221,15 +222,16 @@ def batches_from(source: BatchSource, steps: range, *, workers: int) -> Iterator
         sampler=source.numbers(steps),
         num_workers=workers,
         collate_fn=_as_it_is,
-        worker_init_fn=_ignore_interrupts,
+        worker_init_fn=_leave_group,
         multiprocessing_context="spawn",
         prefetch_factor=3,
     )
     return iter(loader)
 
 
-def _ignore_interrupts(worker: int) -> None:
-    """Ctrl-C goes to every process of a terminal; the one that trains ends the others when its step is done."""
+def _leave_group(worker: int) -> None:
+    """Ctrl-C, `timeout` and job schedulers end every process of a group; the one that trains ends the others itself."""
+    os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -48,7 +48,7 @@ class TrainingConfig(StrictConfig):
     loading_processes: int = Field(default=1, ge=0, le=64)
     """0 makes batches between steps; batches are the same for any number."""
     objective: Literal["everything", "pictures", "contrastive"] = "everything"
-    """`pictures` trains the camera encoder alone on what its features see and how far away it is: a fifth of the cost
+    """`pictures` trains the camera encoder alone on what its features see and how far away it is: a third of the cost
     of a sample, and a start for a stage with everything. `contrastive` trains the encoders of all sensors on that and
     on telling which ticks of different sensors belong together: it needs `model.alignment.width`, and no modality is
     dropped."""

@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 
 from tricast.configs.errors import InputError
 from tricast.perception.tick_sample import CameraInput, SampleConfig, TickSample, sample_of
+from tricast.perception.training.known_counts import with_known_counts
 from tricast.perception.training.tick_truth import TickTruth, truth_of
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.frames import CameraFrame
@@ -30,6 +31,8 @@ from tricast.sensors.synchronization import SynchronizerConfig
 
 FORMAT = 1
 STEPS_PER_M = 256.0
+MAX_RANGE_M = 127.0
+"""What 16 bits of such steps hold, with a little to spare."""
 LENSES: dict[str, type[PinholeLens] | type[FisheyeLens] | type[MeiLens]] = {
     "pinhole": PinholeLens,
     "fisheye": FisheyeLens,
@@ -77,11 +80,18 @@ class ShardWriter:
         config: Sample settings.
 
     Raises:
-        InputError: The folder holds shards made with other settings.
+        InputError: The folder holds shards made with other settings, or the range is more than shards hold.
 
     """
 
     def __init__(self, folder: Path, *, source: str, config: SampleConfig) -> None:
+        if config.range_m > MAX_RANGE_M:
+            raise InputError(
+                where="model.sample.range_m",
+                got=f"{config.range_m:g}",
+                expected=f"at most {MAX_RANGE_M:g} where shards are made: they keep places in 16 bits",
+                remedy="train with a smaller range",
+            )
         self._folder, self._config = folder, config
         folder.mkdir(parents=True, exist_ok=True)
         manifest = {"format": FORMAT, "settings": settings_digest(source, config), "source": source}
@@ -113,10 +123,8 @@ class ShardWriter:
         for frame, annotated in ticks:
             if annotated is None:
                 continue
-            tick = TrainingTick(
-                sample=sample_of(frame, self._config),
-                truth=truth_of(annotated, instances),
-            )
+            sample = sample_of(frame, self._config)
+            tick = TrainingTick(sample=sample, truth=with_known_counts(truth_of(annotated, instances), frame, sample))
             described.append(_packed(tick, f"{len(described):04d}", arrays))
         if not described:
             return 0

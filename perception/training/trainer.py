@@ -174,7 +174,9 @@ class Trainer:
         """
         settings = self._config.training
         began_s, earlier_s, saved_s = time.monotonic(), self.progress.seconds, time.monotonic()
-        last_step = -(-settings.max_samples // settings.batch_size)
+        # To the end of a sequence: a run is saved between sequences only, and may be resumed with a longer plan.
+        in_sequence = settings.batch_size * settings.sequence_ticks
+        last_step = -(-settings.max_samples // in_sequence) * settings.sequence_ticks
         interval = _Interval()
         with _reproducible(settings.threads, self._device):
             steps = range(self.progress.step, last_step)

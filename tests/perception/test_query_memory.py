@@ -74,6 +74,13 @@ def test_what_nothing_will_ask_for_is_forgotten() -> None:
     assert len(memory.ticks) == 13, "a memory is a value"
 
 
+def test_all_that_is_remembered_goes_to_another_device() -> None:
+    memory = QueryMemory().with_tick(notes(), at(0.0), poses(SE3()), MemoryConfig())
+    (tick,) = memory.to("meta").ticks
+    tensors = [tick.timestamps_ns, tick.odom_from_ego, *vars(tick.notes).values()]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+
+
 def test_samples_of_a_batch_have_motions_of_their_own() -> None:
     memory = QueryMemory().with_tick(notes(batch=2), at(0, 7), poses(SE3(), SE3()), CONFIG)
     now = poses(SE3(translation_m=(1.0, 0, 0)), SE3(translation_m=(0, 2.0, 0)))

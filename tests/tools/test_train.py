@@ -200,14 +200,27 @@ def test_a_run_learns_from_several_worlds(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.slow
-def test_sigterm_leaves_a_checkpoint_from_which_the_run_goes_on(config: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tricast.tools.cli", "train", "--config", config, "--out", str(tmp_path / "run")]
+def test_sigterm_leaves_a_checkpoint_from_which_the_run_goes_on(tmp_path: Path) -> None:
+    # As `timeout` and job schedulers do it: all processes of the group are told, those that make batches too.
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({**SMALL, "training": {**SMALL["training"], "loading_processes": 1}}))
+    command = [
+        sys.executable,
+        "-m",
+        "tricast.tools.cli",
+        "train",
+        "--config",
+        str(config),
+        "--out",
+        str(tmp_path / "run"),
+    ]
     command += ["--data", str(demo_log_path()), "--max-samples", "4000"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, start_new_session=True)
     deadline_s = time.monotonic() + 300
     while not (tmp_path / "run" / "train.csv").exists() and time.monotonic() < deadline_s:
         time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0 and "stopped; --resume goes on" in said
     assert (tmp_path / "run" / "checkpoint.safetensors").exists()

@@ -50,6 +50,12 @@ def test_a_tick_comes_back_as_it_was_made(shards: Path) -> None:
     np.testing.assert_array_equal(tick.truth.num_visible_pixels, truth.num_visible_pixels)
 
 
+def test_a_range_that_shards_cannot_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"range_m: got 200; expected at most 127"):
+        ShardWriter(tmp_path / "shards", source="made", config=SampleConfig(range_m=200.0))
+    assert not (tmp_path / "shards").exists()
+
+
 def test_an_object_keeps_its_number_over_a_scene(shards: Path) -> None:
     ticks_of_scene = ShardSet(shards)
     assert len(ticks_of_scene) == 6
