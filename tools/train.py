@@ -46,11 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.cpu_count() or 1,
         help="processes that render scenes; shards are the same",
     )
-    parser.add_argument(
-        "--max-samples", type=positive_int, metavar="N", help="planned length; the learning rate ends there"
-    )
+    parser.add_argument("--max-samples", type=int, metavar="N", help="planned length; the learning rate ends there")
     parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long; --resume goes on")
-    parser.add_argument("--threads", type=positive_int, metavar="T")
+    parser.add_argument("--threads", type=int, metavar="T")
     parser.add_argument(
         "--camera-weights",
         metavar="V",
