@@ -43,14 +43,14 @@ def returns_inside(boxes: Boxes, frame: SyncedFrame) -> NDArray[np.int64]:
 
 
 def lidar_returns_inside(boxes: Boxes, frame: SyncedFrame) -> NDArray[np.int64]:
-    """Of the newest sweeps alone."""
+    """LiDAR returns (N,) of the newest sweep per channel inside boxes in ego axes at the tick."""
     motion, now_ns = frame.ego_motion, frame.timestamp_ns
     sweeps = frame.lidars.items()
     return _inside(boxes, [lidar_in_ego(s[:1], frame.rig[c], motion, now_ns).points_m for c, s in sweeps])
 
 
 def radar_returns_inside(boxes: Boxes, frame: SyncedFrame) -> NDArray[np.int64]:
-    """Of the newest scans alone."""
+    """Radar returns (N,) of the newest scan per channel inside boxes in ego axes at the tick."""
     motion, now_ns = frame.ego_motion, frame.timestamp_ns
     scans = frame.radars.items()
     return _inside(boxes, [radar_in_ego(s[:1], frame.rig[c], motion, now_ns).points_m for c, s in scans])

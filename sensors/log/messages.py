@@ -231,7 +231,8 @@ def lens_of(message: Any, channel: str) -> Lens:
     if model in ("plumb_bob", "") and len(d) in (0, 4, 5):
         return PinholeLens(**common, distortion=(*d, *(0.0,) * (5 - len(d))))  # type: ignore[arg-type]
     if model == "rational_polynomial" and len(d) in (8, 12, 14) and not any(d[8:]):
-        return PinholeLens(**common, distortion=d[:5], rational=d[5:8])  # type: ignore[arg-type]
+        k1, k2, p1, p2, k3, k4, k5, k6 = d[:8]
+        return PinholeLens(**common, distortion=(k1, k2, p1, p2, k3), rational=(k4, k5, k6))
     if model in ("equidistant", "fisheye") and len(d) == 4:
         return FisheyeLens(**common, distortion=d)
     if model == "mei" and len(d) == 5:
