@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from tricast.sensors.frames import EgoPose
+from tricast.sensors.geometry.lenses import PinholeLens
 from tricast.sensors.geometry.se3 import SE3
-from tricast.sensors.log.messages import ego_pose, odometry_message, transform_message, transform_pose
+from tricast.sensors.log.messages import (
+    camera_info_message,
+    ego_pose,
+    lens_of,
+    odometry_message,
+    transform_message,
+    transform_pose,
+)
 
 
 def test_a_twist_that_is_not_finite_is_unknown() -> None:
@@ -50,3 +58,17 @@ def test_a_transform_that_places_the_vehicle_is_a_pose(child: str) -> None:
     assert (pose.timestamp_ns, pose.received_ns) == (9, 11)
     assert pose.odom_from_ego.translation_m == (3.0, 4.0, 0.4 if child == "base_footprint" else 0.0)
     assert transform_pose(transform_message(9, transforms[:1]), fixed.get, 11) is None
+
+
+def test_a_rational_lens_comes_back_from_its_camera_info() -> None:
+    lens = PinholeLens(
+        width_px=64,
+        height_px=48,
+        focal_px=(50.0, 51.0),
+        principal_px=(31.0, 23.0),
+        distortion=(0.1, 0.2, 0.01, 0.02, 0.3),
+        rational=(0.4, -0.8, 1.6),
+    )
+    info = camera_info_message(lens, "CAM", 0)
+    assert (info.distortion_model, list(info.d)) == ("rational_polynomial", [*lens.distortion, *lens.rational])
+    assert lens_of(info, "CAM") == lens
