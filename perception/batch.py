@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from tricast.configs.strict import StrictConfig
@@ -33,11 +33,11 @@ class BatchConfig(StrictConfig):
 
     range_m: float = Field(default=51.2, gt=0, le=300)
     """The grid covers x and y from minus to plus this, in ego axes at the tick."""
-    cells: int = Field(default=64, ge=8, le=512)
+    cells: int = Field(default=64, ge=8, le=512, multiple_of=2)
     """Of the BEV grid along each axis; the heatmap and the LiDAR pillars have twice as many."""
     image_size_px: tuple[int, int] = (320, 192)
-    """Width and height, multiples of 16; other images are resized."""
-    lift_heights_m: tuple[float, ...] = (0.2, 0.9, 1.8, 3.2)
+    """Width and height, multiples of 16, at least 32; other images are resized."""
+    lift_heights_m: tuple[float, ...] = Field(default=(0.2, 0.9, 1.8, 3.2), min_length=1)
     depth_bins: int = Field(default=24, ge=2, le=256)
     """Of the depth distribution along a pixel's ray, spaced by logarithm."""
     depth_range_m: tuple[float, float] = (2.0, 72.0)
@@ -47,6 +47,20 @@ class BatchConfig(StrictConfig):
     """Of the returns of one age in a cube of this side, one is kept: near the vehicle there are far more than needed,
     and how many depends on the LiDAR."""
     lidar_age_step_s: float = Field(default=0.2, gt=0, le=2)
+
+    @model_validator(mode="after")
+    def _possible(self) -> BatchConfig:
+        if any(side < 2 * TOKEN_STRIDE_PX or side % TOKEN_STRIDE_PX for side in self.image_size_px):
+            raise ValueError(
+                f"image_size_px of multiples of {TOKEN_STRIDE_PX} from {2 * TOKEN_STRIDE_PX} on, "
+                f"not {list(self.image_size_px)}"
+            )
+        near_m, far_m = self.depth_range_m
+        if not 0 < near_m < far_m:
+            raise ValueError(f"depth_range_m above zero and ascending, not {[near_m, far_m]}")
+        if self.lidar_z_m[0] >= self.lidar_z_m[1]:
+            raise ValueError(f"lidar_z_m ascending, not {list(self.lidar_z_m)}")
+        return self
 
     @property
     def feature_size(self) -> tuple[int, int]:

@@ -68,6 +68,11 @@ class ModelConfig(StrictConfig):
                 "decoder.starts 'learned' with fusion 'late', which merges what its heads find from one peak: "
                 "choose 'heatmap', or another fusion"
             )
+        if self.batch.range_m > self.sample.range_m:
+            raise ValueError(
+                f"sample.range_m of at least batch.range_m {self.batch.range_m:g}, not {self.sample.range_m:g}: "
+                "the grid would reach farther than the returns that are kept"
+            )
         return self
 
 

@@ -40,7 +40,7 @@ BYTE_SCALE = 255
 class SampleConfig(StrictConfig):
     """Which sweeps and scans of a tick the network takes."""
 
-    lidar_lags_s: tuple[float, ...] = (0.0, 0.2, 0.4)
+    lidar_lags_s: tuple[float, ...] = Field(default=(0.0, 0.2, 0.4), min_length=1)
     """Sweeps taken: the newest, and those nearest to so much older."""
     lidar_lag_tolerance_s: float = Field(default=0.06, gt=0, le=1)
     older_thinning: int = Field(default=2, ge=1, le=100)

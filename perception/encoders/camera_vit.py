@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from tricast.configs.strict import StrictConfig
@@ -34,6 +34,12 @@ class CameraConfig(StrictConfig):
     """Inner width of the blocks' feed-forward part, over the width of tokens; published ViTs have 4."""
     pixel_patches: bool = False
     """Tokens are made of patches of 16 x 16 pixels too, as those of published ViTs are, whose weights then fit."""
+
+    @model_validator(mode="after")
+    def _even_heads(self) -> CameraConfig:
+        if self.token_width % self.heads:
+            raise ValueError(f"token_width in multiples of heads {self.heads}, not {self.token_width}")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

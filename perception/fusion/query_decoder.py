@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from tricast.configs.strict import StrictConfig
@@ -37,6 +37,12 @@ class DecoderConfig(StrictConfig):
     (Carion et al., DETR, ECCV 2020)."""
     points: PointLookConfig = PointLookConfig()
     radar: RadarLookConfig = RadarLookConfig()
+
+    @model_validator(mode="after")
+    def _even_heads(self) -> DecoderConfig:
+        if self.width % self.heads:
+            raise ValueError(f"width in multiples of heads {self.heads}, not {self.width}")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

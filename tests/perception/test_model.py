@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from tricast.configs.errors import ConfigError
+from tricast.configs.strict import parse_config
 from tricast.perception.batch import SensorBatch
 from tricast.perception.collation import collate
 from tricast.perception.heads.heatmap import HeatmapHead
@@ -57,6 +59,50 @@ def _made(config: ModelConfig) -> Network:
         elif value.dim() > 1 and not value.any():
             torch.nn.init.normal_(value, std=0.1)
     return network.eval()
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "words"),
+    [
+        ("batch", {"image_size_px": [60, 32]}, "image_size_px of multiples of 16 from 32 on, not [60, 32]"),
+        ("batch", {"image_size_px": [16, 16]}, "image_size_px of multiples of 16 from 32 on, not [16, 16]"),
+        ("batch", {"cells": 17}, "multiple of 2"),
+        ("batch", {"lift_heights_m": []}, "at least 1 item"),
+        ("batch", {"depth_range_m": [72.0, 2.0]}, "depth_range_m above zero and ascending, not [72.0, 2.0]"),
+        ("batch", {"depth_range_m": [0.0, 2.0]}, "depth_range_m above zero and ascending, not [0.0, 2.0]"),
+        ("batch", {"lidar_z_m": [6.0, -3.0]}, "lidar_z_m ascending, not [6.0, -3.0]"),
+        ("batch", {"range_m": 100.0}, "sample.range_m of at least batch.range_m 100, not 64"),
+        ("sample", {"lidar_lags_s": []}, "at least 1 item"),
+        ("camera", {"token_width": 97}, "token_width in multiples of heads 3, not 97"),
+        ("decoder", {"heads": 3}, "width in multiples of heads 3, not 128"),
+    ],
+)
+def test_sizes_that_no_network_can_have_are_refused_before_one_is_made(
+    part: str, values: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(ModelConfig, {part: values}, where="model.yaml")
+    assert words in caught.value.expected
+    assert caught.value.where.startswith("model.yaml: ")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"batch": {"image_size_px": [32, 48], "cells": 10, "depth_bins": 2, "lift_heights_m": [1.0]}},
+        {"camera": {"stem_width": 5, "width": 5, "blocks": 0}, "width": 5, "heatmap_width": 5, "trunk_blocks": 0},
+        {"lidar": {"point_width": 5, "fine_width": 5, "age_borders_s": []}, "decoder": {"layers": 0}},
+    ],
+)
+def test_sizes_at_the_borders_of_what_is_allowed_run(
+    small_model: ModelConfig, ticks: list[TickSample], values: dict[str, object]
+) -> None:
+    whole = small_model.model_dump()
+    for key, value in values.items():
+        whole[key] = whole[key] | value if isinstance(value, dict) else value
+    config = ModelConfig.model_validate(whole)
+    outputs = _run(_made(config), collate(ticks, config.batch))
+    assert outputs.layers[-1].class_logits.isfinite().all()
 
 
 def _run(network: Network, batch: SensorBatch, seeds: TrainingSeeds | None = None) -> QueryOutputs:
