@@ -17,7 +17,7 @@ from tricast.configs.errors import InputError
 from tricast.perception.detectors.network_config import weights_path
 from tricast.perception.model import Network
 from tricast.perception.model_weights import load_network, save_weights
-from tricast.tools.user_input import mistakes_in_one_line
+from tricast.tools.user_input import file_to_write, mistakes_in_one_line
 
 
 def averaged(paths: Sequence[Path]) -> Network:
@@ -53,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="the file to write")
     parser.add_argument("weights", nargs="+", help="weights of networks of one configuration: files, or packaged names")
     args = parser.parse_args(arguments)
+    out = file_to_write(args.out, "OUT")
     mean = averaged([weights_path(name) for name in args.weights])
-    save_weights(args.out, mean, notes={"mean_of": str(len(args.weights))})
+    save_weights(out, mean, notes={"mean_of": str(len(args.weights))})
     return 0
 
 

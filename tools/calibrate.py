@@ -25,7 +25,7 @@ from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.validation import spread_runs
 from tricast.sensors.synthetic.world_config import load_world
 from tricast.tools.make_shards import RECORDED, WORLD_SOURCE, names_of_scenes, shards_of_logs
-from tricast.tools.user_input import positive_int
+from tricast.tools.user_input import file_to_write, positive_int
 
 TICKS = 300
 
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _output(args: argparse.Namespace, path: Path) -> Path:
     if args.out is not None:
-        return args.out
+        return file_to_write(args.out, "--out")
     if path != Path(args.weights):
         raise InputError(
             where="--out",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tricast.configs.errors import InputError
+from tricast.tools.user_input import file_to_write
 
 if TYPE_CHECKING:
     from tricast.perception.backends.fixed_shapes import FixedShapes
@@ -42,7 +43,6 @@ def run(args: argparse.Namespace) -> int:
     from tricast.perception.detectors.network_config import weights_path
     from tricast.perception.layers.convolution import fold_norms
     from tricast.perception.model_weights import load_network
-    from tricast.perception.streaming.replay import check_writable
     from tricast.tools.benchmark_load import log_ticks
     from tricast.tools.demo import demo_log_path
 
@@ -54,24 +54,24 @@ def run(args: argparse.Namespace) -> int:
             remedy="give the file that ending",
         )
     check_target(args.to, args.precision)
+    out = file_to_write(args.out, "--out")
     config = chosen_config(detector="network")
     network = load_network(weights_path(args.weights or config.network.weights))
     fold_norms(network)
     source = log_ticks(args.log or demo_log_path(), config, PROBE_TICKS * PROBE_STEP)
     batches = _probe(islice(source, PROBE_STEP - 1, None, PROBE_STEP), network.config)
     shapes = _shapes(args, batches)
-    check_writable(args.out.parent)
-    worst = export_graph(network, args.to, args.out, shapes, batches, args.precision)
+    worst = export_graph(network, args.to, out, shapes, batches, args.precision)
     summary = {
-        "out": str(args.out),
+        "out": str(out),
         "precision": args.precision,
-        "bytes": args.out.stat().st_size,
+        "bytes": out.stat().st_size,
         "shapes": vars(shapes),
         "compared_ticks": len(batches),
         "largest_difference": worst,
     }
     how = "agrees" if args.precision == "fp32" else "agrees as far as 16 bits do"
-    text = f"{args.out}: {how} with the network on {len(batches)} ticks to {worst:.1e}, holds {shapes}"
+    text = f"{out}: {how} with the network on {len(batches)} ticks to {worst:.1e}, holds {shapes}"
     print(json.dumps(summary) if args.json else text)
     return 0
 

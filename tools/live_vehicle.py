@@ -12,7 +12,7 @@ from tricast.sensors.log import messages as ros
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.schema import serialize
 from tricast.sensors.log.stream import SensorMessage
-from tricast.sensors.log.writer import ros_messages
+from tricast.sensors.log.writer import ODOMETRY_TOPIC, ros_messages
 from tricast.sensors.ros.installation import message_type, ros_module
 from tricast.sensors.ros.qos import LATCHED, Qos
 from tricast.tools.demo import demo_log_path
@@ -49,6 +49,7 @@ class Vehicle:
         channels: Sensors of the demo log that it has.
         qos: What its sensors offer.
         topics: Other names for topics.
+        odom_frame: In which its odometry is, by its own words.
         raw_images: Whether its cameras send `sensor_msgs/Image`, pixel by pixel, in place of JPEG.
 
     """
@@ -59,9 +60,10 @@ class Vehicle:
         *,
         qos: Qos | None = None,
         topics: dict[str, str] | None = None,
+        odom_frame: str = "odom",
         raw_images: bool = False,
     ) -> None:
-        self.channels = channels
+        self.channels, self._odom_frame = channels, odom_frame
         self.faults = {channel: Fault() for channel in channels}
         self.node = ros_module("rclpy.node").Node("vehicle")
         self._qos, self._topics = qos or Qos(), topics or {}
@@ -109,6 +111,8 @@ class Vehicle:
         stamp_ns = message.timestamp_ns + shift_ns
         if isinstance(message, EgoPose):
             for topic, content in ros_messages(replace(message, timestamp_ns=stamp_ns), self._rig):
+                if topic == ODOMETRY_TOPIC:
+                    content.header.frame_id = self._odom_frame
                 self._send(topic, content.__msgtype__, serialize(content))
             return
         channel, fault = message.channel, self.faults[message.channel]

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tricast.configs.errors import InputError
 from tricast.tools.calibrated_log import add_calibration, calibrated_log
+from tricast.tools.user_input import file_to_write
 
 if TYPE_CHECKING:
     from tricast.perception.evaluation.submission import Sample
@@ -34,28 +34,25 @@ def run(args: argparse.Namespace) -> int:
     """Run the pipeline and write; returns the exit code."""
     from tricast.perception.config import chosen_config
     from tricast.perception.evaluation import submission
-    from tricast.perception.streaming.replay import check_writable
 
     config = chosen_config(args.config, detector=args.detector, weights=args.weights)
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
     name, log = args.log.resolve().stem, calibrated_log(args)
-    if args.out.is_dir():
-        raise InputError(where="--out", got=f"the folder {args.out}", expected="a file", remedy="add the file's name")
-    check_writable(args.out.parent)
+    out = file_to_write(args.out, "--out")
     if args.format == "argoverse2-detection":
         submission.check_feather()
     tokens = _tokens(args.log, log.kind)
     samples = submission.collect_samples(
         log, config, sensors=sensors, token_of=lambda at_ns: tokens.get(at_ns, f"{name}/{at_ns}")
     )
-    partial = args.out.with_name(args.out.name + ".partial")
+    partial = out.with_name(out.name + ".partial")
     if args.format == "argoverse2-detection":
         submission.write_feather(submission.argoverse2_detections(samples, name), partial)
     else:
         document = _document(args.format, samples, submission.used_modalities(log.rig, sensors, config))
         partial.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
-    partial.replace(args.out)
-    print(f"{len(samples)} samples in {args.out}")
+    partial.replace(out)
+    print(f"{len(samples)} samples in {out}")
     return 0
 
 

@@ -30,6 +30,21 @@ def positive_int(text: str) -> int:
     return number
 
 
+def file_to_write(path: Path, option: str) -> Path:
+    """The same path, of a file that can be written once the work is done; its folder is made where it is missing.
+
+    Raises:
+        InputError: It is a folder, or its folder cannot be written.
+
+    """
+    from tricast.perception.streaming.replay import check_writable
+
+    if path.is_dir():
+        raise InputError(where=option, got=f"the folder {path}", expected="a file", remedy="add the file's name")
+    check_writable(path.parent)
+    return path
+
+
 def mistakes_in_one_line(main: Callable[P, int]) -> Callable[P, int]:
     """A tool's `main` that turns an `InputError` into one line on stderr and the exit code 2."""
     tool = Path(main.__code__.co_filename).stem

@@ -187,7 +187,8 @@ class Live:
 
     def _on_result(self, result: RuntimeResult) -> None:
         self._channels = dict(result.channels)
-        assert self._outputs is not None
+        assert self._outputs is not None and self._inputs is not None
+        self._outputs.odom_frame = self._inputs.odom_frame
         self._outputs.add(result)
 
     def _advance(self) -> None:

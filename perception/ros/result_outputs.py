@@ -55,6 +55,8 @@ class ResultOutputs:
         self._closing = False
         self._files = ExitStack()
         self._writers: tuple[ResultsMcapWriter, ResultsJsonWriter] | None = None
+        self.odom_frame = config.odom_frame
+        """In which the poses of the results are."""
         self.not_published = 0
         """Results lost because publishing was too slow."""
         self.since_newest_ms: float | None = None
@@ -150,7 +152,7 @@ class ResultOutputs:
 
     def _publish_copies(self, result: RuntimeResult) -> None:
         """The result in other forms; left out where the next result already waits, so that no result is ever lost."""
-        base, odom, tick = self._config.base_frame, self._config.odom_frame, result.tick
+        base, odom, tick = self._config.base_frame, self.odom_frame, result.tick
         if self._config.extrapolate:
             found = extrapolated(tick, self._now_ns(), result.frame.ego_motion)
             self.extrapolated_ms, tick = found.by_ns / 1e6, found.result

@@ -54,6 +54,8 @@ class SensorInputs:
         self.subscriptions: dict[str, AdaptiveSubscription] = {}
         self.malformed: dict[str, tuple[int, str]] = {}
         """By channel or topic: messages that did not decode, and what was wrong with the last."""
+        self.odom_frame = config.odom_frame
+        """Of the poses: what odometry says of itself, the configured one as long as there is none."""
         self.before_time = 0
         """Messages that came while simulated time had not begun."""
         self._not_installed: set[str] = set()
@@ -201,6 +203,7 @@ class SensorInputs:
                 "they are taken as its own",
                 once=True,
             )
+        self.odom_frame = frame_named(message.header.frame_id, self._config.odom_frame)
         return (ros.ego_pose(message, now_ns, fixed),)
 
     def _static_transforms(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:

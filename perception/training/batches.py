@@ -10,7 +10,6 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from tricast.configs.errors import InputError
 from tricast.perception.batch import BatchConfig, SensorBatch
 from tricast.perception.collation import collate
 from tricast.perception.losses.targets import TruthBatch, cells_of
+from tricast.perception.query_memory import MemoryConfig
 from tricast.perception.query_outputs import TrainingSeeds
 from tricast.perception.training.augmentation import (
     AugmentationConfig,
@@ -37,6 +37,7 @@ from tricast.perception.training.augmentation import (
 from tricast.perception.training.depth_targets import UNKNOWN, depth_targets
 from tricast.perception.training.own_vehicle import covered
 from tricast.perception.training.picture_targets import NOTHING, picture_targets
+from tricast.perception.training.sequences import rows_of
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
 
@@ -90,6 +91,7 @@ class BatchSource:
         batch_config: Grid and image size.
         augmentation: Chances.
         seed_jitter_m: How far training seeds lie from true centres, a standard deviation.
+        memory: How far apart the ticks of a sequence lie.
         sequence_ticks: A batch's samples are followed by the next ticks of their scenes, in so many batches; 1 takes
             single ticks.
         pictures_only: Leave out other sensors and what lifts pictures to the grid.
@@ -105,6 +107,7 @@ class BatchSource:
     batch_config: BatchConfig
     augmentation: AugmentationConfig
     seed_jitter_m: float
+    memory: MemoryConfig
     sequence_ticks: int = 1
     pictures_only: bool = False
     parts: int = 1
@@ -126,7 +129,7 @@ class TrainingBatches(Dataset[TrainingBatch]):
     def __init__(self, source: BatchSource) -> None:
         self._source = source
         self._shards: ShardSet | None = None
-        self._first: list[int] = []
+        self._sequences: list[list[int]] = []
         self._order: tuple[int, np.ndarray] | None = None
 
     def __getitem__(self, number: int) -> TrainingBatch:
@@ -163,17 +166,17 @@ class TrainingBatches(Dataset[TrainingBatch]):
     def _opened(self) -> ShardSet:
         if self._shards is None:
             self._shards = ShardSet(self._source.folder, self._source.scenes)
-            self._first = _first_ticks(self._shards, self._source)
+            self._sequences = _sequences(self._shards, self._source)
         return self._shards
 
     def _index_at(self, sequence: int, place: int) -> int:
         """Every sequence once an epoch, in an order of that epoch's own."""
         self._opened()
-        epoch, position = divmod(sequence, len(self._first))
+        epoch, position = divmod(sequence, len(self._sequences))
         if self._order is None or self._order[0] != epoch:
             rng = np.random.default_rng([self._source.seed, ORDER, epoch])
-            self._order = epoch, rng.permutation(len(self._first))
-        return self._first[int(self._order[1][position])] + place
+            self._order = epoch, rng.permutation(len(self._sequences))
+        return self._sequences[int(self._order[1][position])][place]
 
 
 def check_source(source: BatchSource) -> None:
@@ -183,29 +186,26 @@ def check_source(source: BatchSource) -> None:
         InputError: Shards are missing, or no scene is as long as a sequence.
 
     """
-    _first_ticks(ShardSet(source.folder, source.scenes), source)
+    _sequences(ShardSet(source.folder, source.scenes), source)
 
 
-def _first_ticks(shards: ShardSet, source: BatchSource) -> list[int]:
-    """Where the sequences begin into which scenes are cut (at jumps of time too); what is left at the end is not used.
+def _sequences(shards: ShardSet, source: BatchSource) -> list[list[int]]:
+    """The sequences into which rows of ticks are cut; what is left at the end of a row is not used.
 
     Raises:
-        InputError: No scene is so long.
+        InputError: No row is so long.
 
     """
-    length, first, begin, longest = source.sequence_ticks, [], 0, 0
-    for _, scene in groupby(range(len(shards)), key=shards.scene_of):
-        ticks = len(list(scene))
-        first += range(begin, begin + ticks - length + 1, length)
-        begin, longest = begin + ticks, max(longest, ticks)
-    if not first:
+    length, rows = source.sequence_ticks, rows_of(shards, source.memory)
+    cut = [row[first : first + length] for row in rows for first in range(0, len(row) - length + 1, length)]
+    if not cut:
         raise InputError(
             where=str(source.folder),
-            got=f"scenes of at most {longest} ticks with truth",
+            got=f"scenes of at most {max(map(len, rows))} ticks with truth, {min(source.memory.lags_s):g} s apart",
             expected=f"one of {length} ticks, as training.sequence_ticks asks for",
             remedy="make longer scenes, or set training.sequence_ticks lower",
         )
-    return first
+    return cut
 
 
 def batches_from(source: BatchSource, steps: range, *, workers: int) -> Iterator[TrainingBatch]:

@@ -189,6 +189,11 @@ class ShardSet:
         """Number of the scene that a tick belongs to; where time jumps, as in a log with a pause, another begins."""
         return self._drives[index]
 
+    def timestamp_ns(self, index: int) -> int:
+        """Time of a tick."""
+        number, tick = self._places[index]
+        return int(self._scene(number)[tick]["timestamp_ns"])
+
     def __getitem__(self, index: int) -> TrainingTick:
         scene, tick = self._places[index]
         described = self._scene(scene)[tick]

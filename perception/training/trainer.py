@@ -114,6 +114,7 @@ class Trainer:
             batch_config=config.model.batch,
             augmentation=_augmentation(settings),
             seed_jitter_m=settings.seed_jitter_m,
+            memory=config.model.memory,
             sequence_ticks=settings.sequence_ticks,
             pictures_only=settings.objective == "pictures",
             parts=parts,

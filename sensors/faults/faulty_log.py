@@ -39,6 +39,7 @@ from tricast.sensors.log.stream import (
     Message,
     SensorMessage,
     foreign_messages,
+    offered_qos,
     stream_order,
 )
 
@@ -91,6 +92,10 @@ class FaultyLog(LogView):
     def foreign_messages(self) -> Iterator[ForeignMessage]:
         """See `HoldsForeignTopics`; no fault happens to them."""
         return foreign_messages(self._log)
+
+    def offered_qos(self) -> dict[str, str]:
+        """See `HoldsQos`; that of the log behind."""
+        return offered_qos(self._log)
 
     def _changed(self, message: Message, history: _History) -> Message | None:
         if not isinstance(message, CameraFrame | LidarSweep | RadarScan):

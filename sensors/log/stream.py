@@ -175,6 +175,20 @@ def foreign_messages(log: DrivingLog) -> Iterator[ForeignMessage]:
     return log.foreign_messages() if isinstance(log, HoldsForeignTopics) else iter(())
 
 
+@runtime_checkable
+class HoldsQos(Protocol):
+    """A log that knows what its topics' publishers offered."""
+
+    def offered_qos(self) -> dict[str, str]:
+        """By topic, QoS as rosbag2 writes it."""
+        ...
+
+
+def offered_qos(log: DrivingLog) -> dict[str, str]:
+    """What publishers of a log's topics offered when it was recorded; nothing where its kind does not know."""
+    return log.offered_qos() if isinstance(log, HoldsQos) else {}
+
+
 def stream_order(message: Message) -> tuple[int, int, str]:
     """Sort key of the stream: arrival, then poses before truth before sensors, then channel."""
     if isinstance(message, EgoPose):

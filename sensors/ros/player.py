@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.schema import serialize, stamp
-from tricast.sensors.log.stream import DrivingLog, ForeignMessage, Message, foreign_messages
+from tricast.sensors.log.stream import DrivingLog, ForeignMessage, Message, foreign_messages, offered_qos
 from tricast.sensors.log.writer import TRUTH_TOPIC, ros_messages
 from tricast.sensors.ros.installation import message_type, ros_module
 from tricast.sensors.ros.qos import LATCHED, Qos, of_recorded
@@ -24,15 +24,6 @@ DEPTH = 100
 PAUSED_S = 0.1
 DELIVERY_S = 1.0
 OWN_RESULTS = ("/tricast/", "/diagnostics")
-
-
-@runtime_checkable
-class HoldsQos(Protocol):
-    """A log that knows what its topics' publishers offered."""
-
-    def offered_qos(self) -> dict[str, str]:
-        """By topic, QoS as rosbag2 writes it."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +73,7 @@ class LogPlayer:
 
     def __init__(self, node: Any, log: DrivingLog, options: PlayOptions) -> None:
         self._node, self._log, self._options = node, log, options
-        self._qos = log.offered_qos() if isinstance(log, HoldsQos) else {}
+        self._qos = offered_qos(log)
         self._publishers: dict[str, Any] = {}
         self._control = threading.Condition()
         self._rate, self._paused = options.rate, False

@@ -210,7 +210,7 @@ def test_other_stacks_messages_say_the_same_as_the_result(graph: Any) -> None:
         "/tricast/tracks/markers": "visualization_msgs/msg/MarkerArray",
     }
     heard = {topic: hear(graph, topic, kind) for topic, kind in kinds.items()}
-    graph.vehicle(("LIDAR_TOP",))
+    graph.vehicle(("LIDAR_TOP",), odom_frame="map")
     graph.live()
 
     def same_tick() -> Any:
@@ -225,7 +225,7 @@ def test_other_stacks_messages_say_the_same_as_the_result(graph: Any) -> None:
     boxes, tracked = found["/tricast/objects"], found["/tricast/tracked_objects"]
     predicted = found["/tricast/predicted_objects"]
     assert len(boxes.detections) == len(tracked.objects) == len(predicted.objects) == len(result.objects)
-    assert (boxes.header.frame_id, tracked.header.frame_id) == ("base_link", "odom")
+    assert (boxes.header.frame_id, tracked.header.frame_id) == ("base_link", "map")
     for own, box, track, future in zip(
         result.objects, boxes.detections, tracked.objects, predicted.objects, strict=True
     ):

@@ -47,3 +47,13 @@ def test_weights_of_another_network_are_named(tmp_path: Path, capsys: pytest.Cap
     assert main([str(tmp_path / "mean.safetensors"), one, other]) == 2
     assert f"{other}: got another configuration than in {one}" in capsys.readouterr().err
     assert not (tmp_path / "mean.safetensors").exists()
+
+
+def test_where_the_mean_goes_is_looked_at_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main([str(tmp_path), "tinny"]) == 2
+    assert f"OUT: got the folder {tmp_path}; expected a file" in capsys.readouterr().err
+    assert main([str(tmp_path / "file" / "mean.safetensors"), "tinny"]) == 2
+    assert "expected a folder that can be written" in capsys.readouterr().err
+    assert main([str(tmp_path / "new" / "mean.safetensors"), "tiny"]) == 0
+    assert (tmp_path / "new" / "mean.safetensors").is_file()

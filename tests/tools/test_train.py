@@ -161,7 +161,7 @@ def test_logs_that_cannot_be_learned_from_are_named(
         ([str(blind)], f"{blind}: got no tick with truth"),  # also when it was tried before
         ([str(twin)], f"{twin}: got another log called 'demo', beside {demo_log_path()}"),
         ([str(tmp_path / "gone.mcap")], f"{tmp_path / 'gone.mcap'}: got No such file"),
-        (["--config", str(long)], "got scenes of at most 6 ticks with truth; expected one of 7 ticks"),
+        (["--config", str(long)], "got scenes of at most 6 ticks with truth, 0.5 s apart; expected one of 7 ticks"),
     ]
     for more, said in cases:
         assert train(config, tmp_path / "run", *more) == 2, said

@@ -88,6 +88,7 @@ def main(folder: str, stays: str | None = None) -> None:
         batch_config=config.model.batch,
         augmentation=config.training.augmentation,
         seed_jitter_m=0.4,
+        memory=config.model.memory,
     )
     network, batch = Network(config.model).train(), TrainingBatches(source)[0]
     loss = "tricast.perception.losses"

@@ -10,6 +10,7 @@ import torch
 from tricast.configs.errors import InputError
 from tricast.perception.batch import BatchConfig
 from tricast.perception.losses.targets import cell_centers_m
+from tricast.perception.query_memory import MemoryConfig
 from tricast.perception.training.augmentation import AugmentationConfig
 from tricast.perception.training.batches import BatchSource, TrainingBatch, TrainingBatches, batches_from
 
@@ -26,6 +27,7 @@ def source(shards: Path) -> BatchSource:
         batch_config=GRID,
         augmentation=AugmentationConfig(),
         seed_jitter_m=0.0,
+        memory=MemoryConfig(),
     )
 
 

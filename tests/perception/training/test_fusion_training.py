@@ -46,6 +46,7 @@ def test_the_loss_of_one_batch_goes_down(name: str, shards: Path, small_config: 
         batch_config=config.model.batch,
         augmentation=STILL,
         seed_jitter_m=0.4,
+        memory=config.model.memory,
     )
     torch.manual_seed(0)
     batch = TrainingBatches(source)[0]

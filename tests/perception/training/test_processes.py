@@ -78,6 +78,7 @@ def source(shards: Path, config: TrainingRunConfig, **more: object) -> BatchSour
         "batch_config": config.model.batch,
         "augmentation": config.training.augmentation,
         "seed_jitter_m": 0.4,
+        "memory": config.model.memory,
     }
     return BatchSource(**{**values, **more})  # type: ignore[arg-type]
 

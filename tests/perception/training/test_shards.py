@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 from tricast.configs.errors import InputError
 from tricast.perception.batch import BatchConfig
+from tricast.perception.query_memory import MemoryConfig
 from tricast.perception.streaming.tick_source import ticks
 from tricast.perception.tick_sample import SampleConfig, sample_of
 from tricast.perception.training.augmentation import AugmentationConfig
@@ -111,12 +112,13 @@ def test_where_time_jumps_another_scene_begins_and_no_sequence_crosses_it(tmp_pa
         batch_config=BatchConfig(range_m=25.6, cells=32, image_size_px=(64, 32)),
         augmentation=AugmentationConfig(),
         seed_jitter_m=0.0,
+        memory=MemoryConfig(),
         sequence_ticks=2,
     )
     batches = TrainingBatches(source)
     steps_ms = (batches[1].sensors.timestamps_ns - batches[0].sensors.timestamps_ns) // 1_000_000
     assert steps_ms.tolist() == [500, 500, 500]
-    with pytest.raises(InputError, match="got scenes of at most 3 ticks with truth; expected one of 4 ticks"):
+    with pytest.raises(InputError, match=r"at most 3 ticks with truth, 0\.5 s apart; expected one of 4 ticks"):
         check_source(replace(source, sequence_ticks=4))
 
 

@@ -16,6 +16,7 @@ from tricast.sensors.log.convert import convert
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.reader import McapLog
 from tricast.sensors.log.schema import message_class, schema_text, serialize, stamp
+from tricast.sensors.log.stream import offered_qos
 from tricast.sensors.log.summary import format_summary, summarize
 from tricast.tools.demo import demo_log_path
 
@@ -123,3 +124,9 @@ def test_convert_prints_one_json_object(source: Path, tmp_path: Path) -> None:
     assert summary["messages"] == len(list(McapLog(source).messages()))
     assert summary["bytes"] == out.stat().st_size
     assert summary["lost_messages"] == 0
+
+
+def test_faults_leave_what_publishers_offered(source: Path) -> None:
+    log = McapLog(source)
+    faulty = FaultyLog(log, FaultsConfig.model_validate({"faults": []}))
+    assert offered_qos(faulty) == log.offered_qos() != {}
