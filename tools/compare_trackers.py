@@ -71,7 +71,10 @@ def compare(root: Path) -> list[dict[str, Any]]:
         runs = {"tricast": run_tracker(detections, num_frames), "ab3dmot": run_ab3dmot(detections, num_frames)}
         for name, tracks in runs.items():
             for kept, chosen in (("all", tracks), ("confident", confident(tracks))):
-                hota, clear = score_cars(chosen, labels, matrix)
+                scores = score_cars(chosen, labels, matrix)
+                if scores is None:
+                    continue
+                hota, clear = scores
                 rows.append(
                     {
                         "sequence": path.stem,
@@ -86,6 +89,13 @@ def compare(root: Path) -> list[dict[str, Any]]:
                         "false_negatives": clear.false_negatives,
                     }
                 )
+    if not rows:
+        raise LogError(
+            where=str(root),
+            got="no sequence with a car that counts",
+            expected="labels or detections of cars",
+            remedy="give sequences with cars",
+        )
     return rows
 
 

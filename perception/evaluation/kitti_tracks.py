@@ -61,8 +61,8 @@ class CarTracks:
 
 def score_cars(
     tracks: CarTracks, labels: KittiBoxes, pixels_from_sensor: NDArray[np.float64]
-) -> tuple[HotaMetrics, ClearMetrics]:
-    """HOTA over overlaps in space, and CLEAR at an overlap of 0.5, of one sequence.
+) -> tuple[HotaMetrics, ClearMetrics] | None:
+    """HOTA over overlaps in space, and CLEAR at an overlap of 0.5, of one sequence; None where no car counts.
 
     Args:
         tracks: Tracks of cars.
@@ -78,6 +78,8 @@ def score_cars(
         counted, demanded = _counted(tracks.boxes[seen], labels[true], pixels_from_sensor)
         ours.append(seen[counted])
         theirs.append(true[demanded])
+    if not sum(map(len, [*ours, *theirs])):
+        return None
     kept, wanted = tracks[np.concatenate(ours)], labels[np.concatenate(theirs)]
     predictions = _table(frames, kept.frames, kept.boxes, kept.track_ids)
     truth = _table(frames, wanted.frames, wanted.boxes, wanted.track_ids)

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from tricast.perception.evaluation.clear import ClearMetrics
+from tricast.perception.evaluation.hota import HotaMetrics
 from tricast.perception.evaluation.kitti_tracks import CarTracks, score_cars
 from tricast.sensors.errors import LogError
 from tricast.sensors.log.kitti_tracking import read_camera_matrix, read_detections, read_labels
@@ -27,6 +30,12 @@ def write(root: Path, text: str, name: str = "labels.txt") -> Path:
 def perfect(path: Path) -> CarTracks:
     labels = read_labels(path)
     return CarTracks(frames=labels.frames, track_ids=labels.track_ids, boxes=labels.boxes, scores=np.ones(len(labels)))
+
+
+def scored(tracks: CarTracks, labels: Path, matrix: NDArray[np.float64]) -> tuple[HotaMetrics, ClearMetrics]:
+    found = score_cars(tracks, read_labels(labels), matrix)
+    assert found is not None
+    return found
 
 
 def test_a_label_ahead_and_to_the_left_has_its_place_and_heading(tmp_path: Path) -> None:
@@ -51,7 +60,7 @@ def test_damaged_files_are_refused_with_their_line(tmp_path: Path) -> None:
 def test_perfect_tracks_score_one_and_hidden_cars_and_vans_cost_nothing(tmp_path: Path) -> None:
     matrix = read_camera_matrix(write(tmp_path, CALIBRATION, "calib.txt"))
     path = write(tmp_path, label(0, 1) + label(1, 1) + label(2, 1, "Van") + label(3, 1, occlusion=3))
-    hota, clear = score_cars(perfect(path), read_labels(path), matrix)
+    hota, clear = scored(perfect(path), path, matrix)
     assert hota.hota == pytest.approx(1.0)
     assert (clear.mota, clear.true_positives, clear.false_positives) == (1.0, 2, 0)
 
@@ -61,10 +70,20 @@ def test_an_identity_switch_and_a_false_track_are_counted(tmp_path: Path) -> Non
     path = write(tmp_path, label(0, 1) + label(1, 1) + label(2, 1))
     tracks = perfect(path)
     switched = CarTracks(frames=tracks.frames, track_ids=np.array([5, 5, 6]), boxes=tracks.boxes, scores=tracks.scores)
-    clear = score_cars(switched, read_labels(path), matrix)[1]
+    clear = scored(switched, path, matrix)[1]
     assert (clear.identity_switches, clear.mota) == (1, pytest.approx(2 / 3))
     empty = write(tmp_path, label(0, 1) + label(1, 1, "Pedestrian"), "other.txt")
-    assert score_cars(tracks, read_labels(empty), matrix)[1].false_positives == 2
+    assert scored(tracks, empty, matrix)[1].false_positives == 2
+
+
+def test_a_sequence_without_cars_has_no_figures(tmp_path: Path) -> None:
+    matrix = read_camera_matrix(write(tmp_path, CALIBRATION, "calib.txt"))
+    nobody = read_labels(write(tmp_path, label(0, 1, "Pedestrian")))
+    none = CarTracks(
+        frames=nobody.frames[:0], track_ids=nobody.track_ids[:0], boxes=nobody.boxes[:0], scores=np.ones(0)
+    )
+    assert score_cars(none, nobody, matrix) is None
+    assert score_cars(none, nobody[np.zeros(1, bool)], matrix) is None
 
 
 def test_our_tracker_is_not_below_ab3dmot_on_the_recorded_boxes() -> None:
