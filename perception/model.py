@@ -68,6 +68,12 @@ class ModelConfig(StrictConfig):
                 "decoder.starts 'learned' with fusion 'late', which merges what its heads find from one peak: "
                 "choose 'heatmap', or another fusion"
             )
+        for name, encoder in (("lidar", self.lidar), ("radar", self.radar)):
+            if encoder.width not in (self.width, type(encoder)().width):
+                raise ValueError(
+                    f"{name}.width of {self.width}, as model.width says, not {encoder.width}: leave it out, all grids "
+                    "have the same width"
+                )
         if self.batch.range_m > self.sample.range_m:
             raise ValueError(
                 f"sample.range_m of at least batch.range_m {self.batch.range_m:g}, not {self.sample.range_m:g}: "

@@ -168,7 +168,10 @@ class QueryMemory:
         blank = Recalled.nothing(
             len(timestamps_ns), config.model_copy(update={"lags_s": (0.0,)}), width, timestamps_ns.device
         )
-        chosen = [blank if tick is None else _moved(tick, timestamps_ns, odom_from_ego) for tick in slots]
+        chosen = [
+            blank if tick is None else _moved(tick, timestamps_ns, odom_from_ego, lag_s, config.lag_tolerance_s)
+            for lag_s, tick in zip(config.lags_s, slots, strict=True)
+        ]
         return Recalled(**{f.name: torch.cat([getattr(s, f.name) for s in chosen], dim=1) for f in fields(Recalled)})
 
     def _nearest(self, lag_s: float, timestamps_ns: Tensor, config: MemoryConfig) -> _RememberedTick | None:
@@ -180,16 +183,23 @@ class QueryMemory:
 
 
 def _age_s(tick: _RememberedTick, timestamps_ns: Tensor) -> float:
-    """How long ago the tick was; ticks of a batch are taken at the same pace, so that the first sample tells it."""
+    """How long ago the tick was, by the first sample: ticks of a batch are taken at about the same pace."""
     return int(timestamps_ns[0] - tick.timestamps_ns[0]) / 1e9
 
 
-def _moved(tick: _RememberedTick, timestamps_ns: Tensor, odom_from_ego: Tensor) -> Recalled:
-    """Notes in the axes of a later tick. Poses are kept in float64, in which odometry of any length is exact enough."""
+def _moved(
+    tick: _RememberedTick, timestamps_ns: Tensor, odom_from_ego: Tensor, lag_s: float, tolerance_s: float
+) -> Recalled:
+    """Notes in the axes of a later tick, of those samples whose tick lies at the lag.
+
+    Poses are kept in float64, in which odometry of any length is exact enough.
+    """
     notes = tick.notes
     now_from_then = torch.linalg.solve(odom_from_ego, tick.odom_from_ego).to(notes.features.dtype)
     turn, shift = now_from_then[:, :2, :2].transpose(1, 2), now_from_then[:, None, :2, 3]
-    age_s = ((timestamps_ns - tick.timestamps_ns).double() / 1e9).to(notes.features.dtype)
+    age_s = (timestamps_ns - tick.timestamps_ns).double() / 1e9
+    at_lag = (age_s - lag_s).abs() <= tolerance_s
+    age_s = age_s.to(notes.features.dtype)
     return Recalled(
         features=notes.features[:, None],
         places_m=(notes.centers_m @ turn + shift)[:, None],
@@ -197,5 +207,5 @@ def _moved(tick: _RememberedTick, timestamps_ns: Tensor, odom_from_ego: Tensor) 
         headings=(notes.headings @ turn)[:, None],
         scores=notes.scores[:, None],
         ages_s=age_s[:, None],
-        valid=torch.ones_like(notes.scores, dtype=torch.bool)[:, None],
+        valid=at_lag[:, None, None].expand(-1, 1, notes.scores.shape[1]),
     )

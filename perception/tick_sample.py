@@ -158,15 +158,23 @@ def _chosen(sweeps: tuple[LidarSweep, ...], config: SampleConfig) -> list[LidarS
 
 
 def _thinned(sweep: LidarSweep, step: int) -> LidarSweep:
-    """One of every `step` returns."""
+    """One of every `step` returns, of every beam.
+
+    Where a sweep comes beam by beam that is every second return, say. Where it comes column by column every second
+    return may be every second beam: there they are chosen by a hash of their number.
+    """
     if step == 1:
         return sweep
+    chosen: slice | NDArray[np.bool_] = slice(None, None, step)
+    if np.count_nonzero(np.diff(sweep.rings)) > len(sweep) // 2:
+        numbers = np.arange(len(sweep), dtype=np.uint64)
+        chosen = (numbers * np.uint64(2654435761) % np.uint64(2**32) >> np.uint64(16)) % np.uint64(step) == 0
     return replace(
         sweep,
-        points_m=sweep.points_m[::step],
-        intensity=sweep.intensity[::step],
-        time_offsets_ns=sweep.time_offsets_ns[::step],
-        rings=sweep.rings[::step],
+        points_m=sweep.points_m[chosen],
+        intensity=sweep.intensity[chosen],
+        time_offsets_ns=sweep.time_offsets_ns[chosen],
+        rings=sweep.rings[chosen],
     )
 
 

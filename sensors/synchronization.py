@@ -44,6 +44,9 @@ class SynchronizerConfig(StrictConfig):
     lidar_tolerance_ms: float = Field(default=150, gt=0, le=10_000)
     radar_tolerance_ms: float = Field(default=150, gt=0, le=10_000)
     lidar_sweeps: int = Field(default=1, ge=1, le=20)
+    lidar_span_s: float = Field(default=0.0, ge=0, le=2)
+    """Sweeps no more than this older than the newest are kept whatever their number: a LiDAR may turn 10 or 20 times a
+    second."""
     radar_scans: int = Field(default=3, ge=1, le=20)
     pose_history_s: float = Field(default=2, gt=0, le=60)
     gap_s: float = Field(default=2, gt=0, le=600)
@@ -323,9 +326,12 @@ class Synchronizer:
     def _select(self, channel: str, tick_ns: int) -> tuple[SensorMessage, ...]:
         """Newest data of a channel that is neither too old nor from the future; older data is let go."""
         modality = self._rig[channel].modality
-        count = self._kept(modality)
         buffer = self._buffers[channel]
         past = [m for m in buffer if m.timestamp_ns <= tick_ns]
+        count = self._kept(modality)
+        if modality == "lidar" and past:
+            span_ns = self._config.lidar_span_s * SECOND_NS
+            count = max(count, sum(past[-1].timestamp_ns - m.timestamp_ns <= span_ns for m in past))
         del buffer[: max(0, len(past) - count)]
         if not past or tick_ns - past[-1].timestamp_ns > self._tolerance_ns(channel, modality):
             return ()

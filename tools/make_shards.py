@@ -32,8 +32,8 @@ WORLD_SOURCE = "synthetic world"
 """How the source of shards of a world begins."""
 
 
-RECORDED = "logs, with unknown counts made up for"
-"""Source of the shards of logs that are not scenes of a world; other words than before, when no counts were made."""
+RECORDED = "logs, with unknown counts made up for, sweeps by time and thinned over all beams"
+"""Source of the shards of logs that are not scenes of a world; the words change with what is made of a log."""
 
 
 def shards_of_logs(logs: list[Path], folder: Path, config: SampleConfig, *, source: str) -> int:

@@ -36,8 +36,11 @@ class Pictures:
 def pictures_of(features: Tensor, rays: Tensor, origins_m: Tensor, camera_mask: Tensor) -> Pictures:
     """Pictures of features (B * N * h * w, C) and rays (B, N, h, w, 3); the rest as in `Pictures`."""
     batch, cameras, rows, columns, _ = rays.shape
-    middle, beside = rays[:, :, rows // 2, columns // 2 - 1], rays[:, :, rows // 2, columns // 2]
-    apart_rad = torch.acos((middle * beside).sum(dim=2).clamp(-1, 1))
+    middle = rays[:, :, rows // 2, columns // 2]
+    beside, above = rays[:, :, rows // 2, columns // 2 - 1], rays[:, :, rows // 2 - 1, columns // 2]
+    # Pictures of any shape are resized to one: in those that were tall, rows lie further apart than columns.
+    nearest = torch.minimum((middle * beside).sum(dim=2), (middle * above).sum(dim=2))
+    apart_rad = torch.acos(nearest.clamp(-1, 1))
     return Pictures(
         features=features.reshape(batch, cameras * rows * columns, features.shape[1]),
         ray_directions=rays.flatten(2, 3),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
-WINDOW = 3
-"""A Gaussian reaches so many cells to each side of its centre's."""
+REACH_M = 2.4
+"""A Gaussian reaches so far to each side of its centre."""
 MIN_SIGMA_M = 0.4
 SIGMA_PER_M = 0.15
 """Standard deviation of a Gaussian: this share of the object's footprint's mean side."""
@@ -75,6 +76,11 @@ def cell_centers_m(cells: Tensor, *, num_cells: int, range_m: float) -> Tensor:
     return (place + 0.5) * cell_m - range_m
 
 
+def cells_within(reach_m: float, *, num_cells: int, range_m: float) -> int:
+    """How many cells of a square grid of +-range_m cover a distance."""
+    return math.ceil(reach_m * num_cells / (2 * range_m) - 1e-9)
+
+
 def cells_of(centers_m: Tensor, *, num_cells: int, range_m: float) -> Tensor:
     """Numbers `y * num_cells + x` of the cells that points (..., 2 or 3) lie in; those outside go to the border."""
     cell_m = 2 * range_m / num_cells
@@ -118,7 +124,8 @@ def heatmap_targets(
 
 def _window(truth: TruthBatch, num_classes: int, num_cells: int, range_m: float) -> tuple[Tensor, Tensor, Tensor]:
     """Cells around each centre: squared distance to it (B, T, W), index into the flat heatmap, and whether on it."""
-    cells = cells_around(truth.centers_m, WINDOW, num_cells=num_cells, range_m=range_m)
+    window = cells_within(REACH_M, num_cells=num_cells, range_m=range_m)
+    cells = cells_around(truth.centers_m, window, num_cells=num_cells, range_m=range_m)
     squared_m = (cells.apart_x**2 + cells.apart_y**2) * (2 * range_m / num_cells) ** 2
     sample = torch.arange(len(squared_m), device=squared_m.device)[:, None, None]
     channel = sample * num_classes + truth.class_indices[..., None]

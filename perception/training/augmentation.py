@@ -103,13 +103,17 @@ def augmented(
     )
     if rng.random() < config.drop_modalities:
         smaller = list(SUBSETS.values())[1:]
-        sample = restricted(sample, smaller[int(rng.integers(len(smaller)))])
+        fewer = restricted(sample, smaller[int(rng.integers(len(smaller)))])
+        # A vehicle without radars has nothing left of "radar alone".
+        sample = fewer if fewer.cameras or fewer.lidar is not None or fewer.radar is not None else sample
     sample, truth = _without_cameras(sample, truth, config, rng)
     if sample.lidar is not None:
         sample, truth = _worse_lidar(sample, truth, config, rng)
     if sample.radar is not None and rng.random() < config.lose_radar_returns:
         kept = rng.spawn(1)[0].random(len(sample.radar)) < 0.5
+        counts = np.where(truth.num_radar_points > 0, truth.num_radar_points // 2, truth.num_radar_points)
         sample = replace(sample, radar=sample.radar[kept])
+        truth = with_counts(truth, num_radar_points=counts.astype(np.int32))
     if rng.random() < config.jitter_extrinsics:
         cameras = tuple(_jittered(camera, config, rng) for camera in sample.cameras)
         sample = replace(sample, cameras=cameras)

@@ -21,7 +21,7 @@ class OptimizerConfig(StrictConfig):
     """Of the learning rate, at the last planned sample."""
     warmup_samples: int = Field(default=1000, ge=0)
     weight_decay: float = Field(default=0.01, ge=0)
-    """Of matrices and kernels; biases, norms and embeddings have none."""
+    """Of matrices, kernels and embeddings; biases and norms have none."""
     clip_norm: float = Field(default=10.0, gt=0)
     ema_decay: float = Field(default=0.998, ge=0, lt=1)
 

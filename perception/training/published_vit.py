@@ -133,6 +133,12 @@ def load_vit(encoder: CameraEncoder, published: PublishedViT) -> None:
     except KeyError as error:
         remedy = "give a ViT of timm's or torchvision's layout with as many blocks"
         raise _unusable(published.source, f"no tensor {error}", remedy) from error
+    other = _other_parts(published.tensors, names, len(encoder.blocks) - 1)
+    if other:
+        got = f"{other[0]} ({len(other)} tensors that the camera encoder has no place for)"
+        raise _unusable(
+            published.source, got, "give a plain ViT: no layer scale, no norm before the blocks or of queries"
+        )
     for name, value in own.items():
         if taken[name].shape != value.shape:
             raise _unusable(
@@ -147,6 +153,18 @@ def load_vit(encoder: CameraEncoder, published: PublishedViT) -> None:
     torch.nn.init.zeros_(encoder.patches.weight)
     if encoder.patches.bias is not None:
         torch.nn.init.zeros_(encoder.patches.bias)
+
+
+def _other_parts(tensors: Mapping[str, Tensor], names: _Names, blocks: int) -> list[str]:
+    """Tensors within the blocks, or right before them, that `_converted` does not take."""
+    parts = [part for number in range(blocks) for part in (theirs.format(number) for theirs in names.block.values())]
+    joined = [f"{names.joined.format(number)}{names.dot}" for number in range(blocks)]
+    known = {f"{part}.{kind}" for part in parts for kind in ("weight", "bias")}
+    known |= {f"{part}{kind}" for part in joined for kind in ("weight", "bias")}
+    prefix = names.joined.partition("{}")[0]
+    mine = (f"{prefix}{number}." for number in range(blocks))
+    starts = (*mine, "norm_pre.")
+    return sorted(name for name in tensors if name.startswith(starts) and name not in known)
 
 
 def _converted(published: PublishedViT, names: _Names, blocks: int, size: tuple[int, int]) -> dict[str, Tensor]:

@@ -46,7 +46,11 @@ JUMP_NS = int(SynchronizerConfig().gap_s * 1e9)
 
 def synchronizer_for(config: SampleConfig) -> SynchronizerConfig:
     """How a log is cut into ticks for training: with as many sweeps and scans as the network takes."""
-    return SynchronizerConfig(lidar_sweeps=max(FEWEST_SWEEPS, len(config.lidar_lags_s)), radar_scans=config.radar_scans)
+    return SynchronizerConfig(
+        lidar_sweeps=max(FEWEST_SWEEPS, len(config.lidar_lags_s)),
+        lidar_span_s=max(config.lidar_lags_s) + config.lidar_lag_tolerance_s,
+        radar_scans=config.radar_scans,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,9 +69,9 @@ class TrainingTick:
 
 def settings_digest(source: str, config: SampleConfig) -> str:
     """Short digest of what determines a shard's content: the source's own description and the sample settings."""
-    text = json.dumps(
-        [FORMAT, source, config.model_dump(mode="json"), synchronizer_for(config).model_dump(mode="json")]
-    )
+    # The span came later, and adds nothing at the 10 Hz of the worlds; the source of recorded logs has changed with it.
+    timing = synchronizer_for(config).model_dump(mode="json", exclude={"lidar_span_s"})
+    text = json.dumps([FORMAT, source, config.model_dump(mode="json"), timing])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -176,3 +176,10 @@ def test_no_more_is_remembered_than_there_are_queries(small_model: ModelConfig, 
     for number in range(3):
         _, memory = network(collate([later(ticks[number], number)], few.batch), memory)
     assert memory.ticks[0].notes.features.shape == (1, 4, 32)
+
+
+def test_a_tick_that_lies_at_the_lag_for_one_sample_only_counts_for_that_one() -> None:
+    two = notes(batch=2)
+    memory = QueryMemory().with_tick(two, at(0.0, 0.0), poses(SE3(), SE3()), CONFIG)
+    recalled = memory.recalled(at(0.5, 2.0), poses(SE3(), SE3()), CONFIG, 3)
+    assert recalled.valid[:, :, 0].tolist() == [[True, False], [False, False]]

@@ -118,3 +118,16 @@ def test_what_lies_on_the_border_of_the_range_is_judged_as_by_its_distance(range
     x, y = (radius * np.cos(angle)).astype(np.float32), (radius * np.sin(angle)).astype(np.float32)
     x[:3], y[:3] = [np.inf, np.nan, 1e30], [0, 0, 1e30]
     assert _within(x, y, range_m).tolist() == (np.hypot(x, y) < range_m).tolist()
+
+
+def test_older_sweeps_keep_all_beams_in_whatever_order_their_returns_come() -> None:
+    rings = np.arange(32)
+    for order in (np.tile(rings, 100), np.repeat(rings, 100)):  # column by column, beam by beam
+        points = np.column_stack([order + 1.0, np.zeros((len(order), 2))])
+        sweeps = [LidarSweep.from_points("LIDAR", SECOND_NS - age * MS_NS, points, rings=order) for age in (0, 200)]
+        lidar = sample_of(SyncedFrame.of(RIG, SECOND_NS, sweeps), SampleConfig()).lidar
+        assert lidar is not None
+        older = lidar[lidar[:, 4] > 0.1]
+        assert len(older) == pytest.approx(1600, rel=0.05)
+        counts = np.bincount(older[:, 0].astype(int) - 1, minlength=32)
+        assert counts.min() > 25

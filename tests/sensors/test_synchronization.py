@@ -254,3 +254,16 @@ def test_each_tick_says_what_was_not_used_since_the_one_before() -> None:
         {},
     ]
     assert synchronizer.counts.occurred() == {"duplicate": {"A": 1}, "missing": {"A": 1}}
+
+
+def test_a_lidar_that_turns_faster_keeps_more_sweeps_within_the_same_time() -> None:
+    for rate_hz, ages_ms in ((10, range(0, 500, 100)), (20, range(0, 451, 50)), (5, range(0, 1000, 200))):
+        config = SynchronizerConfig(lidar_sweeps=5, lidar_span_s=0.46, lidar_tolerance_ms=1000)
+        synchronizer = Synchronizer(RIG, config, origin_ns=0)
+        stream = [sweep("A", t, t) for t in range(0, 3001, 1000 // rate_hz)]
+        frames = [frame for message in stream for frame in synchronizer.push(message)]
+        last = frames[-1]
+        assert [(last.timestamp_ns - s.timestamp_ns) // MS for s in last.lidars["A"]][: len(ages_ms)] == [
+            age + (last.timestamp_ns - last.lidars["A"][0].timestamp_ns) // MS for age in ages_ms
+        ]
+        assert len(last.lidars["A"]) == len(ages_ms)

@@ -40,3 +40,13 @@ def test_no_camera_at_all_corrects_nothing() -> None:
     )
     corrections = PictureLook(3, 5)(CENTERS_M, none)
     assert corrections.shape == (1, 4, 5) and not corrections.any()
+
+
+def test_a_centre_between_two_rows_of_a_tall_picture_is_seen() -> None:
+    rays = torch.tensor([[[1.0, 0.02, 0.0], [1.0, -0.02, 0.0]], [[1.0, 0.02, 0.2], [1.0, -0.02, 0.2]]])
+    rays = torch.nn.functional.normalize(rays, dim=2)[None, None]
+    pictures = pictures_of(torch.arange(4.0)[:, None], rays, torch.zeros(1, 1, 3), torch.tensor([[True]]))
+    centers_m = torch.tensor([[[10.0, 0.1, 0.8], [10.0, 0.1, 1.2], [10.0, 0.1, 5.0]]])
+    rows, seen = nearest_features(centers_m, pictures)
+    assert seen.tolist() == [[True, True, False]]
+    assert rows[0, :2].tolist() == [0, 2]

@@ -11,7 +11,7 @@ from tricast.perception.fusion.near_returns import NearReturns
 from tricast.perception.fusion.radar_look import RadarLook, RadarLookConfig, near_radar
 from tricast.perception.tick_sample import TickSample
 
-GRID = BatchConfig(cells=8, range_m=8.0, image_size_px=(32, 16))
+GRID = BatchConfig(cells=8, range_m=8.0, image_size_px=(32, 32))
 CONFIG = RadarLookConfig(reach_cells=1, returns=4, width=8)
 
 

@@ -201,7 +201,10 @@ def test_a_blink_takes_one_modality_and_leaves_one(tick: TrainingTick) -> None:
 
 def test_radar_returns_and_extrinsics_change_a_little(tick: TrainingTick) -> None:
     assert tick.sample.radar is not None
-    fewer = drawn(tick, lose_radar_returns=1.0).sample.radar
+    lost = drawn(tick, lose_radar_returns=1.0)
+    fewer = lost.sample.radar
+    known = tick.truth.num_radar_points > 0
+    np.testing.assert_array_equal(lost.truth.num_radar_points[known], tick.truth.num_radar_points[known] // 2)
     assert fewer is not None and 0.2 < len(fewer) / len(tick.sample.radar) < 0.8
     shaken = drawn(tick, jitter_extrinsics=1.0)
     for ours, theirs in zip(shaken.sample.cameras, tick.sample.cameras, strict=True):
@@ -216,3 +219,10 @@ def test_recoloured_pictures_keep_their_shape_and_differ_from_each_other() -> No
     assert not torch.equal(changed[0], changed[1])
     assert torch.equal(recolored(grey, AugmentationConfig(recolor=0), np.random.default_rng(0)), grey)
     assert len(recolored(grey[:0], AugmentationConfig(), np.random.default_rng(0))) == 0
+
+
+def test_a_vehicle_without_radars_is_never_left_with_nothing(tick: TrainingTick) -> None:
+    without = replace(tick, sample=replace(tick.sample, radar=None))
+    for seed in range(60):
+        sample = drawn(without, seed, drop_modalities=1.0).sample
+        assert sample.cameras or sample.lidar is not None

@@ -94,6 +94,7 @@ def test_its_replay_keeps_the_sweeps_and_scans_that_it_was_trained_on(config: Tr
     replay, trained = load_config(PipelineConfig, "nuscenes_network"), synchronizer_for(config.model.sample)
     assert replay.detector == "network"
     assert replay.synchronizer.lidar_sweeps == trained.lidar_sweeps == 10
+    assert replay.synchronizer.lidar_span_s == pytest.approx(trained.lidar_span_s)
     assert replay.synchronizer.radar_scans == trained.radar_scans
 
 

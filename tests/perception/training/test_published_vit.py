@@ -126,3 +126,10 @@ def test_a_network_of_another_shape_is_refused(vit: VisionTransformer, change: d
 def test_weights_that_are_not_there_are_said_to_be_so(name: str) -> None:
     with pytest.raises(InputError, match=name):
         read_vit(name)
+
+
+@pytest.mark.parametrize("name", ["blocks.0.ls1.gamma", "blocks.1.attn.q_norm.weight", "norm_pre.weight"])
+def test_parts_that_the_encoder_has_no_place_for_are_refused(vit: VisionTransformer, name: str) -> None:
+    tensors = renamed(dict(vit.state_dict())) | {name: torch.ones(24)}
+    with pytest.raises(InputError, match=name):
+        load_vit(encoder(), published(tensors))

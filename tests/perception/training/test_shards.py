@@ -193,7 +193,7 @@ def test_lidar_takes_ten_bytes_a_point(shards: Path) -> None:
 
 
 def test_shards_hold_as_many_sweeps_as_the_network_takes() -> None:
-    assert synchronizer_for(CONFIG).lidar_sweeps == 5
+    assert (synchronizer_for(CONFIG).lidar_sweeps, synchronizer_for(CONFIG).lidar_span_s) == (5, pytest.approx(0.46))
     ten = SampleConfig(lidar_lags_s=tuple(0.05 * i for i in range(10)), radar_scans=6)
     assert (synchronizer_for(ten).lidar_sweeps, synchronizer_for(ten).radar_scans) == (10, 6)
 
