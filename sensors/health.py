@@ -178,8 +178,10 @@ class HealthMonitor:
             channel.equal = channel.equal + 1 if same else 1
         channel.last = message
         usual_ns = self._usual_ns(message.channel, channel)
+        # A stamp from the future is no time at which anything was measured.
+        stamp_ns = min(message.timestamp_ns, message.received_ns)
         if channel.newest_ns is not None:
-            period_ns = message.timestamp_ns - channel.newest_ns
+            period_ns = stamp_ns - channel.newest_ns
             # What departs from what is already known teaches nothing: a sensor may go wrong early.
             factor = self.config.rate_factor
             likely = usual_ns is None or usual_ns / factor <= period_ns <= usual_ns * factor
@@ -187,7 +189,7 @@ class HealthMonitor:
                 channel.first_periods_ns.append(period_ns)
             if usual_ns is not None and period_ns > self.config.degraded_periods * usual_ns:
                 channel.gaps += 1
-        channel.newest_ns = max(message.timestamp_ns, channel.newest_ns or message.timestamp_ns)
+        channel.newest_ns = max(stamp_ns, channel.newest_ns or stamp_ns)
         channel.arrivals_ns.append(message.received_ns)
         channel.delays_ns.append(message.received_ns - message.timestamp_ns)
         if channel.fresh_ns is None:

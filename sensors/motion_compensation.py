@@ -152,7 +152,9 @@ class EgoMotion:
             return np.zeros(3), np.zeros(3)
         step = self._poses[first].odom_from_ego.inverse @ self._poses[second].odom_from_ego
         dt_s = dt_ns / SECOND_NS
-        return step.translation / dt_s, np.array([0.0, 0.0, step.yaw_rad / dt_s])
+        # The step is a chord: halfway through the turn the vehicle drives along it.
+        linear = SE3.from_yaw(-step.yaw_rad / 2).rotate(step.translation / dt_s)
+        return linear, np.array([0.0, 0.0, step.yaw_rad / dt_s])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -38,7 +38,7 @@ class ChannelTiming(StrictConfig):
 class SynchronizerConfig(StrictConfig):
     """When ticks happen, how long they wait, and how old data may be."""
 
-    tick_period_ms: int = Field(default=100, ge=5, le=10_000)
+    tick_period_ms: int = Field(default=100, ge=5, le=2_000)
     deadline_ms: float = Field(default=60, ge=0, le=5_000)
     camera_tolerance_ms: float = Field(default=150, gt=0, le=10_000)
     lidar_tolerance_ms: float = Field(default=150, gt=0, le=10_000)
@@ -118,6 +118,8 @@ class Synchronizer:
         self._open_counts = SyncCounts()
         self._last_stamp_ns: dict[str, int] = {}
         self._discontinuity = False
+        self._placed: bool | None = None
+        """Whether the last tick knew where the vehicle is; None before the first."""
         self.reset()
         self._discontinuity = False
 
@@ -299,10 +301,14 @@ class Synchronizer:
             oldest_ns = self._buffers[channel][0].timestamp_ns if self._buffers[channel] else tick_ns
             kept = {stamp for stamp in self._used[channel] if stamp >= oldest_ns}
             self._used[channel] = kept | {m.timestamp_ns for m in messages}
+        motion = EgoMotion([p for p in self._poses if p.timestamp_ns <= tick_ns])
+        # With the first pose everything is somewhere else than it was taken to be.
+        self._discontinuity |= self._placed is not None and motion.known != self._placed
+        self._placed = motion.known
         frame = SyncedFrame(
             timestamp_ns=tick_ns,
             rig=self._rig,
-            ego_motion=EgoMotion([p for p in self._poses if p.timestamp_ns <= tick_ns]),
+            ego_motion=motion,
             cameras={c: m[0] for c, m in used.items() if isinstance(m[0], CameraFrame)},
             lidars={
                 c: tuple(x for x in m if isinstance(x, LidarSweep))

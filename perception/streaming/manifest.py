@@ -149,17 +149,24 @@ class ManifestFollower:
         self._sensors: dict[tuple[str, int], SensorMessage] = {}
         self._poses: dict[int, EgoPose] = {}
         self._next: TickManifest | None = None
+        self._oldest_ns = 0
+        """What is older than this, and not named by the next tick, is named by none."""
         self._wanted: set[tuple[str, int] | int] = set()
         self._turn()
 
     def push(self, message: Message) -> list[SyncedFrame]:
         """Take one message; gives the ticks that it completes, in order."""
+        if self._next is None:
+            return []
+        recent = message.timestamp_ns >= self._oldest_ns
         if isinstance(message, EgoPose):
-            self._poses.setdefault(message.timestamp_ns, message)
+            if recent or message.timestamp_ns in self._wanted:
+                self._poses.setdefault(message.timestamp_ns, message)
             self._wanted.discard(message.timestamp_ns)
         elif isinstance(message, CameraFrame | LidarSweep | RadarScan):
             key = (message.channel, message.timestamp_ns)
-            self._sensors.setdefault(key, message)
+            if recent or key in self._wanted:
+                self._sensors.setdefault(key, message)
             self._wanted.discard(key)
         self._newest_ns = max(self._newest_ns, message.received_ns)
         frames: list[SyncedFrame] = []
@@ -227,8 +234,10 @@ class ManifestFollower:
                 expected="results in order of time",
                 remedy="follow the results of one pass over a log, not of a loop",
             )
-        oldest_ns = self._next.timestamp_ns - HISTORY_NS
-        self._sensors = {key: message for key, message in self._sensors.items() if key[1] >= oldest_ns}
-        self._poses = {stamp: pose for stamp, pose in self._poses.items() if stamp >= oldest_ns}
         named = {(used.channel, used.timestamp_ns) for used in self._next.inputs}
-        self._wanted = (named - self._sensors.keys()) | (set(self._next.pose_stamps_ns) - self._poses.keys())
+        poses = set(self._next.pose_stamps_ns)
+        oldest_ns = self._oldest_ns = self._next.timestamp_ns - HISTORY_NS
+        self._sensors = {k: message for k, message in self._sensors.items() if k[1] >= oldest_ns or k in named}
+        # Old poses are named for as long as no others come.
+        self._poses = {stamp: pose for stamp, pose in self._poses.items() if stamp >= oldest_ns or stamp in poses}
+        self._wanted = (named - self._sensors.keys()) | (poses - self._poses.keys())

@@ -125,7 +125,8 @@ def replay(
     synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=origin_ns, channels=channels)
     follower = None
     if options.follow is not None:
-        follower = ManifestFollower(log.rig, read_manifests(options.follow), channels=channels)
+        manifests = (m for m in read_manifests(options.follow) if start_ns is None or m.timestamp_ns >= start_ns)
+        follower = ManifestFollower(log.rig, manifests, channels=channels)
     counts = _Counts()
     out.mkdir(parents=True, exist_ok=True)
     (out / "summary.json").unlink(missing_ok=True)

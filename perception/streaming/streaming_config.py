@@ -22,8 +22,9 @@ class StreamingConfig(StrictConfig):
     """Ticks that wait for the pipeline, of the policy `lossless`; `latest` keeps one."""
     deadline_ms: float = Field(default=200, gt=0, le=60_000)
     """From the closing of a tick to its result."""
-    max_moved_on_s: float = Field(default=1.0, gt=0, le=60)
-    """After dropped ticks memory and tracks are moved on over so much time at most; after more they are reset."""
+    max_moved_on_s: float = Field(default=1.0, gt=0, le=2)
+    """After dropped ticks memory and tracks are moved on over so much time at most; after more they are reset. Tracks
+    are no longer carried over more than two seconds in any case."""
     processing_warn_ms: float = Field(default=200, gt=0, le=60_000)
     result_timeout_s: float = Field(default=1.0, gt=0, le=600)
     """Time without a result that met its deadline, after which the state is an error."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import heapq
 import math
 import zlib
@@ -100,8 +101,12 @@ class FaultyLog(LogView):
     def _changed(self, message: Message, history: _History) -> Message | None:
         if not isinstance(message, CameraFrame | LidarSweep | RadarScan):
             return message
+        return self._after_faults(message, history, len(self._config.faults))
+
+    def _after_faults(self, message: SensorMessage, history: _History, count: int) -> SensorMessage | None:
+        """A message after the first so many faults; None if one loses it."""
         changed: SensorMessage | None = message
-        for index, fault in enumerate(self._config.faults):
+        for index, fault in enumerate(self._config.faults[:count]):
             if changed is None:
                 return None
             if isinstance(fault, Miscalibration) or message.channel not in self._affected[index]:
@@ -179,16 +184,22 @@ class FaultyLog(LogView):
         return replace(old[-1], timestamp_ns=message.timestamp_ns, received_ns=message.received_ns)
 
     def _first_frozen(self, message: SensorMessage, fault: Freeze, index: int) -> SensorMessage:
-        """The channel's first measurement of the interval, found anew wherever the reading started."""
+        """The channel's first measurement of the interval, found anew wherever the reading started.
+
+        It is what the faults before this one leave of it: they happen in their order.
+        """
         key = (index, message.channel)
         if key not in self._frozen:
-            begin_ns = self._log.start_ns + round(fault.start_s * 1e9)
+            # By an own look at the log: a second pass over it would begin its count of losses anew.
+            log = copy.copy(self._log)
+            begin_ns = log.start_ns + round(fault.start_s * 1e9)
+            history: _History = {}
             same = (
-                m
-                for m in self._log.messages(start_ns=begin_ns)
+                self._after_faults(m, history, index)
+                for m in log.messages(start_ns=begin_ns)
                 if isinstance(m, CameraFrame | LidarSweep | RadarScan) and m.channel == message.channel
             )
-            self._frozen[key] = next(same, None)
+            self._frozen[key] = next((m for m in same if m is not None), None)
         return self._frozen[key] or message
 
 

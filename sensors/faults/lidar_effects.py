@@ -61,6 +61,7 @@ def faulty_sweep(
             if rng.random() >= fault.probability:
                 return sweep
             off = SE3.from_euler(fault.angle_rad, fault.angle_rad, fault.angle_rad, fault.shift_m)
+            sweep, _ = sweep.without_invalid()  # a mark of a missing return must not become one
             return replace(sweep, points_m=off.apply(sweep.points_m).astype(np.float32))
         case Fog():
             return _through_medium(sweep, math.log(20) / fault.visibility_m, FOG_BACKSCATTER_RANGE_M, rng)
@@ -80,6 +81,7 @@ def _beams(sweep: LidarSweep) -> NDArray[np.int64]:
 
 
 def _shaken(sweep: LidarSweep, sigma_m: float, rng: np.random.Generator) -> LidarSweep:
+    sweep, _ = sweep.without_invalid()  # a mark of a missing return must not become one
     shift = rng.normal(0, sigma_m, 3)
     single = rng.standard_normal((len(sweep), 3)) * sigma_m * np.array(SHAKE_OF_POINTS)
     return replace(sweep, points_m=(sweep.points_m + shift + single).astype(np.float32))

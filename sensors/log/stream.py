@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
@@ -101,6 +102,12 @@ class LogView:
 
     def __init__(self, log: DrivingLog) -> None:
         self._log = log
+
+    def __copy__(self) -> Self:
+        """A view of a log of its own, so that passes over both count their losses apart."""
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__, _log=copy.copy(self._log))
+        return copied
 
     @property
     def path(self) -> Path:

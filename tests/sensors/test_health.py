@@ -174,3 +174,11 @@ def test_a_jump_back_in_time_is_no_complaint_about_channels() -> None:
         seen += [monitor.tick(frame)["A"] for frame in synchronizer.push(message)]
     assert {report.state for report in seen} == {"ok"}
     assert seen[-1].gaps == 0
+
+
+def test_one_stamp_from_the_future_does_not_hide_what_comes_after() -> None:
+    stream = [*steady("B", 0, 6000), *steady("A", 0, 3000), *steady("A", 3400, 6000), sweep("A", 3_600_000, 350)]
+    last = max((reports := watched(stream)).items())[1]["A"]
+    assert last.state == "ok" and last.age_ns is not None and last.age_ns < 200 * MS
+    assert last.gaps == 1
+    assert any("ahead" in reason for reason in reports[500]["A"].reasons) or reports[500]["A"].state == "ok"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tricast.sensors.calibration import SensorCalibration
 from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
@@ -201,3 +203,20 @@ def _one_by_one(sweep: LidarSweep, calibration: SensorCalibration, motion: EgoMo
             moved[row] = [r[0] * x + r[1] * y + r[2] * z + t for r, t in zip(turn, shift, strict=True)]
     ages = np.array([(now_ns - t) / S for t in times_ns], np.float32)
     return np.vstack([moved.T, sweep.intensity[kept], ages])
+
+
+@pytest.mark.parametrize("step_s", [0.1, 0.5, 1.0])
+def test_in_a_turn_the_velocity_told_by_two_poses_is_straight_ahead(step_s: float) -> None:
+    """10 m/s along a circle of 20 m, by poses alone."""
+
+    def pose(time_s: float) -> EgoPose:
+        turn = 0.5 * time_s
+        at_ns = round(time_s * S)
+        place = (20 * math.sin(turn), 20 * (1 - math.cos(turn)), 0.0)
+        return EgoPose(timestamp_ns=at_ns, received_ns=at_ns, odom_from_ego=SE3.from_yaw(turn, place))
+
+    motion = EgoMotion([pose(0.0), pose(step_s)])
+    velocity = motion.velocity_mps(round(step_s * S))
+    assert velocity[1] == pytest.approx(0.0, abs=1e-6) and velocity[0] == pytest.approx(10.0, rel=0.02)
+    ahead = motion.odom_from_ego(round(2 * step_s * S)).translation - pose(2 * step_s).odom_from_ego.translation
+    assert np.linalg.norm(ahead) < 0.25 * step_s

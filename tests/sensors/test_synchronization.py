@@ -8,7 +8,7 @@ import numpy as np
 
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
-from tricast.sensors.frames import LidarSweep
+from tricast.sensors.frames import EgoPose, LidarSweep
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.stream import Message
@@ -267,3 +267,10 @@ def test_a_lidar_that_turns_faster_keeps_more_sweeps_within_the_same_time() -> N
             age + (last.timestamp_ns - last.lidars["A"][0].timestamp_ns) // MS for age in ages_ms
         ]
         assert len(last.lidars["A"]) == len(ages_ms)
+
+
+def test_with_the_first_pose_what_was_known_before_is_forgotten_once() -> None:
+    stream: list[Message] = [sweep("A", t, t) for t in range(0, 2000, 100)]
+    stream += [EgoPose(timestamp_ns=t * MS, received_ns=t * MS, odom_from_ego=SE3()) for t in range(950, 2000, 50)]
+    frames, _ = replayed(sorted(stream, key=lambda m: m.received_ns))
+    assert [f.timestamp_ns // MS for f in frames if f.discontinuity] == [1000]

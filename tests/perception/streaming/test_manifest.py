@@ -13,7 +13,7 @@ import pytest
 
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
-from tricast.perception.streaming.manifest import ManifestFollower, read_manifests
+from tricast.perception.streaming.manifest import ManifestFollower, TickManifest, read_manifests
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.replay import ReplayOptions, replay
 from tricast.perception.streaming.results_json import result_line
@@ -23,6 +23,8 @@ from tricast.perception.streaming.runtime_result import RuntimeResult
 from tricast.perception.streaming.streaming_config import StreamingConfig
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
+from tricast.sensors.frames import EgoPose, LidarSweep
+from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import Message
 from tricast.sensors.log.writer import LogWriter
@@ -150,3 +152,49 @@ def test_results_of_a_loop_are_refused(rig: Rig, drive: list[Message], tmp_path:
         follower = ManifestFollower(rig, iter([*manifests[:2], manifests[0]]))
         for message in drive:
             follower.push(message)
+
+
+def test_poses_are_followed_however_old_and_nothing_is_held_that_no_tick_names(rig: Rig, tmp_path: Path) -> None:
+    poses = [
+        EgoPose(timestamp_ns=t * MS, received_ns=t * MS, odom_from_ego=SE3(translation_m=(t / 100, 0.0, 0.0)))
+        for t in range(0, 1000, 100)
+    ]
+    sweeps = [LidarSweep.from_points("LIDAR", t * MS, np.ones((1, 3))) for t in range(0, 20_000, 100)]
+    messages = sorted([*poses, *sweeps], key=lambda m: m.received_ns)
+    synchronizer = Synchronizer(rig, SynchronizerConfig(), origin_ns=0)
+    frames = [f for m in messages for f in synchronizer.push(m)]
+    manifests = [
+        TickManifest(
+            timestamp_ns=f.timestamp_ns,
+            inputs=f.inputs,
+            pose_stamps_ns=f.ego_motion.stamps_ns,
+            health=dict(f.health),
+            discontinuity=f.discontinuity,
+        )
+        for f in frames
+    ]
+    follower = ManifestFollower(rig, iter(manifests))
+    again = [f for m in messages for f in follower.push(m)]
+    assert follower.missing == {}
+    assert [f.ego_motion.stamps_ns for f in again] == [f.ego_motion.stamps_ns for f in frames][: len(again)]
+    assert len(again[-1].ego_motion.stamps_ns) > 2
+    for part in (manifests[:3], manifests[150:]):
+        follower = ManifestFollower(rig, iter(part))
+        held = 0
+        for message in messages:
+            follower.push(message)
+            held = max(held, len(follower._sensors))
+        assert held < 80
+
+
+def test_a_part_of_a_log_follows_the_ticks_of_that_part(
+    log_path: Path, rig: Rig, drive: list[Message], tmp_path: Path
+) -> None:
+    results = live(rig, drive, tmp_path / "live.mcap")
+    log = open_log(log_path)
+    start_s = (results[len(results) // 2].tick.timestamp_ns - log.start_ns) / 1e9
+    options = ReplayOptions(follow=tmp_path / "live.mcap", start_s=start_s)
+    replay(log, PipelineConfig(), tmp_path / "part", options=options)
+    lines = (tmp_path / "part" / "results.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["timestamp_ns"] >= log.start_ns + round(start_s * 1e9)
+    assert json.loads(lines[-1])["timestamp_ns"] == results[-1].tick.timestamp_ns

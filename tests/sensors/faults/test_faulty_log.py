@@ -10,6 +10,7 @@ import pytest
 from tricast.configs.errors import ConfigError, InputError
 from tricast.configs.strict import parse_config
 from tricast.perception.config import PipelineConfig
+from tricast.perception.evaluation.held_log import HeldLog
 from tricast.perception.streaming.replay import ReplayOptions, replay
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.faults.fault_config import FaultsConfig, load_faults
@@ -274,3 +275,26 @@ def test_packaged_faults_run_over_the_demo_log(name: str, tmp_path: Path) -> Non
     summary = replay(log, PipelineConfig(), tmp_path / "run", options=ReplayOptions(duration_s=1.0))
     assert summary["ticks"] == 11
     assert summary["lost_messages"] == 0
+
+
+def test_a_frozen_measurement_is_what_earlier_faults_left_of_it() -> None:
+    points = {"kind": "point_loss", "channels": ["LIDAR"], "share": 0.5}
+    freeze = {"kind": "freeze", "channels": ["LIDAR"], "start_s": 2.0}
+    whole = len(of(faulty(freeze), "LIDAR")[30])
+    for order in ([points, freeze], [freeze, points]):
+        assert len(of(faulty(*order), "LIDAR")[30]) == round(whole / 2)
+
+
+def test_freezing_a_sensor_leaves_the_count_of_losses() -> None:
+    class Damaged(HandMadeLog):
+        def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
+            self.losses = Losses()
+            for message in super().messages(start_ns=start_ns, end_ns=end_ns):
+                self.losses.add("RADAR", "broken")
+                yield message
+
+    freeze = FaultsConfig.model_validate({"faults": [{"kind": "freeze", "channels": ["LIDAR"], "start_s": 2.0}]})
+    for damaged in (Damaged(), HeldLog(Damaged(), 9.0)):
+        log = FaultyLog(damaged, freeze)
+        read = len(list(log.messages()))
+        assert log.losses.messages["RADAR"] >= read > 0

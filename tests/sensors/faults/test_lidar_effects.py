@@ -95,3 +95,15 @@ def test_snow_takes_returns_by_twice_the_way_and_adds_near_ones() -> None:
 )
 def test_an_empty_sweep_stays_empty(fault: LidarFault | Snow) -> None:
     assert len(after(fault, sweep(0))) == 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        PointShake(kind="point_shake", sigma_m=0.1),
+        PointMisalignment(kind="point_misalignment", probability=1.0, angle_rad=0.01, shift_m=(2.0, 0.0, 0.0)),
+    ],
+)
+def test_marks_of_missing_returns_do_not_become_returns(fault: LidarFault) -> None:
+    marked = LidarSweep.from_points("LIDAR", 0, np.concatenate([sweep(100).points_m, np.zeros((50, 3))]))
+    assert len(after(fault, marked).without_invalid()[0]) == 100
