@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 
+import numpy as np
 from pydantic import Field
 
 from tricast.configs.strict import StrictConfig
@@ -25,6 +26,8 @@ from tricast.sensors.synced_frame import ChannelHealth, InputUsed, SyncedFrame
 MS_NS = 1_000_000
 SECOND_NS = 1_000_000_000
 MAX_BUFFERED = 64
+JUMP_M, JUMP_RAD = 1.0, 0.1
+"""A first pose further than this from where odometry begins moves the vehicle to another place."""
 
 
 class ChannelTiming(StrictConfig):
@@ -302,8 +305,10 @@ class Synchronizer:
             kept = {stamp for stamp in self._used[channel] if stamp >= oldest_ns}
             self._used[channel] = kept | {m.timestamp_ns for m in messages}
         motion = EgoMotion([p for p in self._poses if p.timestamp_ns <= tick_ns])
-        # With the first pose everything is somewhere else than it was taken to be.
-        self._discontinuity |= self._placed is not None and motion.known != self._placed
+        if self._placed is not None and motion.known != self._placed:
+            # With the first pose everything may be somewhere else than it was taken to be.
+            pose = motion.odom_from_ego(tick_ns)
+            self._discontinuity |= bool(np.linalg.norm(pose.translation) > JUMP_M) or abs(pose.yaw_rad) > JUMP_RAD
         self._placed = motion.known
         frame = SyncedFrame(
             timestamp_ns=tick_ns,

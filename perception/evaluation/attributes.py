@@ -32,7 +32,19 @@ def _indices(column: int) -> NDArray[np.int64]:
 MOVING, RESTING = _indices(0), _indices(1)
 
 
-def attributes_of(class_index: NDArray[np.int64], velocities_mps: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rows (N,) of `ATTRIBUTES` for classes (N,) at velocities (N, 2); an unknown velocity counts as standing still."""
+def attributes_of(
+    class_index: NDArray[np.int64], velocities_mps: NDArray[np.float64], *, unknown_rests: bool
+) -> NDArray[np.int64]:
+    """Rows (N,) of `ATTRIBUTES` for classes (N,) at velocities (N, 2).
+
+    Args:
+        class_index: Into `DETECTION_CLASSES`.
+        velocities_mps: NaN where unknown.
+        unknown_rests: An unknown velocity counts as standing still, so that nobody gains by leaving it out; else, of
+            truth, it has no attribute, and nobody is judged by it.
+
+    """
     speeds = np.linalg.norm(np.nan_to_num(velocities_mps), axis=1)
-    return np.where(speeds > MOVING_MPS, MOVING[class_index], RESTING[class_index])
+    attributes = np.where(speeds > MOVING_MPS, MOVING[class_index], RESTING[class_index])
+    unknown = np.isnan(velocities_mps).any(axis=1)
+    return attributes if unknown_rests else np.where(unknown, NO_ATTRIBUTE, attributes)

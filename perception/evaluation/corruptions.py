@@ -7,7 +7,7 @@ each does to a measurement is written anew by `tricast.sensors.faults`. docs/rob
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from tricast.configs.errors import InputError
@@ -55,9 +55,9 @@ class Corruption:
     name: str
     severities: tuple[FaultsConfig, FaultsConfig, FaultsConfig]
 
-    def concerns(self, rig: Rig) -> bool:
-        """Whether a vehicle has a sensor that this can happen to."""
-        return any(_channels(fault, rig) for fault in self.severities[0].faults)
+    def concerns(self, rig: Rig, looked_at: Collection[str]) -> bool:
+        """Whether a vehicle has a sensor that this can happen to, among the channels that are looked at."""
+        return any(_channels(fault, rig) & set(looked_at) for fault in self.severities[0].faults)
 
 
 def corrupted(log: DrivingLog, corruption: Corruption, severity: int) -> DrivingLog:

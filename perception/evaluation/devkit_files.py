@@ -62,10 +62,21 @@ def _read_pair(results: Path, truth: Path, task: _Task) -> tuple[BoxTable, BoxTa
     scenes = None
     if task is TRACKING or (isinstance(true, dict) and "samples" in true):
         scenes = _scenes(true, _samples(true, truth), truth)
+    true_boxes = boxes_from_json(true, where=truth, task=task, scored=False, scenes=scenes)
+    vehicles_m = _vehicles_m(_samples(true, truth))
     return (
-        boxes_from_json(predicted, where=results, task=task, scored=True, scenes=scenes),
-        boxes_from_json(true, where=truth, task=task, scored=False, scenes=scenes),
+        boxes_from_json(predicted, where=results, task=task, scored=True, scenes=scenes, vehicles_m=vehicles_m),
+        true_boxes,
     )
+
+
+def _vehicles_m(samples: Mapping[str, list[Any]]) -> dict[str, NDArray[np.float64]]:
+    """Where the vehicle was, (2,) in global axes, by sample that has a true box."""
+    return {
+        token: np.array(boxes[0]["translation"][:2], np.float64) - np.array(boxes[0]["ego_translation"][:2], np.float64)
+        for token, boxes in samples.items()
+        if boxes
+    }
 
 
 def read_json(path: Path) -> Any:
@@ -90,6 +101,7 @@ def boxes_from_json(
     task: _Task,
     scored: bool,
     scenes: Mapping[str, tuple[int, int]] | None = None,
+    vehicles_m: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> BoxTable:
     """Make a table of a parsed file.
 
@@ -99,6 +111,8 @@ def boxes_from_json(
         task: `DETECTION` or `TRACKING`.
         scored: Whether every box must have a score; truth has none.
         scenes: Scene number and time in nanoseconds of each sample; None for one scene without times.
+        vehicles_m: Where the vehicle was, (2,) by sample, for boxes that lack `ego_translation`: results need not have
+            it, and the devkit works it out from its data set.
 
     Raises:
         InputError: A box, class, score or sample is not what the task asks for.
@@ -127,7 +141,7 @@ def boxes_from_json(
         sizes_m=columns.sizes()[:, [1, 0, 2]],
         yaws_rad=_yaws(rotations),
         velocities_mps=columns.numbers("velocity", 2, default=(np.nan, np.nan), finite=False),
-        ego_distance_m=np.hypot(*columns.numbers("ego_translation", 3, default=(0.0, 0.0, 0.0))[:, :2].T),
+        ego_distance_m=np.hypot(*columns.from_vehicle_m(vehicles_m or {})[:, :2].T),
         scores=columns.numbers(f"{task.prefix}_score", 0, default=None if scored else TRUTH_SCORE),
         num_points=columns.numbers("num_pts", 0, default=UNKNOWN_COUNT),
         attribute_index=columns.attributes() if task is DETECTION else None,
@@ -159,6 +173,16 @@ class _Columns:
             kind = f"{width} numbers" if width else "a number"
             raise self._error(row, f"{field} {values[row]!r}", f"{kind}{', none of them NaN' if finite else ''}")
         return array
+
+    def from_vehicle_m(self, vehicles_m: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """(N, 3), or (N, 2), `ego_translation`, worked out where all boxes lack it."""
+        if not self.boxes or any("ego_translation" in box for box in self.boxes):
+            return self.numbers("ego_translation", 3)
+        for row, owner in enumerate(self.owners):
+            if owner not in vehicles_m:
+                expected = "that field, or a true box in the sample, which tells where the vehicle is"
+                raise self._error(row, "no ego_translation", expected)
+        return self.numbers("translation", 3)[:, :2] - np.array([vehicles_m[owner] for owner in self.owners])
 
     def sizes(self) -> NDArray[np.float64]:
         """Width, length, height, all positive."""

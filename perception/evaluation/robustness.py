@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
 from tricast.configs.errors import InputError
 from tricast.perception.evaluation.corruptions import CORRUPTIONS, MULTICORRUPT, SEVERITIES, Corruption, corrupted
 from tricast.perception.evaluation.held_log import HeldLog
+from tricast.sensors.calibration import Rig
 from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.worker_pool import worker_pool
 
@@ -19,6 +20,8 @@ SECONDS = 5.0
 """The table is made on the first seconds of the first scenes of a set."""
 
 ResultT = TypeVar("ResultT")
+LookedAt: TypeAlias = Callable[[Rig], Collection[str]]
+"""Tells the channels of a rig that matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,7 @@ class RobustnessTable:
 
     Args:
         clean: The score without any.
-        rows: One per corruption that concerns a sensor of the logs.
+        rows: One per corruption that concerns a sensor that is looked at.
         not_concerned: Names of the others.
 
     """
@@ -94,20 +97,22 @@ def run_corruptions(
     log: DrivingLog,
     run: Callable[[DrivingLog], ResultT],
     *,
+    looked_at: LookedAt | None = None,
     corruptions: Sequence[Corruption] = CORRUPTIONS,
     seconds: float = SECONDS,
 ) -> SceneRuns[ResultT]:
-    """Run something over the first seconds of a log, clean and under every corruption that concerns its sensors.
+    """Run something over the first seconds of a log, clean and under every corruption of what it looks at.
 
     Messages are read and decoded once and held in memory; faults are laid over them anew for each run.
     """
     held = HeldLog(log, seconds)
+    channels = held.rig.channels() if looked_at is None else looked_at(held.rig)
     return SceneRuns(
         clean=run(held),
         corrupted={
             corruption.name: tuple(run(corrupted(held, corruption, severity)) for severity in SEVERITIES)
             for corruption in corruptions
-            if corruption.concerns(held.rig)
+            if corruption.concerns(held.rig, channels)
         },
     )
 
@@ -117,6 +122,7 @@ def robustness_table(
     run: Callable[[DrivingLog], ResultT],
     score: Callable[[Sequence[ResultT], Sequence[ResultT]], float],
     *,
+    looked_at: LookedAt | None = None,
     corruptions: Sequence[Corruption] = CORRUPTIONS,
     seconds: float = SECONDS,
     workers: int = 1,
@@ -129,6 +135,8 @@ def robustness_table(
         run: What is tested, for instance a pipeline that gives tables of boxes.
         score: Takes the results of all scenes under one condition, and the clean ones of the same scenes, whose
             truth counts: a fault must not change what is asked for.
+        looked_at: The channels of a rig that `run` looks at, None for all: what happens to others has no part in the
+            table, which would seem the better the fewer sensors were used.
         corruptions: Which ones.
         seconds: How much of each scene.
         workers: Processes, one thread each; the table is the same for any number.
@@ -138,7 +146,7 @@ def robustness_table(
         InputError: There is no scene, no corruption concerns its sensors, or the clean score is zero.
 
     """
-    jobs = [(scene, run, tuple(corruptions), seconds) for scene in open_scenes]
+    jobs = [(scene, run, looked_at, tuple(corruptions), seconds) for scene in open_scenes]
     scenes: list[SceneRuns[ResultT]] = []
     if min(workers, len(jobs)) <= 1:
         for job in jobs:
@@ -155,10 +163,11 @@ def robustness_table(
 def _run_scene(
     open_scene: Callable[[], DrivingLog],
     run: Callable[[DrivingLog], ResultT],
+    looked_at: LookedAt | None,
     corruptions: Sequence[Corruption],
     seconds: float,
 ) -> SceneRuns[ResultT]:
-    return run_corruptions(open_scene(), run, corruptions=corruptions, seconds=seconds)
+    return run_corruptions(open_scene(), run, looked_at=looked_at, corruptions=corruptions, seconds=seconds)
 
 
 def _table(

@@ -9,9 +9,10 @@ from pathlib import Path
 from tricast.perception.config import PipelineConfig
 from tricast.perception.evaluation.detection import DetectionConfig, evaluate_detection
 from tricast.perception.evaluation.robustness import NUM_SCENES, RobustnessTable, robustness_table
-from tricast.perception.evaluation.run_log import run_log
+from tricast.perception.evaluation.run_log import looked_at, run_log
 from tricast.perception.evaluation.run_tables import LogTables, joined_results, joined_truth
 from tricast.perception.evaluation.scores import class_ranges
+from tricast.perception.streaming.pipeline import Pipeline
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog
 
@@ -35,6 +36,7 @@ def detector_robustness(
         [partial(open_log, path) for path in paths[:NUM_SCENES]],
         partial(_run, config=config, sensors=sensors),
         partial(_nds, max_range_m=max_range_m),
+        looked_at=partial(looked_at, modalities=Pipeline(config).detector.modalities, sensors=sensors),
         workers=workers,
         on_scene=on_scene,
     )

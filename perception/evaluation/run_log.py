@@ -14,6 +14,7 @@ from tricast.perception.streaming.replay import select_channels
 from tricast.perception.streaming.tick_source import TruthPairing, ticks
 from tricast.sensors.calibration import Rig
 from tricast.sensors.errors import LogError
+from tricast.sensors.frames import Modality
 from tricast.sensors.log.log_part import LogPart
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog
@@ -71,17 +72,22 @@ def run_log(
     )
 
 
+def looked_at(rig: Rig, modalities: Sequence[Modality], sensors: tuple[str, ...] | None) -> frozenset[str]:
+    """Channels of a rig among chosen sensors (None: all) whose modality a detector looks at."""
+    chosen = select_channels(rig, sensors)
+    everything = rig.channels() if chosen is None else chosen
+    return frozenset(c for c in everything if rig[c].modality in modalities)
+
+
 def _pipelines(rig: Rig, config: PipelineConfig, subsets: Subsets) -> dict[frozenset[str], tuple[Pipeline, list[str]]]:
     """By channels: a pipeline, and the choices of sensors that it stands for.
 
     Choices that differ in sensors only which the detector does not look at have the same results and share one.
     """
     pipelines: dict[frozenset[str], tuple[Pipeline, list[str]]] = {}
-    looked_at = set(Pipeline(config).detector.modalities)
+    modalities = Pipeline(config).detector.modalities
     for key, sensors in subsets.items():
-        chosen = select_channels(rig, sensors)
-        everything = rig.channels() if chosen is None else chosen
-        channels = frozenset(c for c in everything if rig[c].modality in looked_at)
+        channels = looked_at(rig, modalities, sensors)
         if channels not in pipelines:
             pipelines[channels] = (Pipeline(config), [])
         pipelines[channels][1].append(key)

@@ -101,7 +101,9 @@ def nuscenes_detection(samples: Sequence[Sample], modalities: Collection[str]) -
         best = np.sort(np.argsort(-detections.scores, kind="stable")[:MAX_BOXES])
         boxes, names = detections.boxes[best], [detections.class_names[i] for i in best]
         attributes = attributes_of(
-            np.array([DETECTION_CLASSES.index(n) for n in names], np.int64), boxes.velocities_mps
+            np.array([DETECTION_CLASSES.index(n) for n in names], np.int64),
+            boxes.velocities_mps,
+            unknown_rests=True,
         )
         results[sample.token] = [
             {

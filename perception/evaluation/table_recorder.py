@@ -54,7 +54,9 @@ class _Columns:
         self.classes.append(np.array([DETECTION_CLASSES.index(name) for name in class_names], np.int64))
         self.distances_m.append(np.linalg.norm(boxes.centers_m[:, :2], axis=1))
 
-    def table(self, samples: Samples, **more: list[NDArray[np.int64]] | list[Float64]) -> BoxTable:
+    def table(
+        self, samples: Samples, *, truth: bool = False, **more: list[NDArray[np.int64]] | list[Float64]
+    ) -> BoxTable:
         classes = np.concatenate(self.classes)
         velocities = np.concatenate([boxes.velocities_mps for boxes in self.boxes])
         return BoxTable.of(
@@ -67,7 +69,7 @@ class _Columns:
             sizes_m=np.concatenate([boxes.sizes_m for boxes in self.boxes]),
             yaws_rad=np.concatenate([boxes.yaws_rad for boxes in self.boxes]),
             velocities_mps=velocities,
-            attribute_index=attributes_of(classes, velocities),
+            attribute_index=attributes_of(classes, velocities, unknown_rests=not truth),
             ego_distance_m=np.concatenate(self.distances_m),
             **{name: np.concatenate(parts) for name, parts in more.items()},
         )
@@ -84,12 +86,14 @@ class TruthRecorder:
         self._track_ids: list[NDArray[np.int64]] = []
         self._returns: list[NDArray[np.int64]] = []
         self._scene, self._scenes, self._times_ns = 0, [], []
-        self._begun = False
+        self._begun = self._placed = False
         self.tokens: list[str] = []
 
     def tick(self, frame: SyncedFrame, truth: Annotations | None) -> None:
         """Take one tick, with all sensors of the log."""
-        if frame.discontinuity and self._begun:
+        # The first pose moves everything, but the drive goes on.
+        first_pose, self._placed = frame.ego_motion.known and not self._placed, frame.ego_motion.known
+        if frame.discontinuity and self._begun and not first_pose:
             self._scene, self._begun = self._scene + 1, False
         if truth is None:
             return
@@ -117,7 +121,7 @@ class TruthRecorder:
 
     def tables(self) -> TruthTables:
         """Everything taken."""
-        boxes = self._columns.table(self.samples(), track_ids=self._track_ids, num_points=self._returns)
+        boxes = self._columns.table(self.samples(), truth=True, track_ids=self._track_ids, num_points=self._returns)
         return TruthTables(boxes=boxes, futures_m=np.concatenate(self._futures_m))
 
 

@@ -42,11 +42,13 @@ def _ghostly(scan: RadarScan, per_return: float, rng: np.random.Generator) -> Ra
         return scan
     chosen = rng.integers(len(scan), size=count)
     factor = rng.uniform(*GHOST_FACTORS, count).astype(np.float32)
+    measured = scan.radial_velocities_mps[chosen]
     parts = {
         "points_m": scan.points_m[chosen] * factor[:, None],
         "rcs_dbsm": scan.rcs_dbsm[chosen] - GHOST_FADING_DB,
-        "radial_velocities_mps": scan.radial_velocities_mps[chosen] * factor,
-        "compensated_velocities_mps": scan.compensated_velocities_mps[chosen] * factor,
+        "radial_velocities_mps": measured * factor,
+        # Own motion is in what was measured, and is not more for a longer way.
+        "compensated_velocities_mps": scan.compensated_velocities_mps[chosen] + (factor - 1) * measured,
     }
     return replace(scan, **{name: np.concatenate([getattr(scan, name), part]) for name, part in parts.items()})
 

@@ -90,7 +90,10 @@ class PinholeLens:
         if any(self.coefficients):
             u, v = _undistort(u, v, self.coefficients)
         directions = np.stack([u, v, np.ones_like(u)], axis=-1)
-        return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+        rays = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+        # Beyond the fold another solution is found, on the other side of the axis.
+        within = u * u + v * v <= _folding_limit(self.coefficients)
+        return np.where(within[..., None], rays, np.nan)
 
     def scaled(self, width_px: int, height_px: int) -> PinholeLens:
         """See `Lens.scaled`."""

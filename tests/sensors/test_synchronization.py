@@ -271,6 +271,8 @@ def test_a_lidar_that_turns_faster_keeps_more_sweeps_within_the_same_time() -> N
 
 def test_with_the_first_pose_what_was_known_before_is_forgotten_once() -> None:
     stream: list[Message] = [sweep("A", t, t) for t in range(0, 2000, 100)]
-    stream += [EgoPose(timestamp_ns=t * MS, received_ns=t * MS, odom_from_ego=SE3()) for t in range(950, 2000, 50)]
-    frames, _ = replayed(sorted(stream, key=lambda m: m.received_ns))
-    assert [f.timestamp_ns // MS for f in frames if f.discontinuity] == [1000]
+    for place, jumps in (((500.0, 300.0, 0.0), [1000]), ((0.4, 0.0, 0.0), [])):
+        pose = SE3(translation_m=place)
+        poses = [EgoPose(timestamp_ns=t * MS, received_ns=t * MS, odom_from_ego=pose) for t in range(950, 2000, 50)]
+        frames, _ = replayed(sorted([*stream, *poses], key=lambda m: m.received_ns))
+        assert [f.timestamp_ns // MS for f in frames if f.discontinuity] == jumps

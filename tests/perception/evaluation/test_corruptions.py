@@ -105,9 +105,9 @@ def test_a_worse_severity_leaves_fewer_points(held: HeldLog) -> None:
 
 def test_a_corruption_does_not_concern_a_vehicle_without_its_sensors(held: HeldLog) -> None:
     lidar_only = Rig.of([held.rig[c] for c in held.rig.channels("lidar")])
-    concerned = {c.name for c in CORRUPTIONS if c.concerns(lidar_only)}
+    concerned = {c.name for c in CORRUPTIONS if c.concerns(lidar_only, lidar_only.channels())}
     assert concerned == {name for name, touched in TOUCHED.items() if "lidar" in touched} | {"miscalibration"}
-    assert all(c.concerns(held.rig) for c in CORRUPTIONS)
+    assert all(c.concerns(held.rig, held.rig.channels()) for c in CORRUPTIONS)
 
 
 def test_there_is_no_fourth_severity(held: HeldLog) -> None:

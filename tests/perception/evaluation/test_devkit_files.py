@@ -115,3 +115,14 @@ def test_a_sample_of_the_truth_without_results_is_refused(tmp_path: Path) -> Non
     tables = read_detection_files(*files(tmp_path, {"a": []}, {"a": [], "b": []}))
     with pytest.raises(InputError, match="'b'"):
         evaluate_detection(*tables)
+
+
+def test_results_without_ego_translation_get_it_from_the_truth_of_their_sample(tmp_path: Path) -> None:
+    lacking = {name: value for name, value in box(translation=[13.0, 24.0, 1.0]).items() if name != "ego_translation"}
+    table, _ = read_detection_files(*files(tmp_path, {"a": [lacking, lacking]}, {"a": [box()]}))
+    assert table.ego_distance_m.tolist() == [10.0, 10.0]  # the vehicle is at (7, 16)
+    nowhere = files(tmp_path, {"a": [], "b": [{**lacking, "sample_token": "b"}]}, {"a": [box()], "b": []})
+    with pytest.raises(InputError, match="no ego_translation"):
+        read_detection_files(*nowhere)
+    with pytest.raises(InputError, match="no ego_translation"):
+        read_detection_files(*files(tmp_path, {"a": [box()]}, {"a": [lacking]}))

@@ -92,3 +92,17 @@ def test_the_table_is_the_same_for_any_number_of_processes() -> None:
         robustness_table(opened, count_points, total, corruptions=CHOSEN, seconds=0.5, workers=n) for n in (1, 2)
     )
     assert one == two
+
+
+def test_what_happens_to_sensors_that_are_not_looked_at_has_no_part_in_the_table() -> None:
+    table = robustness_table(
+        [partial(open_log, demo_log_path())],
+        count_points,
+        total,
+        looked_at=lambda rig: rig.channels("lidar"),
+        corruptions=CHOSEN,
+        seconds=0.3,
+    )
+    assert [row.name for row in table.rows] == ["fewer_points"]
+    assert table.not_concerned == ("radar_loss",)
+    assert table.mean_relative < 0.3

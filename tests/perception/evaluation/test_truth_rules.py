@@ -71,14 +71,16 @@ def test_nothing_annotated_counts_nothing() -> None:
     assert len(counted_truth(empty, frame())[0]) == 0
 
 
-def names(class_name: str, *speeds_mps: float) -> list[str]:
+def names(class_name: str, *speeds_mps: float, unknown_rests: bool = True) -> list[str]:
     velocities = np.column_stack([np.array(speeds_mps), np.zeros(len(speeds_mps))])
-    rows = attributes_of(np.full(len(speeds_mps), DETECTION_CLASSES.index(class_name)), velocities)
+    classes = np.full(len(speeds_mps), DETECTION_CLASSES.index(class_name))
+    rows = attributes_of(classes, velocities, unknown_rests=unknown_rests)
     return ["" if row < 0 else ATTRIBUTES[row] for row in rows]
 
 
 def test_attributes_follow_from_class_and_speed() -> None:
     assert names("car", 0.5, 0.6, np.nan) == ["vehicle.parked", "vehicle.moving", "vehicle.parked"]
+    assert names("car", 0.5, 0.6, np.nan, unknown_rests=False) == ["vehicle.parked", "vehicle.moving", ""]
     assert names("bus", 0.0) == ["vehicle.stopped"]
     assert names("pedestrian", 0.0, 1.2) == ["pedestrian.standing", "pedestrian.moving"]
     assert names("bicycle", 0.0, 4.0) == ["cycle.without_rider", "cycle.with_rider"]

@@ -49,3 +49,18 @@ def test_azimuths_scatter_and_ranges_and_heights_stay() -> None:
 )
 def test_an_empty_scan_stays_empty(fault: RadarFault) -> None:
     assert len(after(fault, scan(0))) == 0
+
+
+def test_a_ghost_of_a_standing_thing_moves_over_ground_as_what_was_measured_says() -> None:
+    """At 10 m/s towards a post: it is measured at -10 m/s, and stands; its ghost at -10 f moves by 10 (1 - f)."""
+    post = RadarScan.from_points(
+        "RADAR",
+        0,
+        np.tile([30.0, 0.0, 0.0], (50, 1)),
+        radial_velocities_mps=np.full(50, -10.0),
+        compensated_velocities_mps=np.zeros(50),
+    )
+    ghosts = after(RadarGhosts(kind="radar_ghosts", per_return=1.0), post)
+    measured, over_ground = ghosts.radial_velocities_mps[50:], ghosts.compensated_velocities_mps[50:]
+    assert len(measured) > 10 and measured.max() < -10
+    np.testing.assert_allclose(over_ground, measured + 10, atol=1e-5)

@@ -176,3 +176,23 @@ def test_scaling_moves_pixels_as_resizing_the_image_does(lens: Lens) -> None:
 def test_impossible_intrinsics_are_refused(lens: PinholeLens, change: dict[str, float]) -> None:
     with pytest.raises(CalibrationError, match="positive focal lengths"):
         replace(lens, **change)
+
+
+def test_pixels_beyond_the_fold_have_no_ray_and_the_others_the_right_one() -> None:
+    folding = PinholeLens(
+        width_px=1280,
+        height_px=720,
+        focal_px=(800.0, 800.0),
+        principal_px=(640.0, 360.0),
+        distortion=(-0.4, 0.0, 0.0, 0.0, 0.0),
+    )
+    x, y = np.meshgrid(np.arange(0, 1280, 40.0), np.arange(0, 720, 40.0))
+    pixels = np.stack([x.ravel(), y.ravel()], axis=1)
+    rays = folding.rays(pixels)
+    known = np.isfinite(rays).all(axis=1)
+    assert not known[0] and 0.5 < known.mean() < 1
+    towards = (pixels[known] - folding.principal_px) * rays[known, :2]
+    assert (towards >= -1e-9).all()
+    again, seen = folding.project(rays[known])
+    assert seen.all()
+    np.testing.assert_allclose(again, pixels[known], atol=1e-3)
