@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 from pathlib import Path
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from tricast.perception.config import chosen_config
     from tricast.perception.detectors.network_config import weights_path
     from tricast.perception.latency.closed_loop import CALIBRATION_TICKS
-    from tricast.perception.latency.measurement import benchmark
+    from tricast.perception.latency.measurement import HELD_TICKS, benchmark
     from tricast.perception.latency.report import table
     from tricast.perception.layers.convolution import fold_norms
     from tricast.perception.model_weights import load_network, read_score_scales
@@ -75,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
         config = config.with_network(decoding=config.network.decoding.model_copy(update={"calibration": scales}))
     log = args.log or benchmark_log(cache_folder() / "loads", LOADS[args.load or LOAD_NAMES[0]])
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
-    wanted = options.ticks + CALIBRATION_TICKS + 1
+    arrivals = min(HELD_TICKS, round(options.rate_hz * options.open_loop_s))
+    wanted = max(options.ticks + CALIBRATION_TICKS + 1, options.batch, arrivals)
     figures = benchmark(network, config, lambda: log_ticks(log, config, wanted, sensors=sensors), options, say=_say)
     figures["weights"] = path.name
     figures["load"] = {"log": log.name, "synthetic": args.log is None, "sensors": args.sensors or "all"}
@@ -96,8 +96,8 @@ def _options(args: argparse.Namespace) -> BenchmarkOptions:
     from tricast.perception.latency.measurement import BenchmarkOptions
 
     for name, value in (("--rate", args.rate), ("--rate-seconds", args.rate_seconds)):
-        if not (math.isfinite(value) and value >= 0):
-            raise _wrong(name, f"{value:g}", "0 or more")
+        if not 0 <= value <= 1e5:
+            raise _wrong(name, f"{value:g}", "0 to 100000")
     if args.log is not None and args.load is not None:
         raise _wrong("--load", "both --load and a log", "one of them")
     if args.threads is not None and not 1 <= args.threads <= 256:
@@ -113,8 +113,10 @@ def _options(args: argparse.Namespace) -> BenchmarkOptions:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     placement = Placement(device=device, precision=args.precision)
-    for name in (args.backend, *compare):
-        placement.checked("eager" if name == AUTO else name)
+    for name in compare:
+        placement.checked(name)
+    # A backend may imply the GPU: then everything is measured there.
+    placement = placement.checked("eager" if args.backend == AUTO else args.backend)
     return BenchmarkOptions(
         backend=args.backend,
         placement=placement,

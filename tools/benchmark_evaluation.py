@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -25,7 +27,7 @@ from tricast.perception.evaluation.box_table import ATTRIBUTES, BoxTable
 from tricast.perception.evaluation.detection import evaluate_detection
 from tricast.perception.evaluation.tracking import evaluate_tracking
 from tricast.sensors.annotations import DETECTION_CLASSES
-from tricast.tools.user_input import positive_int
+from tricast.tools.user_input import mistakes_in_one_line, positive_int
 
 SAMPLES_PER_SCENE = 40
 TRACKED = ("car", "truck", "bus", "trailer", "pedestrian", "motorcycle", "bicycle")
@@ -102,6 +104,10 @@ def devkit_measured(
         for name, table in (("results", predictions), ("truth", truth)):
             columns = {column: getattr(table, column) for column in names}
             np.savez(Path(folder) / f"{name}.npz", **columns)
+        if shutil.which(python) is None:
+            raise InputError(
+                where="--devkit-python", got=f"no program {python}", expected="a Python", remedy="check the path"
+            )
         script = Path(__file__).with_name("benchmark_devkit.py")
         command = [str(python), "-W", "ignore", str(script), task, folder, str(len(truth.sample_tokens))]
         with (
@@ -134,7 +140,8 @@ def compared(tricast: Mapping[str, Any], devkit: Mapping[str, Any]) -> dict[str,
     }
 
 
-def main() -> None:
+@mistakes_in_one_line
+def main() -> int:
     """Print one line of JSON per task."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=positive_int, default=6000)
@@ -161,7 +168,8 @@ def main() -> None:
         else:
             line["devkit"] = "not measured: no --devkit-python"
         print(json.dumps(line), flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

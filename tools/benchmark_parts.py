@@ -100,6 +100,18 @@ def measure_work(
 ) -> dict[str, Any]:
     """Whole ticks against how much there is to do."""
     frames = list(log_ticks(log, config, WORK_TICKS + 5))[5:]  # at the very beginning older sweeps are lacking
+    first = frames[0] if frames else None
+    lacking = [] if first and first.cameras else ["a camera"]
+    lacking += [] if first and first.lidars else ["a LiDAR"]
+    if lacking or network.config.decoder.starts == "learned":
+        raise InputError(
+            where="the part 'work'",
+            got=f"a log without {' and '.join(lacking)}"
+            if lacking
+            else "weights whose queries begin at learned places",
+            expected="ticks with a camera and a LiDAR, and any number of queries",
+            remedy="choose other parts with --only, or another log or weights",
+        )
     # NumPy with one thread, as in every command of tricast; the padded pillars had all of them.
     with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
         measured = work_tables(network, config, frames, rounds=rounds, amounts=amounts)

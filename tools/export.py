@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from tricast.perception.detectors.network_config import weights_path
     from tricast.perception.layers.convolution import fold_norms
     from tricast.perception.model_weights import load_network
+    from tricast.perception.training.shards import synchronizer_for
     from tricast.tools.benchmark_load import log_ticks
     from tricast.tools.demo import demo_log_path
 
@@ -58,14 +59,23 @@ def run(args: argparse.Namespace) -> int:
     config = chosen_config(detector="network")
     network = load_network(weights_path(args.weights or config.network.weights))
     fold_norms(network)
+    # As many sweeps and scans as these weights look at.
+    needed, kept = synchronizer_for(network.config.sample), config.synchronizer
+    names = ("lidar_sweeps", "lidar_span_s", "radar_scans")
+    more = {name: max(getattr(needed, name), getattr(kept, name)) for name in names}
+    config = config.model_copy(update={"synchronizer": kept.model_copy(update=more)})
     source = log_ticks(args.log or demo_log_path(), config, PROBE_TICKS * PROBE_STEP)
     batches = _probe(islice(source, PROBE_STEP - 1, None, PROBE_STEP), network.config)
+    if not batches:
+        raise InputError(
+            where=str(args.log), got="no tick", expected="ticks to prove the graph on", remedy="give another log"
+        )
     shapes = _shapes(args, batches)
     worst = export_graph(network, args.to, out, shapes, batches, args.precision)
     summary = {
         "out": str(out),
         "precision": args.precision,
-        "bytes": out.stat().st_size,
+        "bytes": sum(path.stat().st_size for path in (out, out.with_suffix(".bin")) if path.exists()),
         "shapes": vars(shapes),
         "compared_ticks": len(batches),
         "largest_difference": worst,

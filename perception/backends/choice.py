@@ -20,6 +20,7 @@ from tricast.perception.backends.onnx_graph import cache_folder
 from tricast.perception.backends.opening import fingerprint, installed_backends, open_backend, runtime_versions
 from tricast.perception.backends.placement import Placement
 from tricast.perception.batch import SensorBatch
+from tricast.perception.latency.machine import processor
 from tricast.perception.model import Network
 
 ROUNDS = 15
@@ -67,7 +68,10 @@ def auto_backend(
     remembered = _read(path).get(key)
     if remembered is not None and remembered["backend"] in candidates and remembered["threads"] in threads:
         name, count = str(remembered["backend"]), int(remembered["threads"])
-        return opened(name, count), count
+        try:
+            return opened(name, count), count
+        except InputError:
+            pass  # these ticks do not prove it, or it is gone: measured anew
     found, refused = _all_opened(opened, candidates, max(threads))
     samples_ms = run_interleaved(found, batches, ROUNDS)
     times_ms = {name: round(statistics.median(values), 3) for name, values in samples_ms.items()}
@@ -87,11 +91,11 @@ def _all_opened(
 ) -> tuple[list[Backend], dict[str, str]]:
     """Backends that can be used, and what was wrong with the others."""
     found: list[Backend] = []
-    refused: dict[str, InputError] = {}
+    refused: dict[str, Exception] = {}
     for name in candidates:
         try:
             found.append(opened(name, threads))
-        except InputError as error:
+        except Exception as error:  # runtimes raise many kinds; another one may work
             refused[name] = error
     if not found:
         raise next(iter(refused.values()))
@@ -111,7 +115,8 @@ def _median_ms(by_threads: Mapping[int, Backend], batches: Sequence[SensorBatch]
 
 
 def _key(network: Network, threads: Sequence[int], candidates: Sequence[str], placement: Placement) -> str:
-    machine = f"{platform.node()} {platform.machine()} {os.cpu_count()} {torch.cuda.is_available()}"
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    machine = f"{platform.node()} {processor()} {os.cpu_count()} {gpu}"
     text = f"{fingerprint(network)} {machine} {runtime_versions()} {threads} {candidates} {placement}"
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 

@@ -141,8 +141,9 @@ def fingerprint(network: Network) -> str:
 
 
 def runtime_versions() -> str:
-    """Versions of whatever may run a network here."""
-    return " ".join(f"{name} {_version(name)}" for name in ("torch", "onnxruntime", "openvino", "tensorrt"))
+    """Versions of whatever may run a network here, and of the code that makes its graphs."""
+    names = ("torch", "onnxruntime", "openvino", "tensorrt", "tricast")
+    return " ".join([*(f"{name} {_version(name)}" for name in names), _code()])
 
 
 def _passes(name: str, placement: Placement) -> bool:

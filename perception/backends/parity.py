@@ -125,6 +125,8 @@ def _same_queries(expected: QueryOutputs, got: QueryOutputs) -> tuple[Tensor, Te
 def _checked(where: str, name: str, expected: Tensor, got: Tensor, limits: ParityLimits) -> float:
     _check_shape(where, name, expected, got)
     apart = (expected - got).abs()
+    if bool((expected.isfinite() & ~got.isfinite()).any()):
+        raise _unproven(where, f"{name} that is no finite number")
     if float(_within(expected, got, limits).double().mean()) < limits.within:
         raise _unproven(where, f"{name} off by {float(apart.max()):.3g}")
     return float(apart.max()) if apart.numel() else 0.0

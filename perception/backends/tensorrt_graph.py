@@ -32,7 +32,9 @@ def build_engine(onnx_path: Path) -> bytes:
     parser = tensorrt.OnnxParser(definition, logger)
     engine = None
     if parser.parse(onnx_path.read_bytes()):
-        engine = builder.build_serialized_network(definition, builder.create_builder_config())
+        config = builder.create_builder_config()
+        config.clear_flag(tensorrt.BuilderFlag.TF32)  # on unless told, and no single precision
+        engine = builder.build_serialized_network(definition, config)
     if engine is None:
         errors = [str(parser.get_error(i)) for i in range(parser.num_errors)]
         raise InputError(
@@ -62,7 +64,8 @@ def engine_graph(engine_bytes: bytes) -> Graph:
         for name, tensor in (held | outputs).items():
             context.set_tensor_address(name, tensor.data_ptr())
         torch.cuda.current_stream().synchronize()
-        context.execute_async_v3(stream.cuda_stream)
+        if not context.execute_async_v3(stream.cuda_stream):
+            raise RuntimeError("TensorRT did not run the network")
         stream.synchronize()
         return [outputs[name].cpu() for name in given]
 

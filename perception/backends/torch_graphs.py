@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tricast.configs.errors import InputError
 from tricast.perception.backends.fixed_network import FixedNetwork
 from tricast.perception.backends.fixed_shapes import FixedInputs, FixedShapes
 from tricast.perception.backends.interface import Graph, not_installed
@@ -35,9 +36,12 @@ def compiled_graph(network: Network, shapes: FixedShapes, placement: Placement) 
         with torch.inference_mode():
             run(FixedInputs.blank(shapes, network.config))
     except (InvalidCxxCompiler, InductorError) as error:
-        if "compiler" not in str(error).lower():
-            raise
-        raise not_installed("compile", "a C++ compiler", "install g++, or use another backend") from error
+        raise InputError(
+            where="backend 'compile'",
+            got=f"no compiled network ({(str(error).strip() or type(error).__name__).splitlines()[0]})",
+            expected="a working C++ compiler, with the headers of Python",
+            remedy="install g++ and python3-dev, or use another backend",
+        ) from error
     return run
 
 

@@ -36,8 +36,8 @@ class Interval:
     Args:
         low: Lower end.
         high: Upper end.
-        share_above_zero: Share of the draws in which the figure is above 0: for a difference of scores, how surely it is a gain;
-            of errors, how surely a loss.
+        share_above_zero: Share of the draws in which the figure is above 0: for a difference of scores, how surely it
+            is a gain; of errors, how surely a loss.
 
     """
 

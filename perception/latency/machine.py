@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ PACKAGES = ("torch", "numpy", "pillow", "onnxruntime", "openvino", "tensorrt")
 def machine() -> dict[str, Any]:
     """Processor, memory, load, clock, GPU and versions; None for what the machine does not tell."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "clock_governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "clock_mhz": _clock_mhz(),
@@ -31,21 +31,34 @@ def machine() -> dict[str, Any]:
 
 
 def peak_memory_mb() -> dict[str, float | None]:
-    """Of this process since its start: of the host, and of the GPU where there is one."""
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Of this process since `reset_peak_memory`: of the host (None where it is not told), and of a GPU."""
+    host = next((float(line.split()[1]) / 1024 for line in _lines("/proc/self/status") if "VmHWM" in line), None)
     device = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
-    return {"host": round(host, 1), "device": device}
+    return {"host": None if host is None else round(host, 1), "device": device}
 
 
-def _processor() -> str:
-    for line in (_read("/proc/cpuinfo") or "").splitlines():
+def reset_peak_memory() -> None:
+    """Begin anew with the memory that is held now."""
+    with contextlib.suppress(OSError):  # the peak is then that since the start
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _lines(path: str) -> list[str]:
+    return (_read(path) or "").splitlines()
+
+
+def processor() -> str:
+    """Model of the processor, as the system names it."""
+    for line in _lines("/proc/cpuinfo"):
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
 
 
 def _clock_mhz() -> float | None:
-    for line in (_read("/proc/cpuinfo") or "").splitlines():
+    for line in _lines("/proc/cpuinfo"):
         if line.startswith("cpu MHz"):
             return float(line.split(":", 1)[1])
     return None

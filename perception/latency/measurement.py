@@ -17,8 +17,8 @@ from tricast.perception.backends.choice import auto_backend, thread_counts
 from tricast.perception.backends.interface import Backend, EagerBackend, GraphBackend
 from tricast.perception.backends.interleaved import run_interleaved
 from tricast.perception.backends.names import AUTO
-from tricast.perception.backends.opening import open_backend
-from tricast.perception.backends.placement import Placement
+from tricast.perception.backends.opening import installed_backends, open_backend
+from tricast.perception.backends.placement import ON_GPU, Placement
 from tricast.perception.batch import SensorBatch
 from tricast.perception.collation import collate
 from tricast.perception.config import PipelineConfig
@@ -26,7 +26,7 @@ from tricast.perception.detectors.network import NetworkDetector
 from tricast.perception.latency.ceilings import Ceilings, CeilingTrials, measure_ceilings
 from tricast.perception.latency.closed_loop import CALIBRATION_TICKS, ClosedLoop, ratios_to, run_closed_loop
 from tricast.perception.latency.jitter import StallMonitor
-from tricast.perception.latency.machine import machine, peak_memory_mb
+from tricast.perception.latency.machine import machine, peak_memory_mb, reset_peak_memory
 from tricast.perception.latency.open_loop import run_open_loop, summed_up
 from tricast.perception.latency.operation_times import operation_ms
 from tricast.perception.latency.percentiles import percentiles_of
@@ -48,6 +48,8 @@ from tricast.sensors.synced_frame import SyncedFrame
 
 PROBE_TICKS = 12
 """Ticks on which shapes are taken, backends proven and compared, work counted and operations timed."""
+HELD_TICKS = 300
+"""Most ticks that the open loop holds in memory; it goes through them again and again."""
 INSIDE_CLOCK = (
     "decoding of the pictures (JPEG, at a fraction of their size where that is enough) and resizing",
     "look-up tables of the cameras, clouds moved to the tick and thinned, tensors made",
@@ -84,7 +86,7 @@ class BenchmarkOptions:
     ticks: int = 700
     rate_hz: float = 15.0
     open_loop_s: float = 60.0
-    rounds: int = 60
+    rounds: int = 64
     ceilings: CeilingTrials = field(default_factory=CeilingTrials)
 
 
@@ -124,7 +126,7 @@ def benchmark(
         network,
         batches,
         threads=thread_counts() if options.threads is None else (options.threads,),
-        candidates=None if options.backend == AUTO else (options.backend,),
+        candidates=_candidates(placement) if options.backend == AUTO else (options.backend,),
         placement=placement,
     )
     config = config.with_network(threads=threads)
@@ -134,10 +136,13 @@ def benchmark(
         for n in names
     ]
     say("closed loop")
+    reset_peak_memory()
+    unfit = _not_fitting(backend)
     closed = _closed(network, backend, config, frames(), options)
-    memory = peak_memory_mb()
+    unfit = _not_fitting(backend) - unfit
     say("open loop")
     opened = _open(network, backend, config, frames, options) if options.rate_hz > 0 else None
+    memory = peak_memory_mb()
     say("backends in turns")
     compared = [EagerBackend(network, placement), *(b for b in others if b.name != "eager")]
     if placement.precision != "fp32":
@@ -151,8 +156,11 @@ def benchmark(
     }
     say("ceilings of the machine")
     ceilings = measure_ceilings(threads, options.ceilings, placement)
-    work = _mean_work([count_work(network, batch) for batch in batches])
-    eager_ms = _eager_stages(placement.placed(network), batches, placement)
+    placed = placement.placed(network)
+    # Bytes are those of the precision that is measured; on a GPU they are counted in single precision.
+    counted = placed if placement.device == "cpu" else network
+    work = _mean_work([count_work(counted, batch) for batch in batches])
+    eager_ms = _eager_stages(placed, batches, placement)
     fastest_ms = statistics.median(samples_ms[backend.name])
     operations = operation_ms(backend, network, batches, threads, placement)
     return {
@@ -170,11 +178,11 @@ def benchmark(
         "stages_percentiles_ms": {name: percentiles_of(values) for name, values in closed.stages_ms.items()},
         "share_outside_network": round(_share_outside(closed, network), 4),
         "jitter_control_ms": percentiles_of(closed.control_ms),
-        "not_fitting_ticks": backend.not_fitting if isinstance(backend, GraphBackend) else 0,
+        "not_fitting_ticks": unfit,
         "peak_memory_mb": memory,
         "open_loop": opened,
         "network_ms": {name: percentiles_of(values) for name, values in samples_ms.items()},
-        "batched": _batched(placement.placed(network), frames, options) if options.batch > 1 else None,
+        "batched": _batched(placed, frames, options) if options.batch > 1 else None,
         "speedup": {name: ratio["median"] for name, ratio in ratios.items()},
         "speedup_quartiles": {name: [ratio["quartile_1"], ratio["quartile_3"]] for name, ratio in ratios.items()},
         "work": {name: asdict(part) for name, part in work.items()},
@@ -269,15 +277,27 @@ def _open(
     """On ticks that are in memory before it begins: reading them is no part of it."""
     count = max(1, round(options.rate_hz * options.open_loop_s))
     source = frames()
-    held = [frame for frame, _ in zip(source, range(min(count, 300)), strict=False)]
+    held = [frame for frame, _ in zip(source, range(min(count, HELD_TICKS)), strict=False)]
     detector = NetworkDetector(config.network, network=network, backend=backend)
     pipeline = Pipeline(config, detector=detector, keep_latencies=1)
     for frame in held[:CALIBRATION_TICKS]:
         pipeline.step(frame)
     pipeline.reset()
+    unfit = _not_fitting(backend)
     with StallMonitor() as monitor:
         arrivals = run_open_loop(pipeline, held, options.rate_hz, count)
-    return summed_up(arrivals, options.rate_hz, monitor)
+    return {**summed_up(arrivals, options.rate_hz, monitor), "not_fitting_ticks": _not_fitting(backend) - unfit}
+
+
+def _candidates(placement: Placement) -> tuple[str, ...]:
+    """What is installed and runs on the device that is measured, and on no other."""
+    names = installed_backends(placement)
+    return names if placement.device == "cuda" else tuple(name for name in names if name not in ON_GPU)
+
+
+def _not_fitting(backend: Backend) -> int:
+    """Ticks so far that ran in eager mode, since they did not fit the graph."""
+    return backend.not_fitting if isinstance(backend, GraphBackend) else 0
 
 
 def _share_outside(closed: ClosedLoop, network: Network) -> float:

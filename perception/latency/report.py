@@ -37,9 +37,10 @@ def _latency(f: Mapping[str, Any]) -> str:
     lines.append("jitter control  " + _row(f["jitter_control_ms"]))
     memory = f["peak_memory_mb"]
     device = "" if memory["device"] is None else f", device {memory['device']:.0f} MB"
+    host = "not told" if memory["host"] is None else f"{memory['host']:.0f} MB"
     lines.append(
         f"first tick {f['first_tick_ms']:.1f} ms, {f['throughput_hz']:.1f} ticks a second, "
-        f"peak memory: host {memory['host']:.0f} MB{device}"
+        f"peak memory: host {host}{device}"
     )
     if None in f["latency_ms"].values():
         lines.append(f"-: {NOT_SUPPORTED} for that percentile")

@@ -92,9 +92,17 @@ class _Counter(TorchDispatchMode):
             work.matmul_flops += flops
         read = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         written = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        if not _is_view(read, written):
+        if func._schema.is_mutable or not _is_view(read, written):
+            if _only_shape(func):
+                read = []
             work.moved_bytes += sum(t.numel() * t.element_size() for t in (*read, *written))
         return result
+
+
+def _only_shape(func: Any) -> bool:
+    """Whether an operation takes of a tensor nothing but its shape and type."""
+    name = func._overloadpacket.__name__
+    return name.startswith("new_") or name.endswith("_like")
 
 
 def _attention_flops(query: Tensor, key: Tensor, value: Tensor) -> int:

@@ -290,6 +290,30 @@ def test_auto_remembers_what_it_measured(
         torch.set_num_threads(before)
 
 
+def test_auto_goes_on_where_a_backend_fails_or_what_is_remembered_is_not_proven_any_more(
+    network: Network, ticks: list[TickSample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
+    batches, opening, failing = subset_batches(network, ticks), choice.open_backend, {"compile": RuntimeError("broken")}
+
+    def opened(name: str, *given: Any, **more: Any) -> Any:
+        if name in failing:
+            raise failing[name]
+        return EagerBackend(network, name=name) if name == "openvino" else opening(name, *given, **more)
+
+    monkeypatch.setattr(choice, "open_backend", opened)
+    monkeypatch.setattr(choice, "run_interleaved", lambda backends, *_: {b.name: [len(b.name)] for b in backends})
+    candidates = ("openvino", "eager", "compile")
+    assert auto_backend(network, batches, threads=(1,), candidates=candidates)[0].name == "eager"
+    path = tmp_path / "fastest_backend.json"
+    held = json.loads(path.read_text())
+    assert "broken" in next(iter(held.values()))["refused"]["compile"]
+    path.write_text(json.dumps({key: {**value, "backend": "openvino"} for key, value in held.items()}))
+    assert auto_backend(network, batches, threads=(1,), candidates=candidates)[0].name == "openvino"
+    failing["openvino"] = InputError(where="parity", got="others", expected="the same", remedy="none")
+    assert auto_backend(network, batches, threads=(1,), candidates=candidates)[0].name == "eager"
+
+
 def test_auto_without_any_usable_backend_says_what_the_first_lacks(
     network: Network, ticks: list[TickSample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

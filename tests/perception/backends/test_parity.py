@@ -57,7 +57,7 @@ def test_one_query_of_fifty_may_differ_everywhere_and_two_may_not(network: Netwo
     assert check_parity(ShiftedFutures(network, 1), network, batches) == 0
     with pytest.raises(InputError, match=f"other outputs for {2 * len(batches)} of {QUERIES * len(batches)} queries"):
         check_parity(ShiftedFutures(network, 2), network, batches)
-    with pytest.raises(InputError, match="mode_points_m off by"):
+    with pytest.raises(InputError, match="mode_points_m that is no finite number"):
         check_parity(ShiftedFutures(network, 1, float("nan")), network, batches)
 
 
@@ -87,3 +87,9 @@ def test_an_output_of_another_shape_is_refused(network: Network, ticks: list[Tic
 
     with pytest.raises(InputError, match="mode_logits of shape"):
         check_parity(OneModeLess(network), network, subset_batches(network, ticks))
+
+
+def test_a_number_that_is_none_is_refused_in_16_bits_too(network: Network, ticks: list[TickSample]) -> None:
+    backend = ShiftedFutures(network, 1, by_m=float("nan"))
+    with pytest.raises(InputError, match="mode_points_m that is no finite number"):
+        check_parity(backend, network, subset_batches(network, ticks), HALF)

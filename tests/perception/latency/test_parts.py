@@ -253,3 +253,18 @@ def test_summed_work_adds_all_stages() -> None:
         "b": Work(convolution_flops=10, matmul_flops=20, moved_bytes=30),
     }
     assert summed(parts) == Work(convolution_flops=11, matmul_flops=22, moved_bytes=33)
+
+
+def test_bytes_of_operations_in_place_count_and_those_of_views_and_of_mere_shapes_do_not() -> None:
+    from tricast.perception.latency.work import _Counter
+
+    made, megabyte = torch.zeros(1000, 250), 1e6
+    for operation, megabytes in (
+        (lambda: made.add(1.0), 2),
+        (lambda: made.add_(1.0), 2),
+        (lambda: made.t(), 0),
+        (lambda: made.new_empty(250), 0.001),
+    ):
+        with _Counter(StageClock()) as counter:
+            operation()
+        assert sum(work.moved_bytes for work in counter.work.values()) == megabytes * megabyte
