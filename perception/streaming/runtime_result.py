@@ -68,7 +68,8 @@ class RuntimeStatus:
     """How the runtime as a whole is doing.
 
     Args:
-        level: `warn`: the last processing took too long; `error`: no result met its deadline for too long.
+        level: `warn`: the last processing took too long, or ego poses have ceased; `error`: no result met its deadline
+            for too long.
         reasons: A sentence each.
         ticks: Ticks closed.
         results: Results given.

@@ -26,6 +26,8 @@ class StreamingConfig(StrictConfig):
     """After dropped ticks memory and tracks are moved on over so much time at most; after more they are reset. Tracks
     are no longer carried over more than two seconds in any case."""
     processing_warn_ms: float = Field(default=200, gt=0, le=60_000)
+    pose_warn_s: float = Field(default=1.0, gt=0, le=600)
+    """Age of the newest ego pose, after which the state is a warning."""
     result_timeout_s: float = Field(default=1.0, gt=0, le=600)
     """Time without a result that met its deadline, after which the state is an error."""
     health: HealthConfig = HealthConfig()

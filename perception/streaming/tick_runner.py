@@ -40,6 +40,8 @@ class TickRunner:
         self._lock = Lock()
         self._results = self._late = self._dropped_ticks = 0
         self._processing_ms: float | None = None
+        self._pose_age_s: float | None = None
+        """Of the last tick's newest pose; None while there was none."""
         self._in_time_s = time.monotonic()
 
     def prepare(self, ticket: Ticket) -> PreparedTick:
@@ -68,7 +70,7 @@ class TickRunner:
             processing_ms=prepared.took_ms + 1e3 * (finished_s - started_s),
             total_ms=total_ms,
         )
-        self._count(delivery, finished_s)
+        self._count(delivery, finished_s, frame)
         self._on_result(
             RuntimeResult(
                 tick=tick, frame=frame, annotations=ticket.annotations, channels=ticket.channels, delivery=delivery
@@ -87,8 +89,10 @@ class TickRunner:
             return frame, "moved_on"
         return replace(frame, discontinuity=True), "reset"
 
-    def _count(self, delivery: Delivery, finished_s: float) -> None:
+    def _count(self, delivery: Delivery, finished_s: float, frame: SyncedFrame) -> None:
+        stamps_ns = frame.ego_motion.stamps_ns
         with self._lock:
+            self._pose_age_s = (frame.timestamp_ns - stamps_ns[-1]) / SECOND_NS if stamps_ns else None
             self._results += 1
             self._late += delivery.late
             self._processing_ms = delivery.processing_ms
@@ -104,6 +108,9 @@ class TickRunner:
             if self._processing_ms is not None and self._processing_ms > self._config.processing_warn_ms:
                 level = "warn"
                 reasons.append(f"processing takes {self._processing_ms:.0f} ms")
+            if self._pose_age_s is not None and self._pose_age_s > self._config.pose_warn_s:
+                level = "warn"
+                reasons.append(f"no ego pose for {self._pose_age_s:.1f} s: the last motion is taken to go on")
             if since_s > self._config.result_timeout_s:
                 level = "error"
                 reasons.append(f"no result in time for {since_s:.1f} s")

@@ -92,45 +92,50 @@ def augmented(
 ) -> AugmentedTick:
     """Draw a turn of the ego frame, modality dropout and losses within sensors.
 
-    Ticks of one sequence are given generators of the same seed, and draw the same: how much is drawn does not depend on
-    what a tick's sensors saw.
+    Ticks of one sequence are given generators of the same seed, and draw the same: every step has a generator of its
+    own, and every camera one by its channel, so that what a tick's sensors saw, or lacked, changes nothing else.
     """
     lidar_before = sample.lidar
+    of_frame, of_subset, of_cameras, of_lidar, of_radar, of_mounts, of_make, of_bodies = rng.spawn(8)
     transform = BevTransform(
-        yaw_rad=float(rng.uniform(-config.max_turn_rad, config.max_turn_rad)),
-        flip_x=bool(rng.random() < config.flip_x),
-        flip_y=bool(rng.random() < config.flip_y),
+        yaw_rad=float(of_frame.uniform(-config.max_turn_rad, config.max_turn_rad)),
+        flip_x=bool(of_frame.random() < config.flip_x),
+        flip_y=bool(of_frame.random() < config.flip_y),
     )
-    if rng.random() < config.drop_modalities:
+    if of_subset.random() < config.drop_modalities:
         smaller = list(SUBSETS.values())[1:]
-        fewer = restricted(sample, smaller[int(rng.integers(len(smaller)))])
+        fewer = restricted(sample, smaller[int(of_subset.integers(len(smaller)))])
         # A vehicle without radars has nothing left of "radar alone".
         sample = fewer if fewer.cameras or fewer.lidar is not None or fewer.radar is not None else sample
-    sample, truth = _without_cameras(sample, truth, config, rng)
+    sample, truth = _without_cameras(sample, truth, config, of_cameras)
     if sample.lidar is not None:
-        sample, truth = _worse_lidar(sample, truth, config, rng)
-    if sample.radar is not None and rng.random() < config.lose_radar_returns:
-        kept = rng.spawn(1)[0].random(len(sample.radar)) < 0.5
+        sample, truth = _worse_lidar(sample, truth, config, of_lidar)
+    if sample.radar is not None and of_radar.random() < config.lose_radar_returns:
+        kept = of_radar.random(len(sample.radar)) < 0.5
         counts = np.where(truth.num_radar_points > 0, truth.num_radar_points // 2, truth.num_radar_points)
         sample = replace(sample, radar=sample.radar[kept])
         truth = with_counts(truth, num_radar_points=counts.astype(np.int32))
-    if rng.random() < config.jitter_extrinsics:
-        cameras = tuple(_jittered(camera, config, rng) for camera in sample.cameras)
+    if of_mounts.random() < config.jitter_extrinsics:
+        own = _by_channel(sample.cameras, of_mounts)
+        cameras = tuple(_jittered(camera, config, own[camera.channel]) for camera in sample.cameras)
         sample = replace(sample, cameras=cameras)
-    sample = _of_another_make(sample, config, rng)
-    bodies = _own_vehicle(sample.cameras, config, int(rng.integers(2**32)))
+    sample = _of_another_make(sample, config, of_make)
+    bodies = _own_vehicle(sample.cameras, config, of_bodies)
     truth = without_covered(truth, sample.cameras, bodies)
     return AugmentedTick(sample=sample, truth=truth, transform=transform, lidar_before=lidar_before, own_vehicle=bodies)
 
 
-def _own_vehicle(cameras: tuple[CameraInput, ...], config: AugmentationConfig, seed: int) -> dict[str, OwnVehicle]:
-    """Draw by channel, so that a camera missing at a tick changes nothing for the others."""
-    bodies = {}
-    for camera in cameras:
-        rng = np.random.default_rng([seed, zlib.crc32(camera.channel.encode())])
-        if rng.random() < config.own_vehicle:
-            bodies[camera.channel] = OwnVehicle.drawn(rng)
-    return bodies
+def _by_channel(cameras: tuple[CameraInput, ...], rng: np.random.Generator) -> dict[str, np.random.Generator]:
+    """A generator for each camera, so that one missing at a tick changes nothing for the others."""
+    seed = int(rng.integers(2**32))
+    return {c.channel: np.random.default_rng([seed, zlib.crc32(c.channel.encode())]) for c in cameras}
+
+
+def _own_vehicle(
+    cameras: tuple[CameraInput, ...], config: AugmentationConfig, rng: np.random.Generator
+) -> dict[str, OwnVehicle]:
+    own = _by_channel(cameras, rng)
+    return {name: OwnVehicle.drawn(draw) for name, draw in own.items() if draw.random() < config.own_vehicle}
 
 
 def blinked(sample: TickSample, config: AugmentationConfig, rng: np.random.Generator) -> TickSample:
@@ -198,10 +203,10 @@ def _without_cameras(
     """Drop single cameras; objects that no remaining camera sees the centre of have no visible pixels left."""
     if len(sample.cameras) < 2:
         return sample, truth
-    kept = rng.random(len(sample.cameras)) >= config.drop_camera
+    draws = np.array([own.random() for own in _by_channel(sample.cameras, rng).values()])
+    kept = draws >= min(config.drop_camera, draws.max())
     if kept.all():
         return sample, truth
-    kept[int(rng.integers(len(kept)))] = True
     cameras = tuple(camera for camera, keep in zip(sample.cameras, kept, strict=True) if keep)
     seen = np.zeros(len(truth), bool)
     for camera in cameras:

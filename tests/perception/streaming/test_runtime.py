@@ -314,6 +314,20 @@ def test_slow_processing_warns_and_no_result_in_time_is_an_error(rig: Rig, drive
     assert "no result in time for" in reason
 
 
+def test_poses_that_cease_are_a_warning(rig: Rig, make_drive: MakeDrive) -> None:
+    relaxed = {"workers": 0, "deadline_ms": 60_000, "processing_warn_ms": 60_000, "result_timeout_s": 600}
+    drive = make_drive(3.0)
+    for until_ms, level in ((3000, "ok"), (1000, "warn"), (0, "ok")):  # a log without poses has none to lose
+        with started(Pipeline(), synchronizer(rig), StreamingConfig.model_validate(relaxed), []) as runtime:
+            for message in drive:
+                if not isinstance(message, EgoPose) or message.timestamp_ns < until_ms * MS:
+                    runtime.put(message)
+        status = runtime.status()
+        assert status.level == level
+        assert bool(status.reasons) == (level == "warn")
+        assert all(reason.startswith("no ego pose for 1.") for reason in status.reasons)
+
+
 def test_messages_may_come_from_many_threads(rig: Rig, drive: list[Message]) -> None:
     results: list[RuntimeResult] = []
     with started(Pipeline(), synchronizer(rig, live=True), StreamingConfig(), results) as runtime:

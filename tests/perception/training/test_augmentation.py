@@ -226,3 +226,20 @@ def test_a_vehicle_without_radars_is_never_left_with_nothing(tick: TrainingTick)
     for seed in range(60):
         sample = drawn(without, seed, drop_modalities=1.0).sample
         assert sample.cameras or sample.lidar is not None
+
+
+def test_a_camera_that_a_tick_lacks_changes_nothing_else(tick: TrainingTick) -> None:
+    chances = dict.fromkeys(("thin_beams", "lose_sector", "lose_radar_returns", "drop_camera"), 0.5)
+    chances |= {"jitter_extrinsics": 1.0}
+    lacking = replace(tick, sample=replace(tick.sample, cameras=tick.sample.cameras[1:]))
+    blind = replace(tick, sample=replace(tick.sample, lidar=None))
+    for seed in range(20):
+        whole, less, none = (drawn(t, seed, **chances) for t in (tick, lacking, blind))
+        assert whole.sample.lidar is not None and less.sample.lidar is not None
+        np.testing.assert_array_equal(whole.sample.lidar, less.sample.lidar)
+        assert whole.sample.radar is not None and none.sample.radar is not None
+        np.testing.assert_array_equal(whole.sample.radar, none.sample.radar)
+        mounts = {c.channel: c.tick_from_camera for c in whole.sample.cameras}
+        shared = [c for c in less.sample.cameras if c.channel in mounts]
+        assert all(c.tick_from_camera == mounts[c.channel] for c in shared)
+        assert len(whole.sample.cameras) >= 1
