@@ -130,12 +130,12 @@ def _config_error(model: type[StrictConfig], error: ValidationError, where: str)
             expected=f"one of {', '.join(known)}" if known else "a known setting",
             remedy=hint,
         )
-    ours = first["type"] == "value_error"  # of a validator: its words name the settings, where it checks several
-    several = ours and isinstance(first.get("input"), (dict, BaseModel))
+    ours = first.get("ctx", {}).get("error")  # of a validator: its words name the settings, where it checks several
+    several = isinstance(ours, ValueError) and isinstance(first.get("input"), (dict, BaseModel))
     return ConfigError(
         where=f"{where}: {dotted}",
         got="values that do not fit" if several else repr(first.get("input"))[:80],
-        expected=str(first["ctx"]["error"]) if ours else first["msg"][0].lower() + first["msg"][1:],
+        expected=first["msg"][0].lower() + first["msg"][1:] if not isinstance(ours, ValueError) else str(ours),
         remedy="correct these settings" if several else "correct this setting",
     )
 

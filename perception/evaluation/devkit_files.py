@@ -70,7 +70,7 @@ def _read_pair(results: Path, truth: Path, task: _Task) -> tuple[BoxTable, BoxTa
     )
 
 
-def _vehicles_m(samples: Mapping[str, list[Any]]) -> dict[str, NDArray[np.float64]]:
+def _vehicles_m(samples: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[np.float64]]:
     """Where the vehicle was, (2,) in global axes, by sample that has a true box."""
     return {
         token: np.array(boxes[0]["translation"][:2], np.float64) - np.array(boxes[0]["ego_translation"][:2], np.float64)

@@ -294,7 +294,8 @@ def test_auto_goes_on_where_a_backend_fails_or_what_is_remembered_is_not_proven_
     network: Network, ticks: list[TickSample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
-    batches, opening, failing = subset_batches(network, ticks), choice.open_backend, {"compile": RuntimeError("broken")}
+    batches, opening = subset_batches(network, ticks), choice.open_backend
+    failing: dict[str, Exception] = {"compile": RuntimeError("broken")}
 
     def opened(name: str, *given: Any, **more: Any) -> Any:
         if name in failing:

@@ -189,7 +189,7 @@ def test_pixels_beyond_the_fold_have_no_ray_and_the_others_the_right_one() -> No
     x, y = np.meshgrid(np.arange(0, 1280, 40.0), np.arange(0, 720, 40.0))
     pixels = np.stack([x.ravel(), y.ravel()], axis=1)
     rays = folding.rays(pixels)
-    known = np.isfinite(rays).all(axis=1)
+    known = np.isfinite(rays[:, 0])
     assert not known[0] and 0.5 < known.mean() < 1
     towards = (pixels[known] - folding.principal_px) * rays[known, :2]
     assert (towards >= -1e-9).all()
