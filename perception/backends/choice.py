@@ -19,8 +19,8 @@ from tricast.perception.backends.interleaved import run_interleaved
 from tricast.perception.backends.onnx_graph import cache_folder
 from tricast.perception.backends.opening import fingerprint, installed_backends, open_backend, runtime_versions
 from tricast.perception.backends.placement import Placement
+from tricast.perception.backends.processor import processor
 from tricast.perception.batch import SensorBatch
-from tricast.perception.latency.machine import processor
 from tricast.perception.model import Network
 
 ROUNDS = 15

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from tricast.perception.backends.processor import processor
+
 PACKAGES = ("torch", "numpy", "pillow", "onnxruntime", "openvino", "tensorrt")
 
 
@@ -47,14 +49,6 @@ def reset_peak_memory() -> None:
 
 def _lines(path: str) -> list[str]:
     return (_read(path) or "").splitlines()
-
-
-def processor() -> str:
-    """Model of the processor, as the system names it."""
-    for line in _lines("/proc/cpuinfo"):
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _clock_mhz() -> float | None:
