@@ -7,11 +7,14 @@ from dataclasses import replace
 
 from tricast.sensors.errors import SensorDataError
 from tricast.sensors.frames import CameraFrame
+from tricast.sensors.log.log_part import LogPart
 from tricast.sensors.log.stream import DrivingLog, LogView, Message
 
 
 class HeldLog(LogView):
     """The first seconds of any log; itself a log. Images are decoded, broken ones stay as they are.
+
+    As of any `LogPart`, truth whose sweeps and pictures may arrive behind the end is not in it.
 
     Args:
         log: The log, read once from its beginning.
@@ -22,7 +25,7 @@ class HeldLog(LogView):
     def __init__(self, log: DrivingLog, seconds: float) -> None:
         super().__init__(log)
         self._end_ns = min(log.end_ns, log.start_ns + round(seconds * 1e9))
-        self._messages = [_decoded(m) for m in log.messages(end_ns=self._end_ns)]
+        self._messages = [_decoded(m) for m in LogPart(duration_s=seconds).messages(log)]
 
     @property
     def end_ns(self) -> int:

@@ -39,20 +39,20 @@ def run_log(
         config: Settings of the pipelines.
         subsets: Choices of sensors.
         name: What sample names begin with; different for every log of an evaluation.
-        part: Of the log; nothing before it is seen.
+        part: Of the log; nothing before it is seen, and truth right before its end does not count.
 
     Raises:
         InputError: A choice names a sensor that the log lacks, or the part lies outside the log.
         LogError: The log, or that part of it, holds no truth.
 
     """
-    start_ns, end_ns = part.window_ns(log)
+    messages = part.messages(log)
     pipelines = _pipelines(log.rig, config, subsets)
     recorders = {channels: ResultRecorder() for channels in pipelines}
     truth_recorder = TruthRecorder(name)
     synchronizer, pairing = Synchronizer(log.rig, config.synchronizer, origin_ns=log.start_ns), TruthPairing()
     count = 0
-    for frame, truth in ticks(log.messages(start_ns=start_ns, end_ns=end_ns), synchronizer, pairing):
+    for frame, truth in ticks(messages, synchronizer, pairing):
         count += 1
         truth_recorder.tick(frame, truth)
         for channels, (pipeline, _) in pipelines.items():

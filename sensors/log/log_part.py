@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tricast.configs.errors import InputError
-from tricast.sensors.log.stream import DrivingLog
+from tricast.sensors.annotations import Annotations
+from tricast.sensors.log.stream import DrivingLog, Message
 
 SECOND_NS = 1_000_000_000
+UNDER_WAY_NS = SECOND_NS // 10
+"""How long sweeps and pictures of a moment may be under way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +50,17 @@ class LogPart:
         if self.duration_s is None:
             return start_ns, None
         return start_ns, log.start_ns + round((self.start_s + self.duration_s) * SECOND_NS)
+
+    def messages(self, log: DrivingLog) -> Iterator[Message]:
+        """Messages of the part; where the log goes on behind it, without truth whose sweeps may arrive behind it.
+
+        Raises:
+            InputError: As for `window_ns`.
+
+        """
+        start_ns, end_ns = self.window_ns(log)
+        messages = log.messages(start_ns=start_ns, end_ns=end_ns)
+        if end_ns is None or end_ns >= log.end_ns:
+            return messages
+        last_ns = end_ns - UNDER_WAY_NS
+        return (m for m in messages if not isinstance(m, Annotations) or m.timestamp_ns <= last_ns)

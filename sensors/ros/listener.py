@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tricast.sensors.log.schema import deserialize
@@ -13,13 +15,17 @@ from tricast.sensors.ros.session import spin
 
 
 class Listener:
-    """Hears topics in a thread, with the time (monotonic, s) at which each message came."""
+    """Hears topics in a thread, with the time (monotonic, s) at which each message came.
+
+    Subscriptions are made in that thread too: an executor driven by events does not expect another to change its node.
+    """
 
     def __init__(self) -> None:
         self.node = ros_module("rclpy.node").Node("tricast_listener")
         self.heard: dict[str, list[tuple[float, Any]]] = {}
+        self._wanted: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=spin, args=([self.node], self._stop), name="tricast-listen", daemon=True)
+        self._thread = threading.Thread(target=self._spin, name="tricast-listen", daemon=True)
         self._thread.start()
 
     def listen(self, topic: str, type_name: str, *, latched: bool = False) -> list[tuple[float, Any]]:
@@ -33,7 +39,7 @@ class Listener:
             def hear(data: bytes) -> None:
                 found.append((time.monotonic(), deserialize(data, type_name)))
 
-            self.node.create_subscription(kind, topic, hear, qos.profile(), raw=True)
+            self._wanted.put(lambda: self.node.create_subscription(kind, topic, hear, qos.profile(), raw=True))
         return self.heard[topic]
 
     def results(self) -> list[tuple[float, Any]]:
@@ -60,3 +66,10 @@ class Listener:
         self._stop.set()
         self._thread.join(timeout=5)
         self.node.destroy_node()
+
+    def _spin(self) -> None:
+        spin([self.node], self._stop, each=self._subscribe)
+
+    def _subscribe(self) -> None:
+        while not self._wanted.empty():
+            self._wanted.get()()

@@ -173,6 +173,21 @@ def test_a_part_of_a_log_is_scored_as_if_nothing_had_been_before_it(tables: LogT
             run_log(log, PipelineConfig(), choice, name="demo", part=wrong)
 
 
+def test_truth_whose_sweeps_may_arrive_behind_the_end_of_a_part_is_left_out() -> None:
+    log = open_log(demo_log_path())
+    stamps_ns = [m.timestamp_ns for m in log.messages() if isinstance(m, Annotations)]
+    assert stamps_ns[2] < log.end_ns - 100_000_000
+
+    def last_ns(duration_ns: int) -> int:
+        messages = LogPart(duration_s=duration_ns / 1e9).messages(log)
+        return [m.timestamp_ns for m in messages if isinstance(m, Annotations)][-1]
+
+    assert last_ns(stamps_ns[2] - log.start_ns + 99_000_000) == stamps_ns[1]
+    assert last_ns(stamps_ns[2] - log.start_ns + 101_000_000) == stamps_ns[2]
+    # Where the log itself ends, all of its truth is in.
+    assert last_ns(log.end_ns - log.start_ns) == stamps_ns[-1]
+
+
 def test_a_jump_in_time_begins_a_new_scene(tmp_path: Path) -> None:
     log = open_log(demo_log_path())
     gap_ns = (1_200_000_000, 5_000_000_000)
