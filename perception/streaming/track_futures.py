@@ -7,9 +7,14 @@ from numpy.typing import NDArray
 
 from tricast.perception.outputs import Detections, Tracks, Trajectories
 
+OTHER_VELOCITY_MPS = 4.0
+"""A track's velocity so far from its detection's is another one: places contradicted the detector and its futures."""
+
 
 def futures_of_tracks(tracks: Tracks, detections: Detections, physics: Trajectories) -> Trajectories:
     """Give every track the futures of the detection that updated it, moved to the track's place.
+
+    Where the track goes at another velocity than that detection says, its futures are physics.
 
     Args:
         tracks: N tracks of this tick.
@@ -22,6 +27,9 @@ def futures_of_tracks(tracks: Tracks, detections: Detections, physics: Trajector
     """
     learned = detections.trajectories
     seen = np.flatnonzero(tracks.detection_indices >= 0)
+    told_mps = detections.boxes.velocities_mps[tracks.detection_indices[seen]]
+    apart_mps = np.linalg.norm(tracks.boxes.velocities_mps[seen] - told_mps, axis=1)
+    seen = seen[~(apart_mps > OTHER_VELOCITY_MPS)]  # an unknown velocity contradicts nothing
     if learned is None or not len(seen):
         return physics
     modes = max(learned.probabilities.shape[1], physics.probabilities.shape[1])

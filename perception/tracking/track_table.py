@@ -24,7 +24,7 @@ class TrackTable:
     Args:
         identities: (N,).
         motion: Places in the plane and velocities over ground.
-        by_place: The same by the places of detections alone, which no velocity that they carry has touched.
+        by_place: The same by the places of detections alone; of the velocities that they carry it began with the first.
         heading: Yaws and turn rates.
         fronts: (N,) evidence that a yaw points to the object's front; below 0 it points to the rear.
         z_m: (N,) heights of the centres.

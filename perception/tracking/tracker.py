@@ -23,7 +23,8 @@ from tricast.sensors.geometry.se3 import SE3, wrap_angle
 
 STATIC_CLASSES = ("traffic_cone", "barrier")
 SLOW_CLASSES = ("pedestrian", "bicycle")
-CLASS_KINDS = np.array([2 if n in STATIC_CLASSES else 1 if n in SLOW_CLASSES else 0 for n in DETECTION_CLASSES])
+STATIC = 2
+CLASS_KINDS = np.array([STATIC if n in STATIC_CLASSES else 1 if n in SLOW_CLASSES else 0 for n in DETECTION_CLASSES])
 CLASS_INDICES = {name: index for index, name in enumerate(DETECTION_CLASSES)}
 MAX_STEP_S = 2.0
 SHARE_GAIN = 0.1
@@ -251,6 +252,8 @@ class Tracker:
     def _born(self, seen: _Seen) -> TrackTable:
         config, count = self.config, len(seen)
         velocities, sigmas = _velocities(seen.boxes, config.velocity_noise_mps)
+        # What stands by its class is that sure of standing, whatever its first detection says.
+        velocities = np.where((CLASS_KINDS[seen.classes] == STATIC)[:, None], 0.0, velocities)
         guess = self._by_class(seen.classes, config.birth_speed_mps, config.slow_birth_speed_mps, 0.1)
         unknown = self._by_class(seen.classes, config.unknown_speed_mps, config.slow_unknown_speed_mps, 0.1)
         places_m, noise_m = seen.boxes.centers_m[:, :2], self._position_noise_m(seen)
@@ -349,7 +352,7 @@ class _Seen:
 
 
 def _is_static(tracks: TrackTable) -> NDArray[np.bool_]:
-    return CLASS_KINDS[tracks.class_indices] == 2
+    return CLASS_KINDS[tracks.class_indices] == STATIC
 
 
 def _velocities(boxes: Boxes, sigma_mps: float) -> tuple[Float64, Float64]:

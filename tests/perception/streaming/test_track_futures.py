@@ -71,3 +71,20 @@ def test_scales_follow_the_futures_and_physics_has_none() -> None:
     assert futures.scales_m is not None
     assert futures.scales_m[0] == pytest.approx(np.full((3, 12, 2), 0.5))
     assert np.isnan(futures.scales_m[1]).all()
+
+
+def test_futures_of_another_speed_than_the_tracks_are_not_its_own() -> None:
+    """As where a detector that knows towns alone sees a motorway: told 12 m/s, the tracker found 28 by places."""
+    tracks = _tracks([[0.0, 0.0]] * 2, [0, 1])
+    tracks = replace(tracks, boxes=replace(tracks.boxes, velocities_mps=np.array([[28.0, 0.0], [14.0, 0.0]])))
+    boxes = replace(_boxes([[0.0, 0.0]] * 2), velocities_mps=np.array([[12.0, 0.0]] * 2))
+    detections = Detections(
+        timestamp_ns=0,
+        boxes=boxes,
+        class_names=("car",) * 2,
+        scores=np.ones(2),
+        trajectories=_trajectories(2, 2, 7.0),
+    )
+    futures = futures_of_tracks(tracks, detections, _trajectories(2, 2, 1.0))
+    assert futures.points_m[0] == pytest.approx(1.0)
+    assert futures.points_m[1] == pytest.approx(7.0)

@@ -53,6 +53,17 @@ def test_a_velocity_that_places_contradict_is_not_believed(told: tuple[float, fl
     assert tracks.boxes.velocities_mps[0] == pytest.approx([28.0, 0.0], abs=0.5)
 
 
+@pytest.mark.parametrize("name", ["traffic_cone", "barrier"])
+def test_what_stands_by_its_class_stands_whatever_its_first_detection_says(name: str) -> None:
+    tracker = Tracker()
+    for tick in range(11):
+        seen = detections(tick, (10.0, 2.0), name=name)
+        boxes = replace(seen.boxes, velocities_mps=np.array([(2.0 if tick == 0 else 0.0, 0.0)]))
+        tracks = tracker.update(replace(seen, boxes=boxes), SE3())
+    assert tracks.boxes.velocities_mps[0] == pytest.approx([0.0, 0.0], abs=0.01)
+    assert tracks.boxes.centers_m[0, :2] == pytest.approx([10.0, 2.0], abs=0.01)
+
+
 def test_a_velocity_that_places_cannot_contradict_is_believed() -> None:
     """At the second tick places tell little, and a velocity that fits them is the better guess."""
     tracker = Tracker(TrackerConfig(settle_s=1.0))
