@@ -1,7 +1,8 @@
 """Walking an MCAP file chunk by chunk, so that damage costs only the chunks that it hit.
 
 The walk needs no summary and no footer: it reads record headers, finds the next plausible chunk after a broken
-one, and checks each chunk's CRC when its messages are asked for. Source: MCAP specification, records and chunks.
+one, and checks each chunk's CRC when its messages are asked for. Messages outside of chunks, as rosbag2 writes them
+without chunking, are taken in runs. Source: MCAP specification, records and chunks.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,6 +29,11 @@ LZ4_ERROR: type[Exception] = _lz4.LZ4BlockError
 MAX_RECORD_BYTES = 1 << 30
 CHUNK_HEADER = struct.Struct("<QQQI")
 COMPRESSIONS = (b"", b"zstd", b"lz4")
+FIRST_PRIVATE_OPCODE = 0x80
+LOOSE_MESSAGE = struct.Struct("<HIQQ")
+"""Channel id, sequence, log time and publish time, before the data."""
+LOOSE_RUN_BYTES = 1 << 20
+"""How much of the messages outside of chunks is read at a time; a larger message is read alone."""
 
 
 class DamagedChunkError(Exception):
@@ -36,13 +42,24 @@ class DamagedChunkError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkPlace:
-    """Where a chunk lies, the log times it covers, and how many messages each channel id has in it (if indexed)."""
+    """Where a chunk or a run of loose messages lies, and what it covers.
+
+    Args:
+        offset: Byte at which its (first) record begins.
+        length: Bytes of the chunk's record behind its opcode and length; of a run, all its bytes.
+        start_ns: Earliest log time.
+        end_ns: Latest log time.
+        counts: Messages of each channel id in it; empty where a chunk has no index.
+        loose: Whether it is a run of messages outside of chunks.
+
+    """
 
     offset: int
     length: int
     start_ns: int
     end_ns: int
     counts: dict[int, int] = field(default_factory=dict[int, int])
+    loose: bool = False
 
 
 @dataclass(kw_only=True)
@@ -67,7 +84,8 @@ def scan(path: Path) -> FileLayout:
             if opcode == Opcode.FOOTER and length == 20:
                 ended = True
                 break
-            whole = 1 <= opcode <= 0x0F and length <= MAX_RECORD_BYTES and position + 9 + length <= size
+            known = 1 <= opcode <= 0x0F or opcode >= FIRST_PRIVATE_OPCODE
+            whole = known and length <= MAX_RECORD_BYTES and position + 9 + length <= size
             if not (whole and _read_record(file, opcode, position, length, layout)):
                 found = _next_chunk(file, position + 1, size)
                 layout.damage.append(
@@ -85,16 +103,18 @@ def scan(path: Path) -> FileLayout:
 
 
 def records(path: Path, place: ChunkPlace) -> list[Schema | Channel | Message]:
-    """Schemas, channels and messages of a chunk.
+    """Schemas, channels and messages of a chunk; messages of a run.
 
     Raises:
         DamagedChunkError: The chunk does not decompress, or its CRC is wrong.
 
     """
     with path.open("rb") as file:
-        file.seek(place.offset + 9)
+        file.seek(place.offset if place.loose else place.offset + 9)
         data = file.read(place.length)
     try:
+        if place.loose:
+            return list(_loose_messages(data))
         chunk = Chunk.read(ReadDataStream(BytesIO(data)))
         parts = breakup_chunk(chunk, validate_crc=True)
     except (
@@ -105,6 +125,7 @@ def records(path: Path, place: ChunkPlace) -> list[Schema | Channel | Message]:
         ValueError,
         EOFError,
         MemoryError,
+        OverflowError,
     ) as error:
         raise DamagedChunkError(f"byte {place.offset}: a chunk of {place.length} bytes is damaged ({error})") from error
     return [record for record in parts if isinstance(record, Schema | Channel | Message)]
@@ -117,7 +138,12 @@ def _read_record(file: BinaryIO, opcode: int, position: int, length: int, layout
         if place is None:
             return False
         layout.chunks.append(place)
-    elif opcode == Opcode.MESSAGE_INDEX and layout.chunks:
+    elif opcode == Opcode.MESSAGE:
+        return _add_loose(file, position, length, layout.chunks)
+    elif opcode >= FIRST_PRIVATE_OPCODE:
+        # Others' records are passed over, but not a chunk whose opcode was hit.
+        return _chunk_at(file, position, length) is None
+    elif opcode == Opcode.MESSAGE_INDEX and layout.chunks and not layout.chunks[-1].loose:
         channel_id, array_bytes = struct.unpack("<HI", file.read(6)) if length >= 6 else (0, 0)
         layout.chunks[-1].counts[channel_id] = array_bytes // 16
     elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
@@ -132,6 +158,41 @@ def _read_record(file: BinaryIO, opcode: int, position: int, length: int, layout
         except (McapError, struct.error, UnicodeDecodeError, EOFError):
             return False
     return True
+
+
+def _add_loose(file: BinaryIO, position: int, length: int, places: list[ChunkPlace]) -> bool:
+    """Note a message outside of chunks, in the run before it where it continues that; False if it cannot be one."""
+    if length < LOOSE_MESSAGE.size:
+        return False
+    channel_id, _, log_ns, _ = LOOSE_MESSAGE.unpack(file.read(LOOSE_MESSAGE.size))
+    end = position + 9 + length
+    last = places[-1] if places else None
+    if last is None or not last.loose or last.offset + last.length != position or end - last.offset > LOOSE_RUN_BYTES:
+        counts = {channel_id: 1}
+        places.append(
+            ChunkPlace(offset=position, length=9 + length, start_ns=log_ns, end_ns=log_ns, counts=counts, loose=True)
+        )
+        return True
+    last.counts[channel_id] = last.counts.get(channel_id, 0) + 1
+    start_ns, end_ns = min(last.start_ns, log_ns), max(last.end_ns, log_ns)
+    places[-1] = replace(last, length=end - last.offset, start_ns=start_ns, end_ns=end_ns)
+    return True
+
+
+def _loose_messages(data: bytes) -> Iterator[Message]:
+    """Messages of a run; its records were found whole when the file was scanned."""
+    position = 0
+    while position < len(data):
+        (length,) = struct.unpack_from("<Q", data, position + 1)
+        channel_id, sequence, log_ns, publish_ns = LOOSE_MESSAGE.unpack_from(data, position + 9)
+        yield Message(
+            channel_id=channel_id,
+            sequence=sequence,
+            log_time=log_ns,
+            publish_time=publish_ns,
+            data=data[position + 9 + LOOSE_MESSAGE.size : position + 9 + length],
+        )
+        position += 9 + length
 
 
 def _chunk_at(file: BinaryIO, position: int, length: int) -> ChunkPlace | None:

@@ -59,7 +59,11 @@ class McapLog:
             _learn(schema)
         self._outer_damage = layout.damage
         self.losses = Losses()
-        self._frames: TransformBuffer | None = None
+        self._tables_whole = False
+        self._odometry: bool | None = None
+        self._frames = TransformBuffer()
+        self._not_searched = iter(self._chunks)
+        self._fixed: dict[str, SE3 | None] = {}
         self._first_look(rig)
 
     def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
@@ -117,18 +121,36 @@ class McapLog:
             if count_losses:
                 self._count_lost_chunk(chunk, str(error))
             return
+        self._note_tables(parts)
+        for record in parts:
+            if not isinstance(record, McapMessage):
+                continue
+            channel = self._channel(record.channel_id)
+            if channel is not None:
+                yield self._schemas.get(channel.schema_id), channel, record
+            elif count_losses:
+                self.losses.add_alike(
+                    "unknown",
+                    f"{self.path}: what names the topic of channel {record.channel_id} is lost to damage; "
+                    "so are its messages",
+                )
+
+    def _note_tables(self, parts: list[Schema | Channel | McapMessage]) -> None:
         for record in parts:
             if isinstance(record, Schema):
                 self._schemas[record.id] = record
                 _learn(record)
             elif isinstance(record, Channel):
                 self._channels[record.id] = record
-        for record in parts:
-            if not isinstance(record, McapMessage):
-                continue
-            channel = self._channels.get(record.channel_id)
-            if channel is not None:
-                yield self._schemas.get(channel.schema_id), channel, record
+
+    def _channel(self, channel_id: int) -> Channel | None:
+        """A channel by its number; one that is not known is looked for in all of the file, once."""
+        if channel_id not in self._channels and not self._tables_whole:
+            self._tables_whole = True
+            for chunk in self._chunks:
+                with suppress(DamagedChunkError):
+                    self._note_tables([] if chunk.loose else records(self.path, chunk))
+        return self._channels.get(channel_id)
 
     def _count_lost_chunk(self, chunk: ChunkPlace, detail: str) -> None:
         detail = f"{self.path}: {detail}; the other chunks are read"
@@ -183,7 +205,26 @@ class McapLog:
         return self.rig[channel].modality if channel in self.rig else None
 
     def _has_odometry(self) -> bool:
-        return any(channel.topic == ODOMETRY_TOPIC for channel in self._channels.values())
+        """Whether the file holds odometry: a channel of that name without messages, or of another type, has no pose."""
+        if self._odometry is None:
+            self._odometry = any(self._holds(chunk, ODOMETRY_TOPIC, ODOMETRY) for chunk in self._chunks)
+        return self._odometry
+
+    def _holds(self, chunk: ChunkPlace, topic: str, type_name: str) -> bool:
+        """Whether a chunk holds messages of a topic and type; it is read only where its index does not tell."""
+        told = self._index_tells(chunk, topic, type_name)
+        if told is not None:
+            return told
+        held = self._raw(chunk, count_losses=False)
+        return any(schema is not None and (c.topic, schema.name) == (topic, type_name) for schema, c, _ in held)
+
+    def _index_tells(self, chunk: ChunkPlace, topic: str, type_name: str) -> bool | None:
+        """Whether a chunk holds messages of a topic and type by its index; None where it has none, or names others."""
+        if not chunk.counts or not chunk.counts.keys() <= self._channels.keys():
+            return None
+        channels = [self._channels[channel_id] for channel_id, count in chunk.counts.items() if count]
+        schemas = [self._schemas.get(channel.schema_id) for channel in channels if channel.topic == topic]
+        return any(schema is not None and schema.name == type_name for schema in schemas)
 
     def _pose(self, message: Any, received_ns: int) -> Message:
         frame = frame_named(message.child_frame_id, ros.EGO_FRAME)
@@ -199,27 +240,30 @@ class McapLog:
         """The ego frame in another that is fixed to it; None where no static transforms join them."""
         if frame == ros.EGO_FRAME:
             return SE3()
-        if self._frames is None:
-            self._frames = self._static_frames()
-        return self._frames.lookup(frame, ros.EGO_FRAME)
+        if frame not in self._fixed:
+            self._fixed[frame] = self._search_fixed(frame)
+        return self._fixed[frame]
 
-    def _static_frames(self) -> TransformBuffer:
-        """The transforms of the first part of the log that has any."""
-        frames = TransformBuffer()
-        for chunk in self._chunks:
+    def _search_fixed(self, frame: str) -> SE3 | None:
+        """Take in static transforms, which may lie anywhere in the file, until they join a frame to the ego frame."""
+        while (pose := self._frames.lookup(frame, ros.EGO_FRAME)) is None:
+            chunk = next(self._not_searched, None)
+            if chunk is None:
+                return None
+            if self._index_tells(chunk, *WRITTEN_BESIDE[1]) is False:
+                continue
             for schema, channel, record in self._raw(chunk, count_losses=False):
                 if schema is not None and (channel.topic, schema.name) == WRITTEN_BESIDE[1]:
                     with suppress(Exception):  # rosbags raises many kinds; other transforms of it may be sound
-                        frames.add_message(deserialize(record.data, schema.name), static=True)
-            if frames.version:
-                break
-        return frames
+                        self._frames.add_message(deserialize(record.data, schema.name), static=True)
+        return pose
 
     def _first_look(self, rig: Rig | None) -> None:
         """Find calibration, first and last arrival; reads as few chunks as that takes."""
         self.rig = rig or self._own_rig()
-        self.start_ns = self._edge(self._chunks, min)
-        self.end_ns = self._edge(list(reversed(self._chunks)), max)
+        self.start_ns = self._edge(self._chunks, lambda chunk: chunk.start_ns, min)
+        by_end = sorted(self._chunks, key=lambda chunk: chunk.end_ns, reverse=True)
+        self.end_ns = self._edge(by_end, lambda chunk: chunk.end_ns, max)
         check_calibrated(self.rig, self._recorded_sensors(), where=str(self.path))
 
     def _recorded_sensors(self) -> Iterator[str]:
@@ -229,8 +273,14 @@ class McapLog:
             if schema is not None and name is not None and self._decoder(channel.topic, schema.name) is not None:
                 yield name
 
-    def _edge(self, chunks: list[ChunkPlace], best: Callable[[list[int]], int]) -> int:
+    def _edge(
+        self, chunks: list[ChunkPlace], reach: Callable[[ChunkPlace], int], best: Callable[[list[int]], int]
+    ) -> int:
+        """First or last arrival; `chunks` come in order of `reach`, what is the best that each may hold."""
+        found: list[int] = []
         for chunk in chunks:
+            if found and best([*found, reach(chunk)]) == found[0]:
+                break
             times = [
                 record.log_time
                 for schema, channel, record in self._raw(chunk, count_losses=False)
@@ -239,7 +289,9 @@ class McapLog:
                 and self._decoder(channel.topic, schema.name) is not None
             ]
             if times:
-                return best(times)
+                found = [best(found + times)]
+        if found:
+            return found[0]
         raise LogError(
             where=str(self.path),
             got="no readable sensor message or pose" + (f" ({self._outer_damage[0]})" if self._outer_damage else ""),
@@ -269,8 +321,8 @@ class McapLog:
                         modalities[name] = "radar" if is_radar_layout({f.name for f in cloud.fields}) else "lidar"
                         frame_of[name] = frame_named(cloud.header.frame_id, name)
                     elif name and schema.name == RADAR_SCAN and name not in modalities:
-                        modalities[name] = "radar"
                         frame_of[name] = frame_named(deserialize(record.data, schema.name).header.frame_id, name)
+                        modalities[name] = "radar"
                 except InputError as error:
                     raise CalibrationError(
                         where=f"{self.path}: {channel.topic}: {error.where}",

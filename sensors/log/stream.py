@@ -21,8 +21,8 @@ class Losses:
     """What a damaged log could not deliver; complete once its messages were read to the end.
 
     Args:
-        messages: Messages known to be lost, by channel or topic; `unknown` counts damaged places
-            whose number of messages cannot be known.
+        messages: Messages known to be lost, by channel or topic; `unknown` counts messages whose topic is lost with
+            them, and damaged places whose number of messages cannot be known.
         details: One sentence per damaged place: where, what, what was done.
 
     """
