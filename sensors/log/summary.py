@@ -11,6 +11,8 @@ from tricast.sensors.log.messages import EGO_FRAME, ODOM_FRAME
 from tricast.sensors.log.stream import DrivingLog, ForeignMessage, foreign_messages
 
 SECOND_NS = 1_000_000_000
+SAID = 10
+"""How many of the losses and oddities of a log are said to a person."""
 
 
 @dataclass
@@ -109,6 +111,8 @@ def format_summary(summary: dict[str, Any]) -> str:
         rate = "-" if entry["rate_hz"] is None else f"{entry['rate_hz']:.2f}"
         lines.append(f"{topic} ({entry['type']}, not read): {entry['count']} messages, {rate} Hz")
     lines += ["", "frames: " + ", ".join(f"{p} > {' '.join(c)}" for p, c in summary["frames"].items())]
-    if summary["lost_messages"]:
-        lines += [f"{summary['lost_messages']} messages lost:", *summary["losses"][:10]]
+    if summary["losses"]:
+        lines += [f"{summary['lost_messages'] or 'no'} messages lost:", *summary["losses"][:SAID]]
+        if len(summary["losses"]) > SAID:
+            lines.append(f"and {len(summary['losses']) - SAID} more, which --json names")
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from tricast.sensors.log.cloud_messages import cloud_message
 from tricast.sensors.log.reader import McapLog
 from tricast.sensors.log.rig_file import load_rig
 from tricast.sensors.log.ros2_mcap import Ros2McapWriter
+from tricast.sensors.log.summary import format_summary, summarize
 
 T0 = 1_700_000_000_000_000_000
 LENS = PinholeLens(width_px=8, height_px=6, focal_px=(5.0, 5.0), principal_px=(3.5, 2.5))
@@ -177,7 +178,10 @@ def test_poses_of_another_frame_are_brought_to_the_ego_frame_or_told(tmp_path: P
     (pose,) = (m for m in log.messages() if isinstance(m, EgoPose))
     assert pose.odom_from_ego == SE3()
     assert (log.losses.total, len(log.losses.details)) == (0, 1)
-    assert "the poses of 'imu', which no static transform joins to base_link" in log.losses.details[0]
+    oddity = "the poses of 'imu', which no static transform joins to base_link"
+    assert oddity in log.losses.details[0]
+    said = format_summary(summarize(log))
+    assert "no messages lost:" in said and oddity in said
 
 
 def test_without_odometry_transforms_tell_the_poses(tmp_path: Path) -> None:
