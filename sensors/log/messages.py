@@ -70,14 +70,16 @@ def camera_frame(message: Any, channel: str, received_ns: int) -> CameraFrame:
 
 
 def odometry_message(pose: EgoPose) -> Any:
-    """`nav_msgs/Odometry`; a twist that is not known is marked by its covariance."""
+    """`nav_msgs/Odometry`; a twist not known at all is marked by its covariance, one half of which is not by NaN."""
     vector = message_class("geometry_msgs/msg/Vector3")
-    known = pose.linear_velocity_mps is not None and pose.angular_velocity_radps is not None
+    known = pose.linear_velocity_mps is not None or pose.angular_velocity_radps is not None
     covariance = np.zeros(36)
     if not known:
         covariance[0] = UNKNOWN_TWIST
-    linear = pose.linear_velocity_mps or (0.0, 0.0, 0.0)
-    angular = pose.angular_velocity_radps or (0.0, 0.0, 0.0)
+    nothing = np.nan if known else 0.0
+    unknown = (nothing, nothing, nothing)
+    linear = pose.linear_velocity_mps or unknown
+    angular = pose.angular_velocity_radps or unknown
     twist = message_class("geometry_msgs/msg/Twist")(linear=_xyz(vector, linear), angular=_xyz(vector, angular))
     with_covariance = message_class("geometry_msgs/msg/TwistWithCovariance")
     return message_class("nav_msgs/msg/Odometry")(
@@ -122,8 +124,10 @@ def transform_pose(message: Any, child_from_ego: Callable[[str], SE3 | None], re
 
     """
     for entry in message.transforms:
+        if entry.header.frame_id.removeprefix("/") != ODOM_FRAME:
+            continue
         fixed = child_from_ego(entry.child_frame_id.removeprefix("/"))
-        if entry.header.frame_id.removeprefix("/") != ODOM_FRAME or fixed is None:
+        if fixed is None:
             continue
         t, q = entry.transform.translation, entry.transform.rotation
         odom_from_child = SE3(quaternion_wxyz=(q.w, q.x, q.y, q.z), translation_m=(t.x, t.y, t.z))
@@ -220,13 +224,22 @@ def camera_info_message(lens: Lens, channel: str, timestamp_ns: int) -> Any:
 def lens_of(message: Any, channel: str) -> Lens:
     """Lens of a camera info: `plumb_bob` and `rational_polynomial` as ROS has them, `equidistant`, or `mei` (xi first).
 
+    Where the camera sends a region of interest, the lens is that of its pixels.
+
     Raises:
         CalibrationError: The distortion model is unknown or its coefficients do not fit.
 
     """
-    size = {"width_px": int(message.width), "height_px": int(message.height)}
+    part = message.roi if message.roi.width > 0 and message.roi.height > 0 else None
+    width, height = (message.width, message.height) if part is None else (part.width, part.height)
+    left, top = (0, 0) if part is None else (part.x_offset, part.y_offset)
     k, d = [float(v) for v in message.k], tuple(float(v) for v in message.d)
-    common: dict[str, Any] = {**size, "focal_px": (k[0], k[4]), "principal_px": (k[2], k[5])}
+    common: dict[str, Any] = {
+        "width_px": int(width),
+        "height_px": int(height),
+        "focal_px": (k[0], k[4]),
+        "principal_px": (k[2] - left, k[5] - top),
+    }
     model = message.distortion_model
     if model in ("plumb_bob", "") and len(d) in (0, 4, 5):
         return PinholeLens(**common, distortion=(*d, *(0.0,) * (5 - len(d))))  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from tricast.sensors.log.messages import (
     transform_message,
     transform_pose,
 )
+from tricast.sensors.log.schema import deserialize, serialize
 
 
 def test_a_twist_that_is_not_finite_is_unknown() -> None:
@@ -49,6 +50,19 @@ def test_odometry_of_another_frame_is_brought_to_the_ego_frame() -> None:
     np.testing.assert_allclose(read.angular_velocity_radps or (), (0.0, 0.0, 0.5), atol=1e-12)
 
 
+@pytest.mark.parametrize("linear", [None, (4.0, 0.0, 0.0)])
+@pytest.mark.parametrize("angular", [None, (0.0, 0.0, 0.5)])
+def test_each_half_of_a_twist_comes_back_as_it_was(
+    linear: tuple[float, float, float] | None, angular: tuple[float, float, float] | None
+) -> None:
+    pose = EgoPose(
+        timestamp_ns=5, received_ns=7, odom_from_ego=SE3(), linear_velocity_mps=linear, angular_velocity_radps=angular
+    )
+    written = deserialize(serialize(odometry_message(pose)), "nav_msgs/msg/Odometry")
+    assert ego_pose(written, 7) == pose
+    assert (written.twist.covariance[0] == -1) == (linear is None and angular is None)
+
+
 @pytest.mark.parametrize("child", ["base_link", "/base_link", "base_footprint"])
 def test_a_transform_that_places_the_vehicle_is_a_pose(child: str) -> None:
     fixed = {"base_link": SE3(), "base_footprint": SE3(translation_m=(0.0, 0.0, 0.4))}
@@ -72,3 +86,14 @@ def test_a_rational_lens_comes_back_from_its_camera_info() -> None:
     info = camera_info_message(lens, "CAM", 0)
     assert (info.distortion_model, list(info.d)) == ("rational_polynomial", [*lens.distortion, *lens.rational])
     assert lens_of(info, "CAM") == lens
+
+
+def test_a_camera_that_sends_a_part_of_its_picture_has_the_lens_of_that_part() -> None:
+    whole = PinholeLens(width_px=1920, height_px=1200, focal_px=(600.0, 601.0), principal_px=(959.5, 599.5))
+    info = camera_info_message(whole, "CAM", 0)
+    info.roi.width, info.roi.height = 640, 400
+    info.roi.x_offset, info.roi.y_offset = 600, 300
+    part = PinholeLens(width_px=640, height_px=400, focal_px=(600.0, 601.0), principal_px=(359.5, 299.5))
+    assert lens_of(info, "CAM") == part
+    info.roi.width, info.roi.height, info.roi.x_offset, info.roi.y_offset = 1920, 1200, 0, 0
+    assert lens_of(info, "CAM") == whole
