@@ -18,6 +18,8 @@ from tricast.sensors.errors import CalibrationError
 Float64 = NDArray[np.float64]
 
 UNDISTORTION_ITERATIONS = 30
+BISECTIONS = 60
+"""Halvings of an interval of pi until its middle no longer changes."""
 
 
 class Lens(Protocol):
@@ -128,7 +130,7 @@ class FisheyeLens:
         return _to_pixels(self, x * scale, y * scale, seen)
 
     def rays(self, pixels: NDArray[Any]) -> Float64:
-        """See `Lens.rays`; the angle is found by Newton's method."""
+        """See `Lens.rays`; the angle is found by Newton's method, and by bisection where that does not arrive."""
         u, v = _from_pixels(self, pixels)
         radius = np.hypot(u, v)
         limit = self._theta_limit()
@@ -136,6 +138,7 @@ class FisheyeLens:
         for _ in range(UNDISTORTION_ITERATIONS):
             slope = self._radius_slope(theta)
             theta = np.clip(theta - (self._radius(theta) - radius) / np.where(slope > 1e-6, slope, 1.0), 0, limit)
+        theta = self._bisected(theta, radius, limit)
         solved = np.abs(self._radius(theta) - radius) < 1e-6
         scale = np.divide(np.sin(theta), radius, out=np.ones_like(radius), where=radius > 0)
         rays = np.stack([u * scale, v * scale, np.cos(theta)], axis=-1)
@@ -144,6 +147,20 @@ class FisheyeLens:
     def scaled(self, width_px: int, height_px: int) -> FisheyeLens:
         """See `Lens.scaled`."""
         return _scaled(self, width_px, height_px)
+
+    def _bisected(self, theta: Float64, radius: Float64, limit: float) -> Float64:
+        """Angles of radii, found anew where they are not yet; the radius grows from 0 to the limit."""
+        lost = (np.abs(self._radius(theta) - radius) >= 1e-6) & (radius <= self._radius(np.array(limit)))
+        if not lost.any():
+            return theta
+        low, high = np.zeros(int(lost.sum())), np.full(int(lost.sum()), limit)
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            short = self._radius(middle) < np.asarray(radius)[lost]
+            low, high = np.where(short, middle, low), np.where(short, high, middle)
+        found = np.array(theta)
+        found[lost] = (low + high) / 2
+        return found
 
     def _radius(self, theta: Float64) -> Float64:
         k1, k2, k3, k4 = self.distortion
@@ -194,7 +211,7 @@ class MeiLens:
         return _to_pixels(self, u, v, seen)
 
     def rays(self, pixels: NDArray[Any]) -> Float64:
-        """See `Lens.rays`; distortion is inverted by fixed-point iteration."""
+        """See `Lens.rays`; distortion is inverted by Newton's method."""
         u, v = _from_pixels(self, pixels)
         if any(self.distortion):
             u, v = _undistort(u, v, (*self.distortion, 0.0))
@@ -220,11 +237,13 @@ class MeiLens:
 
 
 def _check_intrinsics(lens: PinholeLens | FisheyeLens | MeiLens) -> None:
-    values = (*lens.focal_px, *lens.principal_px, *lens.distortion, getattr(lens, "mirror", 0.0))
+    more = (getattr(lens, "mirror", 0.0), *getattr(lens, "rational", ()))
+    values = (*lens.focal_px, *lens.principal_px, *lens.distortion, *more)
     if not all(np.isfinite(values)) or min(lens.focal_px) <= 0 or lens.width_px < 1 or lens.height_px < 1:
+        distortion = lens.coefficients if isinstance(lens, PinholeLens) else lens.distortion
         raise CalibrationError(
             where=f"{type(lens).__name__} {lens.width_px}x{lens.height_px}",
-            got=f"focal lengths {lens.focal_px}, principal point {lens.principal_px}, distortion {lens.distortion}",
+            got=f"focal lengths {lens.focal_px}, principal point {lens.principal_px}, distortion {distortion}",
             expected="finite values, positive focal lengths and image size",
             remedy="check the camera's intrinsics; all-zero intrinsics mean an uncalibrated camera",
         )

@@ -105,6 +105,20 @@ def test_rays_invert_the_projection(lens: Lens) -> None:
     np.testing.assert_allclose(again, pixels[known], atol=1e-4)
 
 
+@pytest.mark.parametrize("distortion", [(0.3, -0.2, 0.08, -0.01), (0.339, -0.0276, 0.0, 0.0)])
+def test_a_fisheye_has_rays_up_to_its_limit(distortion: tuple[float, float, float, float]) -> None:
+    # Towards the limit the radius grows by ever less, where Newton's method leaps out of the interval and back.
+    lens = FisheyeLens(
+        width_px=4000, height_px=400, focal_px=(330.0, 330.0), principal_px=(0.0, 200.0), distortion=distortion
+    )
+    angles = np.linspace(0.0, 3.13, 300)
+    directions = np.stack([np.sin(angles), np.zeros(300), np.cos(angles)], axis=1)
+    pixels, seen = lens.project(directions)
+    assert seen.mean() > 0.6
+    np.testing.assert_allclose(lens.rays(pixels[seen]), directions[seen], atol=1e-6)
+    np.testing.assert_allclose(lens.rays(pixels[seen][-5]), directions[seen][-5], atol=1e-6)
+
+
 @pytest.mark.parametrize("lens", LENSES)
 def test_the_middle_of_the_image_looks_straight_ahead(lens: Lens) -> None:
     np.testing.assert_allclose(lens.rays(np.array([[320.0, 240.0]])), [[0, 0, 1]], atol=1e-12)
@@ -196,3 +210,8 @@ def test_pixels_beyond_the_fold_have_no_ray_and_the_others_the_right_one() -> No
     again, seen = folding.project(rays[known])
     assert seen.all()
     np.testing.assert_allclose(again, pixels[known], atol=1e-3)
+
+
+def test_a_rational_coefficient_that_is_no_number_is_refused() -> None:
+    with pytest.raises(CalibrationError, match="nan"):
+        replace(PLAIN, rational=(math.nan, 0.0, 0.0))
