@@ -76,7 +76,7 @@ class FaultyLog(LogView):
 
     def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
         """See `DrivingLog.messages`."""
-        begin_ns = None if start_ns is None else start_ns - round(sum(map(_reach_s, self._config.faults)) * 1e9)
+        begin_ns = None if start_ns is None else start_ns - _reach_ns(self._config.faults)
         history: _History = {}
         waiting: list[tuple[tuple[int, int, str], int, Message]] = []
         for number, message in enumerate(self._log.messages(start_ns=begin_ns, end_ns=end_ns)):
@@ -195,12 +195,17 @@ class FaultyLog(LogView):
             begin_ns = log.start_ns + round(fault.start_s * 1e9)
             history: _History = {}
             same = (
-                self._after_faults(m, history, index)
-                for m in log.messages(start_ns=begin_ns)
+                (m.received_ns, self._after_faults(m, history, index))
+                for m in log.messages(start_ns=begin_ns - _reach_ns(self._config.faults[:index]))
                 if isinstance(m, CameraFrame | LidarSweep | RadarScan) and m.channel == message.channel
             )
-            self._frozen[key] = next((m for m in same if m is not None), None)
+            self._frozen[key] = next((m for at_ns, m in same if m is not None and at_ns >= begin_ns), None)
         return self._frozen[key] or message
+
+
+def _reach_ns(faults: tuple[Fault, ...]) -> int:
+    """How far before a time the reading must begin for what faults one after another make of it."""
+    return round(sum(map(_reach_s, faults)) * 1e9)
 
 
 def _reach_s(fault: Fault) -> float:

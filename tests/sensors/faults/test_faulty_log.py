@@ -285,6 +285,14 @@ def test_a_frozen_measurement_is_what_earlier_faults_left_of_it() -> None:
         assert len(of(faulty(*order), "LIDAR")[30]) == round(whole / 2)
 
 
+def test_a_sensor_freezes_in_what_was_stale_when_it_froze() -> None:
+    stale = {"kind": "stale_data", "channels": ["LIDAR"], "lag_s": 0.5}
+    freeze = {"kind": "freeze", "channels": ["LIDAR"], "start_s": 2.0}
+    measured = [round(float(m.points_m[0, 1]) * 100) for m in of(faulty(stale, freeze), "LIDAR")]
+    # From tick 5 on what is measured is five ticks old, and at tick 20 it stays.
+    assert measured[5:] == [*range(15), *[15] * 81]
+
+
 def test_freezing_a_sensor_leaves_the_count_of_losses() -> None:
     class Damaged(HandMadeLog):
         def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
