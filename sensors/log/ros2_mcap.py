@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -75,7 +77,16 @@ class Ros2McapWriter:
         return self
 
     def write(self, topic: str, message: Any, log_time_ns: int) -> None:
-        """Append a message of the type store."""
+        """Append a message of the type store.
+
+        Raises:
+            LogError: The disk is full, or takes no more for another reason.
+
+        """
+        with self._on_disk():
+            self._write(topic, message, log_time_ns)
+
+    def _write(self, topic: str, message: Any, log_time_ns: int) -> None:
         if topic not in self._topics:
             type_name = message.__msgtype__
             schema_id = self._writer.register_schema(type_name, "ros2msg", schema_text(type_name).encode())
@@ -87,7 +98,16 @@ class Ros2McapWriter:
         self._count(entry, log_time_ns)
 
     def copy(self, message: ForeignMessage) -> None:
-        """Append a message of another log as it is: bytes, schema, metadata, times and sequence."""
+        """Append a message of another log as it is: bytes, schema, metadata, times and sequence.
+
+        Raises:
+            LogError: As for `write`.
+
+        """
+        with self._on_disk():
+            self._copy(message)
+
+    def _copy(self, message: ForeignMessage) -> None:
         key = message.channel_id
         if key not in self._copied:
             name, encoding, text = message.schema or ("", "", b"")
@@ -109,11 +129,33 @@ class Ros2McapWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._writer.finish()
-        self._file.close()
-        if kind is None:
+        if kind is not None:
+            # What went wrong first is what is told.
+            with suppress(OSError):
+                self._writer.finish()
+            with suppress(OSError):
+                self._file.close()
+            return
+        with self._on_disk():
+            try:
+                self._writer.finish()
+            finally:
+                self._file.close()
             self._partial.replace(self.path)
             self._write_metadata()
+
+    @contextmanager
+    def _on_disk(self) -> Generator[None]:
+        """Tell what the disk says as the user's to mend."""
+        try:
+            yield
+        except OSError as error:
+            raise LogError(
+                where=str(self.path),
+                got=error.strerror or str(error),
+                expected="a disk that takes the whole file",
+                remedy=f"make room or choose another place; what was written so far is in {self._partial.name}",
+            ) from error
 
     def _write_metadata(self) -> None:
         """Write rosbag2's description, unless one that belongs to another file lies here."""
