@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 from threading import Lock
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field
@@ -50,7 +50,7 @@ class HealthConfig(StrictConfig):
     """By which stamps may lie after their arrival."""
     rate_factor: float = Field(default=2.0, gt=1, le=100)
     """A rate that many times above or below the usual one is a complaint."""
-    rates_hz: dict[str, float] = Field(default_factory=dict)
+    rates_hz: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     """Usual rates by channel; of others the rate of their first messages is the usual one."""
     frozen_after: int = Field(default=3, ge=2, le=1000)
     """Messages of equal content in a row."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,11 @@ def compare(
             expected=f"1 to {len(MARKS)}",
             remedy="compare fewer at a time",
         )
+    for option, value in (("--seconds", seconds), ("--log-seconds", log_seconds)):
+        if value is not None and not 0 < value < math.inf:
+            raise InputError(
+                where=option, got=f"{value:g}", expected="a finite time of more than 0", remedy="give it in seconds"
+            )
     worlds = {name: load_world(name) for name in world_names}
     for world in worlds.values():
         _check_seeds(world, seeds)

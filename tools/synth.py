@@ -31,10 +31,6 @@ def run(args: argparse.Namespace) -> int:
     from tricast.sensors.synthetic.world_config import load_world
     from tricast.tools.progress import ProgressLine
 
-    if not args.seconds > 0:
-        raise InputError(
-            where="--seconds", got=f"{args.seconds:g}", expected="more than 0", remedy="give a positive number"
-        )
     if args.seed < 0:
         raise InputError(where="--seed", got=str(args.seed), expected="0 or more", remedy="choose another seed")
     seeds = range(args.seed, args.seed + args.scenes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,9 +43,12 @@ class LogPart:
                 expected=f"between 0 and {length_s:.3f} s, the log's length",
                 remedy="begin within the log",
             )
-        if self.duration_s is not None and not self.duration_s > 0:
+        if self.duration_s is not None and not 0 < self.duration_s < math.inf:
             raise InputError(
-                where="--duration", got=f"{self.duration_s:g} s", expected="more than 0 s", remedy="take a longer part"
+                where="--duration",
+                got=f"{self.duration_s:g} s",
+                expected="a finite time of more than 0 s",
+                remedy="take a longer part, or leave it out to go to the log's end",
             )
         start_ns = None if self.start_s == 0 else log.start_ns + round(self.start_s * SECOND_NS)
         if self.duration_s is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tricast.configs.errors import InputError
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.lenses import Lens
 from tricast.sensors.geometry.se3 import wrap_angle
@@ -36,8 +38,10 @@ PIECE_MS = 1000
 PHASE_MS = {"camera": 5, "lidar": 0, "radar": 12}
 """How long before the others' time a sensor measures; sensors of a kind are triggered together."""
 TRUTH_PERIOD_MS = 500
+SPARSE_KEPT = {"camera": 1, "lidar": 5, "radar": 3}
+"""How many pictures, sweeps and scans a sparse drive records before each truth, at least."""
 SPARSE_LEAD_MS = {"camera": 100, "lidar": 400, "radar": 250}
-"""How long before a truth a sparse drive begins to record: one picture, five sweeps, three scans."""
+"""How long before a truth a sparse drive begins to record, at least: enough at the usual periods."""
 LATENCY_MS = {"camera": 30, "lidar": 15, "radar": 10}
 DERIVATIVE_S = 0.05
 
@@ -51,8 +55,11 @@ class SyntheticDrive:
         seconds: Length of each scene.
         backend: Caster; the one that this machine can load unless given.
         workers: Processes that record pieces of the scenes; the messages are the same for any number.
-        sparse: Leave out what no tick at a truth's stamp uses (see `SPARSE_LEAD_MS`), for training. What is recorded
+        sparse: Leave out what no tick at a truth's stamp uses (see `SPARSE_KEPT`), for training. What is recorded
             has the same bytes as in the full drive.
+
+    Raises:
+        InputError: There is no scene, a seed is negative, or the scenes have no length.
 
     """
 
@@ -66,6 +73,7 @@ class SyntheticDrive:
         workers: int = 1,
         sparse: bool = False,
     ) -> None:
+        _check_scenes(seeds, seconds)
         self._config, self._seeds, self._length_ms = config, tuple(seeds), round(seconds * 1000)
         self._backend: Backend = backend or default_backend()
         self._workers = workers
@@ -150,6 +158,31 @@ class Piece:
         return self.begin_ns + self.last_ms * MS_NS
 
 
+def sparse_lead_ms(modality: str, period_ms: int) -> int:
+    """How long before a truth a sparse drive begins to record a sensor of some period, in ms."""
+    shared_ms = math.gcd(period_ms, TRUTH_PERIOD_MS)
+    # The newest measurement may be this old at a truth, in the worst case; the others lie whole periods before it.
+    oldest_newest_ms = period_ms - shared_ms + PHASE_MS[modality] % shared_ms
+    return max(SPARSE_LEAD_MS[modality], (SPARSE_KEPT[modality] - 1) * period_ms + oldest_newest_ms)
+
+
+def _check_scenes(seeds: Sequence[int], seconds: float) -> None:
+    if not seeds or min(seeds) < 0:
+        raise InputError(
+            where="--seeds",
+            got=str(min(seeds)) if seeds else "no seed",
+            expected="at least one, of 0 or more",
+            remedy="give a first seed and a larger end",
+        )
+    if not 0.0005 < seconds < math.inf:
+        raise InputError(
+            where="--seconds",
+            got=f"{seconds:g}",
+            expected="a finite number of 0.001 or more",
+            remedy="give the length of a scene in seconds",
+        )
+
+
 def record(piece: Piece) -> list[Message]:
     """The messages made during a piece, in the order in which they were made."""
     recorder = _recorder(piece.config.model_dump_json(), piece.seed, piece.length_ms, piece.backend, piece.rig_seed)
@@ -203,7 +236,7 @@ class SceneRecorder:
             modality = self._rig[channel].modality
             period_ms: int = getattr(self._config, modality).period_ms
             phase_ms = PHASE_MS[modality]
-            if sparse and -now_ms % TRUTH_PERIOD_MS > SPARSE_LEAD_MS[modality]:
+            if sparse and -now_ms % TRUTH_PERIOD_MS > sparse_lead_ms(modality, period_ms):
                 continue
             if now_ms >= (period_ms if modality == "lidar" else 1) and (now_ms + phase_ms) % period_ms == 0:
                 rng = np.random.default_rng([self._seed, 2, now_ms, number])

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tricast.configs.errors import ConfigError
+from tricast.configs.strict import parse_config
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.frames import CameraFrame, LidarSweep
 from tricast.sensors.geometry.lenses import PinholeLens
@@ -182,3 +184,8 @@ def test_one_stamp_from_the_future_does_not_hide_what_comes_after() -> None:
     assert last.state == "ok" and last.age_ns is not None and last.age_ns < 200 * MS
     assert last.gaps == 1
     assert any("ahead" in reason for reason in reports[500]["A"].reasons) or reports[500]["A"].state == "ok"
+
+
+def test_a_rate_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="greater than 0"):
+        parse_config(HealthConfig, {"rates_hz": {"A": 0}}, where="test")

@@ -134,6 +134,12 @@ def test_more_worlds_than_can_be_marked_are_refused() -> None:
         compare([demo_log_path()], ["standard"] * 10, (150_000, 150_001), 1.0)
 
 
+@pytest.mark.parametrize("lengths", [(float("nan"), None), (1.0, float("nan")), (1.0, 0.0), (float("inf"), None)])
+def test_lengths_that_are_none_are_refused(lengths: tuple[float, float | None]) -> None:
+    with pytest.raises(InputError, match="seconds"):
+        compare([demo_log_path()], ["standard"], (150_000, 150_001), *lengths)
+
+
 def test_the_command_compares_a_log_with_scenes_of_a_world(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     world = tmp_path / "small.yaml"
     world.write_text(SMALL_WORLD)

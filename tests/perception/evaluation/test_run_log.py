@@ -168,7 +168,13 @@ def test_a_part_of_a_log_is_scored_as_if_nothing_had_been_before_it(tables: LogT
     assert scored.results["lidar"].ticks < tables.results["lidar"].ticks
     with pytest.raises(LogError, match="part that --start"):
         run_log(log, PipelineConfig(), choice, name="demo", part=LogPart(start_s=1.1, duration_s=0.1))
-    for wrong in (LogPart(start_s=1e3), LogPart(start_s=-1), LogPart(duration_s=0), LogPart(start_s=float("nan"))):
+    for wrong in (
+        LogPart(start_s=1e3),
+        LogPart(start_s=-1),
+        LogPart(duration_s=0),
+        LogPart(start_s=float("nan")),
+        LogPart(duration_s=float("inf")),
+    ):
         with pytest.raises(InputError, match=r"--start|--duration"):
             run_log(log, PipelineConfig(), choice, name="demo", part=wrong)
 

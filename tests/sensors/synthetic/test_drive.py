@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tricast.configs.errors import ConfigError
+from tricast.configs.errors import ConfigError, InputError
 from tricast.sensors.annotations import DETECTION_CLASSES, Annotations
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.se3 import SE3
@@ -17,7 +17,7 @@ from tricast.sensors.log.stream import Message
 from tricast.sensors.log.writer import LogWriter
 from tricast.sensors.motion_compensation import EgoMotion, lidar_in_ego
 from tricast.sensors.synthetic.casting import SceneCaster
-from tricast.sensors.synthetic.drive import SyntheticDrive
+from tricast.sensors.synthetic.drive import PHASE_MS, SPARSE_LEAD_MS, SyntheticDrive, sparse_lead_ms
 from tricast.sensors.synthetic.radar import CLUTTER, scan
 from tricast.sensors.synthetic.rig import make_rig
 from tricast.sensors.synthetic.scene import make_scene
@@ -112,6 +112,25 @@ def test_a_sparse_drive_has_the_full_drives_truth_and_what_ticks_at_its_stamps_u
                 assert kept[-count:] == past[-count:]
 
 
+@pytest.mark.parametrize("world", ["standard", "realistic", "held_out_rig", "city", "motorway", "benchmark_nuscenes"])
+def test_packaged_worlds_have_the_leads_that_they_had(world: str) -> None:
+    config = load_world(world)
+    for modality, lead_ms in SPARSE_LEAD_MS.items():
+        assert sparse_lead_ms(modality, getattr(config, modality).period_ms) == lead_ms
+
+
+@pytest.mark.parametrize("period_ms", [33, 77, 100, 120, 130, 200, 250, 300, 700])
+def test_a_lead_holds_what_a_tick_uses_whatever_the_period(period_ms: int) -> None:
+    for modality, count in (("camera", 1), ("lidar", 5), ("radar", 3)):
+        lead_ms = sparse_lead_ms(modality, period_ms)
+        for truth_ms in range(10_000, 20_000, 500):
+            # As `_made_at` has them: near the next truth, which may be another one than this.
+            made = [
+                t for t in range(truth_ms - 5 * period_ms, truth_ms + 1) if (t + PHASE_MS[modality]) % period_ms == 0
+            ]
+            assert all(-t % 500 <= lead_ms for t in made[-count:])
+
+
 def test_boxes_hold_about_as_many_points_as_the_truth_counts(messages: list[Message]) -> None:
     true_rig = make_rig(load_world(), SEED).true
     truth = of(messages, Annotations)[-1]
@@ -189,3 +208,15 @@ def test_an_unknown_setting_of_a_world_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("town: {num_treez: 3}\n")
     with pytest.raises(ConfigError, match="num_treez"):
         load_world(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "seconds", "where"),
+    [((), 1.0, "--seeds"), ((-1,), 1.0, "--seeds")]
+    + [((SEED,), seconds, "--seconds") for seconds in (0.0, 0.0004, -1.0, float("inf"), float("nan"))],
+)
+def test_a_drive_without_scenes_or_without_length_is_refused(
+    seeds: tuple[int, ...], seconds: float, where: str
+) -> None:
+    with pytest.raises(InputError, match=where):
+        SyntheticDrive(WorldConfig(), seeds, seconds)
