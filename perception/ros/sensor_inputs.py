@@ -57,9 +57,11 @@ class SensorInputs:
         self.odom_frame = config.odom_frame
         """Of the poses: what odometry says of itself, the configured one as long as there is none."""
         self.before_time = 0
-        """Messages that came while simulated time had not begun."""
+        """Messages of sensors and poses left out because simulated time had not begun."""
         self._not_installed: set[str] = set()
-        self._newest_transform_ns = 0
+        self._newest_transforms_ns: dict[str, int] = {}
+        """By child frame; each has a delay of its own."""
+        self._newest_pose_ns = 0
         self._told_rig = self.calibration.rig
 
     @property
@@ -97,7 +99,8 @@ class SensorInputs:
     def forget_time(self) -> None:
         """Time jumped: moving transforms no longer hold."""
         self.transforms.forget_moving()
-        self._newest_transform_ns = 0
+        self._newest_transforms_ns.clear()
+        self._newest_pose_ns = 0
 
     def _sensor_topics(self, types: dict[str, str]) -> list[tuple[str, str]]:
         config = self._config
@@ -143,9 +146,6 @@ class SensorInputs:
     def _take(self, channel: str, type_name: str, read: Reader, data: bytes) -> None:
         """Decode a message and hand over what is read in it; what cannot be read is counted and left out."""
         now_ns = self.now_ns
-        if now_ns == 0:
-            self.before_time += 1
-            return
         try:
             messages = read(channel, deserialize(data, type_name), now_ns)
         except InputError as error:
@@ -156,6 +156,10 @@ class SensorInputs:
             self._told_rig = self.calibration.rig
             self._node.get_logger().info(f"calibrated: {', '.join(self._told_rig.channels())}")
             self._runtime.recalibrate(self._told_rig)
+        if now_ns == 0:
+            # What calibrates was learned all the same: it is latched and does not come again when time begins.
+            self.before_time += len(messages)
+            return
         for message in messages:
             self._runtime.put(message)
 
@@ -211,13 +215,13 @@ class SensorInputs:
         return ()
 
     def _moving_transforms(self, channel: str, message: Any, now_ns: int) -> Sequence[Message]:
-        newest_ns = max((stamp_ns(t.header.stamp) for t in message.transforms), default=0)
-        if newest_ns < self._newest_transform_ns - JUMP_BACK_NS:
+        told = [(frame_named(t.child_frame_id, ""), stamp_ns(t.header.stamp)) for t in message.transforms]
+        if any(time_ns < self._newest_transforms_ns.get(child, 0) - JUMP_BACK_NS for child, time_ns in told):
             self.forget_time()
-        self._newest_transform_ns = max(self._newest_transform_ns, newest_ns)
+        for child, time_ns in told:
+            self._newest_transforms_ns[child] = max(self._newest_transforms_ns.get(child, 0), time_ns)
         self._learn(message, static=False)
-        odometry = self.subscriptions.get(ODOMETRY_TOPIC)
-        return () if odometry is not None and odometry.publishers else self._poses(message, now_ns)
+        return self._poses(now_ns)
 
     def _learn(self, message: Any, *, static: bool) -> None:
         version = self.transforms.version
@@ -227,12 +231,17 @@ class SensorInputs:
             if self.transforms.version != version or self.calibration.missing:
                 self.calibration.look_up()
 
-    def _poses(self, message: Any, now_ns: int) -> Sequence[Message]:
-        """Without odometry, the transforms from odom down to base_link tell where the vehicle is."""
+    def _poses(self, now_ns: int) -> Sequence[Message]:
+        """Without odometry, the transforms from odom down to base_link tell where the vehicle is.
+
+        Only where all that moves on the way is known: a transform held at its newest would be another time's.
+        """
         odom, base = self._config.odom_frame, self._config.base_frame
-        way = self.transforms.path(odom, base)
-        moved = [t for t in message.transforms if t.child_frame_id.removeprefix("/") in way]
-        times_ns = sorted({stamp_ns(t.header.stamp) for t in moved})
+        times_ns = self.transforms.known_times(odom, base, self._newest_pose_ns)
+        self._newest_pose_ns = times_ns[-1] if times_ns else self._newest_pose_ns
+        odometry = self.subscriptions.get(ODOMETRY_TOPIC)
+        if odometry is not None and odometry.publishers:
+            return ()
         found = [(time_ns, self.transforms.lookup(odom, base, time_ns)) for time_ns in times_ns]
         return [
             EgoPose(timestamp_ns=time_ns, received_ns=now_ns, odom_from_ego=pose)

@@ -5,7 +5,7 @@ Static transforms never expire, moving ones are interpolated.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +117,20 @@ class TransformBuffer:
         """Frames whose transform to their parent leads up from `source` to its ancestor `destination`; else none."""
         ancestors = list(self._to_root(source, None))
         return tuple(ancestors[: ancestors.index(destination)]) if destination in ancestors else ()
+
+    def known_times(self, destination: str, source: str, after_ns: int) -> list[int]:
+        """Stamps after `after_ns` of what moves on that path, up to where all of it is known; sorted, in ns.
+
+        A frame whose newest stamp is 0 tells no time and is waited for by none.
+        """
+        edges = [self._edges[frame] for frame in self.path(destination, source)]
+        moving = [edge.stamps_ns for edge in edges if edge.static is None and edge.stamps_ns[-1] > 0]
+        if not moving:
+            return []
+        first_ns = max(after_ns + 1, *(stamps_ns[0] for stamps_ns in moving))
+        last_ns = min(stamps_ns[-1] for stamps_ns in moving)
+        found = (s[bisect_left(s, first_ns) : bisect_right(s, last_ns)] for s in moving)
+        return sorted({time_ns for stamps_ns in found for time_ns in stamps_ns})
 
     def _to_root(self, frame: str, timestamp_ns: int | None) -> dict[str, SE3]:
         """By ancestor (the frame itself first): ancestor_from_frame."""
