@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,8 @@ class GraphRecorder:
         self._writer = Ros2McapWriter(path)
         self._subscriptions: dict[str, AdaptiveSubscription] = {}
         self._last_ns = 0
+        self._held: dict[str, tuple[Callable[[bytes, int], None], deque[bytes]]] = {}
+        """By topic: what is latched and came before time began, with what writes it."""
         self.recorded = Recorded()
         self._timer = node.create_timer(DISCOVERY_S, self.discover, clock=_steady_clock())
 
@@ -89,6 +92,7 @@ class GraphRecorder:
                 self._begin(topic, types[0])
         for subscription in self._subscriptions.values():
             subscription.adapt()
+        self._write_held()
 
     def _begin(self, topic: str, type_name: str) -> None:
         if message_type(type_name) is None or not is_readable(type_name):
@@ -123,17 +127,11 @@ class GraphRecorder:
         schema = (type_name, "ros2msg", schema_text(type_name).encode())
         metadata: dict[str, str] = {}
 
-        def write(data: bytes) -> None:
-            now_ns = int(self._node.get_clock().now().nanoseconds)
-            if now_ns == 0:
-                self.recorded.before_time += 1
-                return
+        def write(data: bytes, now_ns: int) -> None:
             if now_ns < self._last_ns - 1_000_000_000:
                 self.recorded.time_jumps += 1
                 self._node.get_logger().warning("time went back: the log holds both rounds")
             self._last_ns = now_ns
-            if not metadata:
-                metadata["offered_qos_profiles"] = next(iter(offered_on(self._node, topic)), Qos()).as_recorded()
             count = self.recorded.messages.get(name, 0)
             self._writer.copy(
                 ForeignMessage(
@@ -150,9 +148,41 @@ class GraphRecorder:
             )
             self.recorded.messages[name] = count + 1
 
-        return write
+        def heard(data: bytes) -> None:
+            if not metadata:
+                metadata["offered_qos_profiles"] = next(iter(offered_on(self._node, topic)), Qos()).as_recorded()
+            self._write_held()
+            if (now_ns := self._now_ns()) > 0:
+                write(data, now_ns)
+            else:
+                self._hold(topic, write, data)
+
+        return heard
+
+    def _now_ns(self) -> int:
+        """ROS time; 0 before simulated time began."""
+        return int(self._node.get_clock().now().nanoseconds)
+
+    def _hold(self, topic: str, write: Callable[[bytes, int], None], data: bytes) -> None:
+        """Keep what is latched until time begins, as it does not come again; count what cannot be kept."""
+        qos = self._subscriptions[topic].qos
+        if qos is None or qos.durability != "transient_local":
+            self.recorded.before_time += 1
+            return
+        _, held = self._held.setdefault(topic, (write, deque(maxlen=DEPTH)))
+        self.recorded.before_time += len(held) == DEPTH
+        held.append(data)
+
+    def _write_held(self) -> None:
+        now_ns = self._now_ns()
+        while self._held and now_ns > 0:
+            write, held = self._held.pop(next(iter(self._held)))
+            for data in held:
+                write(data, now_ns)
 
     def __exit__(self, *failure: Any) -> None:
+        self._write_held()
+        self.recorded.before_time += sum(len(held) for _, held in self._held.values())
         for subscription in self._subscriptions.values():
             subscription.close()
         self._writer.__exit__(*failure)

@@ -10,11 +10,16 @@ from typing import Any
 import yaml
 from mcap.reader import make_reader
 
+from tricast.sensors.frames import EgoPose
+from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.log import messages as ros
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.reader import McapLog
-from tricast.sensors.log.schema import stamp_ns
-from tricast.sensors.ros.installation import ros_module
-from tricast.sensors.ros.qos import Qos
+from tricast.sensors.log.schema import serialize, stamp, stamp_ns
+from tricast.sensors.ros.installation import message_type, ros_module
+from tricast.sensors.ros.qos import LATCHED, Qos
+from tricast.sensors.ros.recorder import GraphRecorder, RecordOptions
+from tricast.sensors.ros.session import spinning
 from tricast.tools.demo import demo_log_path
 
 CLOUDS = "sensor_msgs/msg/PointCloud2"
@@ -81,6 +86,35 @@ def test_a_recorder_that_is_told_to_terminate_leaves_a_whole_log(graph: Any) -> 
     assert log.rig.channels() == ("LIDAR_TOP",)
     assert yaml.safe_load(log.offered_qos()[LIDAR])[0]["reliability"] == 2
     assert sum(1 for m in log.messages() if getattr(m, "channel", "") == "LIDAR_TOP") == recorded["messages"][LIDAR]
+
+
+def test_what_is_latched_before_simulated_time_begins_is_recorded_when_it_does(graph: Any) -> None:
+    node, parameter = ros_module("rclpy.node").Node, ros_module("rclpy.parameter").Parameter
+    car, ear = node("car"), node("ear", parameter_overrides=[parameter("use_sim_time", value=True)])
+
+    def publisher(topic: str, type_name: str, qos: Qos) -> Any:
+        return car.create_publisher(message_type(type_name), topic, qos.profile())
+
+    clock = publisher("/clock", "rosgraph_msgs/msg/Clock", Qos())
+    odometry = publisher("/odometry", "nav_msgs/msg/Odometry", Qos())
+    static = publisher("/tf_static", "tf2_msgs/msg/TFMessage", LATCHED)
+    static.publish(serialize(ros.transform_message(0, [("base_link", "LIDAR", SE3(translation_m=(0.0, 0.0, 1.8)))])))
+    time_7 = serialize(ros.message_class("rosgraph_msgs/msg/Clock")(clock=stamp(7_000_000_000)))
+    path = graph.folder / "late.mcap"
+    with GraphRecorder(ear, path, RecordOptions(topics=("/tf_static", "/odometry"))) as recorder, spinning([car, ear]):
+        graph.wait_for(
+            lambda: static.get_subscription_count() and odometry.get_subscription_count(), what="subscriptions"
+        )
+        odometry.publish(serialize(ros.odometry_message(EgoPose(timestamp_ns=0, received_ns=0, odom_from_ego=SE3()))))
+        graph.wait_for(lambda: recorder.recorded.before_time == 1, what="a message before time began")
+        assert recorder.recorded.messages == {}
+        clock.publish(time_7)
+        graph.wait_for(lambda: recorder.recorded.messages == {"/tf_static": 1}, what="the latched one")
+    car.destroy_node()
+    ear.destroy_node()
+    assert recorder.recorded.before_time == 1
+    with path.open("rb") as file:
+        assert [m.log_time for _, _, m in make_reader(file).iter_messages()] == [7_000_000_000]
 
 
 def test_who_joins_while_a_log_plays_is_sent_static_transforms(graph: Any) -> None:
