@@ -143,6 +143,7 @@ class Live:
         """Start the runtime, hear the sensors and publish."""
         assert self._pipeline is not None
         self._pipeline.reset()
+        self._channels = {}
         streaming = self.config.streaming()
         timing = self._pipeline.config.synchronizer
         former = Synchronizer(self._fixed_rig or Rig(), timing, origin_ns=0, close_early=True)
@@ -209,6 +210,7 @@ class Live:
             "since_newest_input_ms": "" if outputs.since_newest_ms is None else f"{outputs.since_newest_ms:.1f}",
             "extrapolated_ms": "" if outputs.extrapolated_ms is None else f"{outputs.extrapolated_ms:.1f}",
             "not_published": outputs.not_published,
+            "not_written": outputs.not_written,
             "before_time": inputs.before_time,
             **self._ran_by(),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from tricast.perception.outputs import TickResult
 from tricast.perception.ros import object_messages as objects
 from tricast.perception.ros.live_config import LiveConfig
 from tricast.perception.streaming.extrapolation import Extrapolated, extrapolated
+from tricast.perception.streaming.replay import check_writable
 from tricast.perception.streaming.results_json import ResultsJsonWriter
 from tricast.perception.streaming.results_mcap import (
     EXTRAPOLATED_TYPE,
@@ -49,7 +51,7 @@ class ResultOutputs:
 
     def __init__(self, node: Any, config: LiveConfig, now_ns: Callable[[], int]) -> None:
         self._node, self._config, self._now_ns = node, config, now_ns
-        self._publishers: dict[str, Any] = {}
+        self._publishers: dict[str, Any] = {}  # lifecycle publishers, while it is entered
         self._waiting: deque[RuntimeResult] = deque()
         self._change = threading.Condition()
         self._closing = False
@@ -58,24 +60,35 @@ class ResultOutputs:
         self.odom_frame = config.odom_frame
         """In which the poses of the results are."""
         self.not_published = 0
-        """Results lost because publishing was too slow."""
+        """Results that did not leave because publishing was too slow or failed."""
+        self.not_written = 0
+        """Results that the run directory lacks because writing failed, as on a full disk."""
         self.since_newest_ms: float | None = None
         """From the stamp of the last result's newest input until it was published."""
         self.extrapolated_ms: float | None = None
         """How far the last objects were carried on; None while nothing is extrapolated."""
-        for topic, type_name in self._topics().items():
-            self._make(topic, type_name)
         self._thread = threading.Thread(target=self._work, name="tricast-publish", daemon=True)
 
     def __enter__(self) -> ResultOutputs:
-        if self._config.out:
-            out = Path(self._config.out)
-            out.mkdir(parents=True, exist_ok=True)
-            self._writers = (
-                self._files.enter_context(ResultsMcapWriter(out / "results.mcap")),
-                self._files.enter_context(ResultsJsonWriter(out / "results.jsonl")),
-            )
-        self._thread.start()
+        """Open the files, publish and start.
+
+        Raises:
+            InputError: The run directory cannot be written.
+
+        """
+        with ExitStack() as files:
+            if self._config.out:
+                check_writable(Path(self._config.out))
+                mcap, lines = free_names(Path(self._config.out))
+                self._writers = (
+                    files.enter_context(ResultsMcapWriter(mcap)),
+                    files.enter_context(ResultsJsonWriter(lines)),
+                )
+                self._node.get_logger().info(f"results are written to {mcap} and {lines.name}")
+            for topic, type_name in self._topics().items():
+                self._make(topic, type_name)
+            self._thread.start()
+            self._files = files.pop_all()
         return self
 
     def add(self, result: RuntimeResult) -> None:
@@ -93,11 +106,15 @@ class ResultOutputs:
             self._closing = True
             self._change.notify_all()
         self._thread.join()
-        self._files.close()
+        try:
+            self._files.close()
+        except OSError as error:
+            self._node.get_logger().error(f"the results are not whole: {error}")
         timeout = ros_module("rclpy.duration").Duration(seconds=DELIVERY_S)
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(timeout)
-            self._node.destroy_publisher(publisher)
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers.clear()
 
     def _topics(self) -> dict[str, str]:
         topics = {RESULT_TOPIC: RESULT_TYPE}
@@ -131,6 +148,7 @@ class ResultOutputs:
             except Exception as error:
                 self._node.get_logger().error(f"a result was not published: {error}", throttle_duration_sec=1.0)
                 self.not_published += 1
+            self._write(result)
 
     def _publish(self, result: RuntimeResult) -> None:
         tick = result.tick
@@ -144,11 +162,19 @@ class ResultOutputs:
             self.since_newest_ms = message.since_newest_input_ns / 1e6
         if RESULT_TOPIC in self._publishers:
             self._publishers[RESULT_TOPIC].publish(serialize(message))
-        if self._writers is not None:
-            self._writers[0].write(tick, result.delivery)
-            self._writers[1].write(tick)
         if not self._waiting:
             self._publish_copies(result)
+
+    def _write(self, result: RuntimeResult) -> None:
+        """Into the run directory; what fails there, such as a full disk, holds up nothing else."""
+        if self._writers is None:
+            return
+        try:
+            self._writers[0].write(result.tick, result.delivery)
+            self._writers[1].write(result.tick)
+        except Exception as error:
+            self._node.get_logger().error(f"a result was not written: {error}", throttle_duration_sec=1.0)
+            self.not_written += 1
 
     def _publish_copies(self, result: RuntimeResult) -> None:
         """The result in other forms; left out where the next result already waits, so that no result is ever lost."""
@@ -172,7 +198,7 @@ class ResultOutputs:
             publisher.publish(serialize(make()))
         except (TypeError, AttributeError) as error:
             self._node.get_logger().error(f"{topic} is not published any more: its package has other fields ({error})")
-            self._node.destroy_publisher(self._publishers.pop(topic))
+            self._node.destroy_lifecycle_publisher(self._publishers.pop(topic))
 
     def _now_message(self, found: Extrapolated) -> Any:
         message = extrapolated_message(found)
@@ -184,3 +210,10 @@ class ResultOutputs:
         for marker in message.markers:
             marker.header.frame_id = self._config.base_frame
         return message
+
+
+def free_names(out: Path) -> tuple[Path, Path]:
+    """`results.mcap` and `results.jsonl`, with the first number that is free where an earlier activation left some."""
+    numbers = itertools.chain([""], (f".{number}" for number in itertools.count(1)))
+    pairs = ((out / f"results{number}.mcap", out / f"results{number}.jsonl") for number in numbers)
+    return next(pair for pair in pairs if not any(path.exists() for path in pair))

@@ -3,11 +3,14 @@
 import math
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tricast.perception.ros.live_node import make_node
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.messages import transform_message
 from tricast.sensors.log.open_log import open_log
@@ -198,6 +201,75 @@ def test_a_lifecycle_manager_configures_activates_and_deactivates(graph: Any) ->
         else:
             with pytest.raises(pytest.fail.Exception):
                 graph.wait_for(lambda: graph.ear.results(), within_s=1.0, what="results while inactive")
+
+
+@contextmanager
+def node_here(graph: Any, **parameters: Any) -> Iterator[tuple[Any, Any]]:
+    """A configured live node in this process and thread, and what serves it until something is true."""
+    parameter = ros_module("rclpy.parameter").Parameter
+    executor = ros_module("rclpy.executors").SingleThreadedExecutor()
+    values = {"detector": "cluster", **parameters}
+    node = make_node([parameter(name, value=value) for name, value in values.items()])
+    executor.add_node(node)
+
+    def served(true: Callable[[], Any]) -> Any:
+        end_s = time.monotonic() + 0.1
+        while time.monotonic() < end_s:
+            executor.spin_once(timeout_sec=0.01)
+        return true()
+
+    try:
+        node.trigger_configure()
+        yield node, lambda true, what: graph.wait_for(lambda: served(true), within_s=30, what=what)
+    finally:
+        node.live.clean_up()
+        executor.shutdown()
+        node.destroy_node()
+
+
+def test_each_activation_keeps_its_own_results_and_begins_anew(graph: Any) -> None:
+    out, vehicle = graph.folder / "run", graph.vehicle(("LIDAR_TOP",))
+    with node_here(graph, out=str(out)) as (node, until):
+        entities = len(node._managed_entities)
+        for names in ({"results.mcap", "results.jsonl"}, {"results.1.mcap", "results.1.jsonl"}):
+            node.trigger_activate()
+            until(lambda: node.live._channels.get("LIDAR_TOP"), "the LiDAR heard")
+            node.trigger_deactivate()
+            assert names <= {p.name for p in out.iterdir()}
+            assert len(node._managed_entities) == entities
+        vehicle.close()
+        node.trigger_activate()
+        until(lambda: node.live._runtime.status().results > 2, "results without a vehicle")
+        assert "LIDAR_TOP" not in node.live._channels
+    assert all((out / f"results{n}.jsonl").stat().st_size for n in ("", ".1"))
+
+
+def test_a_full_disk_is_counted_and_holds_up_no_other_output(graph: Any) -> None:
+    def full(*args: Any) -> None:
+        raise OSError("No space left on device")
+
+    results = graph.ear.results()
+    markers = hear(graph, "/tricast/tracks/markers", "visualization_msgs/msg/MarkerArray")
+    with node_here(graph, out=str(graph.folder / "run")) as (node, until):
+        node.trigger_activate()
+        outputs = node.live._outputs
+        outputs._writers[1].write = full
+        until(lambda: outputs.not_written > 2, "results that are not written")
+        sent = len(markers)
+        until(lambda: len(markers) > sent + 2 and results, "markers that go on")
+        assert outputs.not_published == 0
+        until(lambda: int(graph.ear.value("pipeline", "not_written") or 0) > 2, "the count said")
+
+
+def test_a_run_directory_that_cannot_be_written_refuses_activation_and_leaves_nothing(graph: Any) -> None:
+    out = graph.folder / "run"
+    with node_here(graph, out=str(out)) as (node, _):
+        out.rmdir()
+        out.write_text("a file by now")
+        entities, publishers = len(node._managed_entities), len(list(node.publishers))
+        node.trigger_activate()
+        assert "choose another folder" in str(node.live.refusal)
+        assert (len(node._managed_entities), len(list(node.publishers))) == (entities, publishers)
 
 
 def test_other_stacks_messages_say_the_same_as_the_result(graph: Any) -> None:
