@@ -214,8 +214,16 @@ class StreamingRuntime:
             if at_once or self.config.policy == "latest":
                 self._inbox.clear()
             self._change.notify_all()
+        if at_once:
+            # Before the join: one message may close many ticks, of which the thread that forms them offers the rest.
+            self._stages.let_go()
         if self._thread is not None:
             self._thread.join()
-        if not at_once and self.config.policy == "lossless" and self._failure is None:
-            self._offer(self._source.flush())
-        self._stages.finish(at_once=at_once)
+        try:
+            if not at_once and self.config.policy == "lossless" and self._failure is None:
+                self._offer(self._source.flush())
+        except BaseException:
+            self._stages.let_go()
+            raise
+        finally:
+            self._stages.finish()

@@ -29,8 +29,12 @@ class TickStages(Protocol):
         """Take one ticket; may wait for room."""
         ...
 
-    def finish(self, *, at_once: bool = False) -> None:
-        """Run what is promised, or with `at_once` no more than the ticket in hand; nothing is offered after."""
+    def let_go(self) -> None:
+        """Run no more than the ticket in hand, whatever is offered yet; does not wait."""
+        ...
+
+    def finish(self) -> None:
+        """Run what is promised and not let go; nothing is offered after."""
         ...
 
 
@@ -44,7 +48,10 @@ class InlineStages:
         """See `TickStages.offer`."""
         self._runner.run(ticket, self._runner.prepare(ticket))
 
-    def finish(self, *, at_once: bool = False) -> None:
+    def let_go(self) -> None:
+        """Nothing waits."""
+
+    def finish(self) -> None:
         """Nothing waits."""
 
 
@@ -70,11 +77,15 @@ class LosslessStages:
 
     def offer(self, ticket: Ticket) -> None:
         """See `TickStages.offer`."""
-        self._queue.put((ticket, self._pool.submit(self._runner.prepare, ticket)))
+        if not self._ended:
+            self._queue.put((ticket, self._pool.submit(self._runner.prepare, ticket)))
 
-    def finish(self, *, at_once: bool = False) -> None:
+    def let_go(self) -> None:
+        """See `TickStages.let_go`."""
+        self._ended = True
+
+    def finish(self) -> None:
         """See `TickStages.finish`."""
-        self._ended = self._ended or at_once
         self._queue.put(None)
         self._thread.join()
         self._pool.shutdown(cancel_futures=True)
@@ -128,11 +139,15 @@ class LatestStages:
             self._waiting = ticket
             self._turn.notify_all()
 
-    def finish(self, *, at_once: bool = False) -> None:
-        """See `TickStages.finish`; the ticket in hand is all that is promised."""
+    def let_go(self) -> None:
+        """See `TickStages.let_go`."""
         with self._turn:
             self._ended = True
             self._turn.notify_all()
+
+    def finish(self) -> None:
+        """See `TickStages.finish`; the ticket in hand is all that is promised."""
+        self.let_go()
         for thread in self._threads:
             thread.join()
         for ticket in (self._waiting, self._ready[0] if self._ready else None):
@@ -194,7 +209,5 @@ class LatestStages:
             return entry
 
     def _fail(self, error: BaseException) -> None:
-        with self._turn:
-            self._ended = True
-            self._turn.notify_all()
+        self.let_go()
         self._on_failure(error)

@@ -26,6 +26,7 @@ from tricast.perception.streaming.runtime_result import RuntimeResult
 from tricast.perception.streaming.streaming_config import StreamingConfig
 from tricast.sensors.calibration import Rig
 from tricast.sensors.frames import EgoPose, RadarScan
+from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.stream import Message
 from tricast.sensors.synced_frame import SyncedFrame
 from tricast.sensors.synchronization import Synchronizer, SynchronizerConfig
@@ -222,6 +223,38 @@ def test_an_error_of_the_caller_ends_at_once_without_another(rig: Rig, drive: li
             runtime.put(message)
         raise KeyError
     assert len(results) < 25
+
+
+def test_an_error_of_the_caller_lets_go_of_ticks_that_one_message_closed(rig: Rig) -> None:
+    begun, results = threading.Event(), list[RuntimeResult]()
+
+    def slow(result: RuntimeResult) -> None:
+        results.append(result)
+        begun.set()
+        time.sleep(0.1)
+
+    runtime = StreamingRuntime(Pipeline(), synchronizer(rig), StreamingConfig(), on_result=slow)
+    with pytest.raises(KeyError), runtime:
+        for time_ms in (0, 1900):
+            runtime.put(EgoPose(timestamp_ns=time_ms * MS, received_ns=time_ms * MS, odom_from_ego=SE3()))
+        begun.wait()
+        raise KeyError
+    # One was in hand; a second leaves room for a machine that is busy.
+    assert len(results) <= 2
+
+
+def test_a_failure_of_the_last_ticks_leaves_no_thread(rig: Rig) -> None:
+    class Failing(Synchronizer):
+        def flush(self) -> list[SyncedFrame]:
+            raise ValueError("damaged")
+
+    before = set(threading.enumerate())
+    with (
+        pytest.raises(ValueError, match="damaged"),
+        started(Pipeline(), Failing(rig, SynchronizerConfig(), origin_ns=0), StreamingConfig(), []),
+    ):
+        pass
+    assert set(threading.enumerate()) <= before
 
 
 def test_after_the_end_nothing_is_taken_and_no_thread_is_left(rig: Rig, drive: list[Message]) -> None:
