@@ -66,13 +66,17 @@ class PictureRecorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for name, still in (("still.png", self._still), ("still_late.png", self._late_still)):
-            if still is not None:
-                Image.fromarray(still).save(self._out / name)
-        if self._video is not None:
-            if kind is None:
+        try:
+            for name, still in (("still.png", self._still), ("still_late.png", self._late_still)):
+                if still is not None:
+                    partial = self._out / f"{name}.partial"
+                    Image.fromarray(still).save(partial, format="PNG")
+                    partial.replace(self._out / name)
+        finally:
+            # Whatever became of the stills: the encoder is a process of its own, which would go on.
+            if self._video is not None and kind is None:
                 self._video.close()
-            else:
+            elif self._video is not None:
                 self._video.abort()
 
     def _append(self, image: NDArray[np.uint8]) -> None:

@@ -18,7 +18,6 @@ from tricast.perception.viewing.bev_picture import DOPPLER_S, MIN_SCORE, MIN_SPE
 from tricast.perception.viewing.camera_overlay import arrangement
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
-from tricast.sensors.errors import SensorDataError
 from tricast.sensors.frames import CameraFrame
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.lenses import PinholeLens
@@ -210,15 +209,11 @@ def _sdk() -> Any:
 
 
 def _as_file(camera: CameraFrame | None) -> tuple[bytes, str] | None:
-    """Encoded image and its media type; None where there is no image that decodes."""
-    if camera is None:
+    """Encoded image and its media type; None where there is none, or one whose header cannot be read."""
+    if camera is None or camera.header_size_px() is None:
         return None
     if camera.encoding != "rgb8":
         return camera.data, f"image/{camera.encoding}"
-    try:
-        pixels = camera.pixels()
-    except SensorDataError:
-        return None
     encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, format="JPEG", quality=JPEG_QUALITY)
+    Image.fromarray(camera.pixels()).save(encoded, format="JPEG", quality=JPEG_QUALITY)
     return encoded.getvalue(), "image/jpeg"

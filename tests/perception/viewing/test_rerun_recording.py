@@ -1,12 +1,13 @@
 """The Rerun recording, read back where the SDK is installed."""
 
 import builtins
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tricast.configs.errors import InputError
-from tricast.perception.viewing.rerun_recording import RerunRecorder
+from tricast.perception.viewing.rerun_recording import RerunRecorder, _as_file
 
 
 def test_a_recording_holds_the_frame_tree_and_the_results(
@@ -38,6 +39,16 @@ def test_an_interrupted_recording_does_not_get_its_name(tmp_path: Path, frame, m
         recorder.add(frame, make_result(), None)
         raise KeyboardInterrupt
     assert not (tmp_path / "replay.rrd").exists()
+
+
+def test_only_what_begins_as_an_image_is_shown(frame) -> None:
+    raw = frame.cameras["CAM_FRONT"]
+    encoded = _as_file(raw)
+    assert encoded is not None and encoded[1] == "image/jpeg"
+    jpeg = replace(raw, encoding="jpeg", data=encoded[0], size_px=None)
+    assert _as_file(jpeg) == encoded
+    for broken in (None, replace(jpeg, data=b"no jpeg"), replace(raw, data=raw.data[:-1])):
+        assert _as_file(broken) is None
 
 
 def test_a_missing_sdk_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
