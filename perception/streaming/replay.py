@@ -276,7 +276,9 @@ def _write_config(out: Path, config: PipelineConfig, options: ReplayOptions, log
 
 
 def _numpy_threads() -> int:
-    return int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1
+    """Those of the outermost level, where the variable lists several; without a number, the processors."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return (int(first) if first.isdecimal() else 0) or os.cpu_count() or 1
 
 
 def write_whole(path: Path, text: str) -> None:

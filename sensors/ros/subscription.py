@@ -45,6 +45,7 @@ class AdaptiveSubscription:
         offered = offered_on(self._node, self.topic)
         self.publishers = len(offered)
         if not offered:
+            self.trouble = None
             return
         wanted = self._asked or matching(offered, depth=self._depth)
         if self.topic == "/tf_static" and any(q.durability == "transient_local" for q in offered):

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tricast.perception.config import PipelineConfig, chosen_config
-from tricast.perception.streaming.replay import ReplayOptions, replay, select_channels
+from tricast.perception.streaming.replay import ReplayOptions, _numpy_threads, replay, select_channels
 from tricast.sensors.errors import InputError
 from tricast.sensors.log.convert import convert
 from tricast.sensors.log.open_log import open_log
@@ -38,6 +38,18 @@ def test_a_run_directory_holds_whole_files_only(run: Path) -> None:
         "results.mcap",
         "summary.json",
     ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "threads"), [("3", 3), ("2,1", 2), ("", None), ("many", None), ("0", None), (None, None)]
+)
+def test_threads_are_those_of_the_outermost_level(
+    variable: str | None, threads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert _numpy_threads() == (threads or os.cpu_count())
 
 
 def test_ticks_lie_on_the_grid_of_the_log_and_never_use_the_future(run: Path) -> None:

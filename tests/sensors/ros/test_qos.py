@@ -1,10 +1,13 @@
 """Quality of service without a graph: what matches what, and what recorders write."""
 
+from types import SimpleNamespace
+
 import pytest
 import yaml
 
 from tricast.sensors.log.ros2_mcap import qos_profiles
 from tricast.sensors.ros.qos import LATCHED, Qos, matching, mismatch, of_recorded
+from tricast.sensors.ros.subscription import AdaptiveSubscription
 
 BEST_EFFORT = Qos(reliability="best_effort")
 
@@ -22,6 +25,14 @@ def test_mismatches_are_said_in_words() -> None:
     assert mismatch(Qos(), LATCHED) == "asks for transient local, the publisher offers volatile"
     assert mismatch(Qos(), BEST_EFFORT) is None
     assert mismatch(LATCHED, Qos()) is None
+
+
+def test_a_publisher_that_left_is_no_longer_said_not_to_be_heard() -> None:
+    nobody = SimpleNamespace(get_publishers_info_by_topic=lambda topic: [])
+    subscription = AdaptiveSubscription(nobody, "/points", "sensor_msgs/msg/PointCloud2", list, depth=1)
+    subscription.trouble = mismatch(BEST_EFFORT, Qos())
+    subscription.adapt()
+    assert subscription.trouble is None
 
 
 @pytest.mark.parametrize("qos", [Qos(), BEST_EFFORT, LATCHED, Qos(depth=42)])
