@@ -19,7 +19,7 @@ from tricast.configs.errors import InputError
 from tricast.tools.calibrated_log import add_calibration, calibrated_log
 
 if TYPE_CHECKING:
-    from tricast.sensors.ros.player import LogPlayer
+    from tricast.sensors.ros.player import LogPlayer, Played
 
 KEYS = "space: pause, left/right: 5 s back/on, up/down: rate, q: quit"
 SEEK_S = 5.0
@@ -76,13 +76,27 @@ def run(args: argparse.Namespace) -> int:
         player = LogPlayer(node, log, options)
         with spinning([node]), _keys(player, stop):
             played = player.run(stop)
-    summary = {"log": str(args.log), **asdict(played), "position_s": round(player.position_s, 3)}
+    _tell(args, player, played)
+    return 0
+
+
+def _tell(args: argparse.Namespace, player: LogPlayer, played: Played) -> None:
+    """Print what was sent, and warn of what the log could not deliver."""
+    losses = player.losses
+    for detail in losses.details[:5]:
+        print(f"tricast: warning: {detail}", file=sys.stderr)
+    summary = {
+        "log": str(args.log),
+        **asdict(played),
+        "position_s": round(player.position_s, 3),
+        "lost_messages": losses.total,
+        "losses": {"by_channel": losses.messages, "details": losses.details},
+    }
     if args.json:
         print(json.dumps(summary))
     else:
         count = sum(played.messages.values())
         print(f"{count} messages on {len(played.messages)} topics, up to {player.position_s:.1f} s")
-    return 0
 
 
 def _check(args: argparse.Namespace) -> None:

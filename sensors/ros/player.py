@@ -11,7 +11,7 @@ from typing import Any
 
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.schema import serialize, stamp
-from tricast.sensors.log.stream import DrivingLog, ForeignMessage, Message, foreign_messages, offered_qos
+from tricast.sensors.log.stream import DrivingLog, ForeignMessage, Losses, Message, foreign_messages, offered_qos
 from tricast.sensors.log.writer import TRUTH_TOPIC, ros_messages
 from tricast.sensors.ros.installation import message_type, ros_module
 from tricast.sensors.ros.qos import LATCHED, Qos, of_recorded
@@ -81,6 +81,8 @@ class LogPlayer:
         self._now_ns, self._told_s = self._first_ns, 0.0
         self._static, self._static_listeners = b"", 0
         self.played = Played()
+        self.losses = Losses()
+        """What the log could not deliver, in any round."""
         qos = ros_module("rclpy.qos")
         self._clock = node.create_publisher(ros_module("rosgraph_msgs.msg").Clock, "/clock", qos.QoSProfile(depth=10))
         node.declare_parameter("rate", float(options.rate))
@@ -128,11 +130,19 @@ class LogPlayer:
         begin_ns: int | None = self._first_ns
         while begin_ns is not None and not stop.is_set():
             begin_ns = self._play_from(begin_ns, stop)
+            self._keep_losses()
             if begin_ns is None and self._options.loop:
                 self.played.rounds += 1
                 begin_ns = self._first_ns
         self._wait_for_delivery()
         return self.played
+
+    def _keep_losses(self) -> None:
+        """The log counts anew in each round, and one that is broken off has not met all damage."""
+        lost = self.losses.messages
+        lost.update({channel: max(n, lost.get(channel, 0)) for channel, n in self._log.losses.messages.items()})
+        for detail in self._log.losses.details:
+            self.losses.tell(detail)
 
     @property
     def _first_ns(self) -> int:

@@ -88,6 +88,20 @@ def test_a_recorder_that_is_told_to_terminate_leaves_a_whole_log(graph: Any) -> 
     assert sum(1 for m in log.messages() if getattr(m, "channel", "") == "LIDAR_TOP") == recorded["messages"][LIDAR]
 
 
+def test_a_damaged_log_is_played_and_what_it_lost_is_said(graph: Any) -> None:
+    data = bytearray(demo_log_path().read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path = graph.folder / "damaged.mcap"
+    path.write_bytes(data)
+    player = graph.start("play", str(path), "--rate", "20", "--delay", "0", "--json")
+    code, played = graph.end(player, number=0, within_s=90)
+    assert code == 0
+    log = open_log(path)
+    assert sum(1 for _ in log.messages()) > 0
+    assert played["lost_messages"] == log.losses.total > 0
+    assert f"tricast: warning: {log.losses.details[0]}" in graph.errors(1)
+
+
 def test_what_is_latched_before_simulated_time_begins_is_recorded_when_it_does(graph: Any) -> None:
     node, parameter = ros_module("rclpy.node").Node, ros_module("rclpy.parameter").Parameter
     car, ear = node("car"), node("ear", parameter_overrides=[parameter("use_sim_time", value=True)])
