@@ -39,7 +39,8 @@ class Heard(list[Any]):
 
 
 def inputs(node: Any = None, heard: Any = None, **config: Any) -> SensorInputs:
-    return SensorInputs(node or Node(), LiveConfig(**config), Heard() if heard is None else heard, None)
+    runtime: Any = Heard() if heard is None else heard
+    return SensorInputs(node or Node(), LiveConfig(**config), runtime, None)
 
 
 def told(found: SensorInputs, time_ns: int, parent: str, child: str, x_m: float) -> list[Any]:

@@ -29,7 +29,7 @@ def test_mismatches_are_said_in_words() -> None:
 
 def test_a_publisher_that_left_is_no_longer_said_not_to_be_heard() -> None:
     nobody = SimpleNamespace(get_publishers_info_by_topic=lambda topic: [])
-    subscription = AdaptiveSubscription(nobody, "/points", "sensor_msgs/msg/PointCloud2", list, depth=1)
+    subscription = AdaptiveSubscription(nobody, "/points", "sensor_msgs/msg/PointCloud2", print, depth=1)
     subscription.trouble = mismatch(BEST_EFFORT, Qos())
     subscription.adapt()
     assert subscription.trouble is None
