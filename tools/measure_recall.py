@@ -55,10 +55,12 @@ def measure(rig: Rig, messages: Iterable[Message], origin_ns: int, config: Pipel
 def _match(truth: Annotations, detections: Detections) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
     centers, boxes = truth.boxes.centers_m[:, :2], detections.boxes.centers_m[:, :2]
     seen = (np.linalg.norm(centers, axis=1) < RANGE_M) & (truth.num_lidar_points != 0)
-    distance = np.linalg.norm(centers[:, None] - boxes[None], axis=2)
+    # An object that does not count must not take the box of one that does.
+    counted = np.flatnonzero(seen)
+    distance = np.linalg.norm(centers[counted, None] - boxes[None], axis=2)
     rows, columns = linear_sum_assignment(np.where(distance <= MATCH_M, distance, 1e6))
     matched = np.zeros(len(centers), bool)
-    matched[rows] = distance[rows, columns] <= MATCH_M
+    matched[counted[rows]] = distance[rows, columns] <= MATCH_M
     return seen, matched, int((np.linalg.norm(boxes, axis=1) < RANGE_M).sum())
 
 

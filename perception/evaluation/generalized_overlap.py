@@ -40,9 +40,12 @@ def hull_areas(points: Float64) -> Float64:
         # A point is the next corner when no other lies to the right of the line to it; of points in a row, the last.
         cross = ahead[:, :, None, 0] * ahead[:, None, :, 1] - ahead[:, :, None, 1] * ahead[:, None, :, 0]
         length = (ahead**2).sum(axis=2)
-        tolerance = 1e-12 * length.max(axis=1)[:, None, None]
-        outermost = (cross >= -tolerance).all(axis=2) & (length > 0)
+        tolerance = 1e-12 * length.max(axis=1)
+        outermost = (cross >= -tolerance[:, None, None]).all(axis=2) & (length > 0)
         following = np.where(outermost, length, -1.0).argmax(axis=1)
+        # Where corners of both boxes coincide but for rounding, the walk may come back to the start's twin.
+        home = ((points[rows, following] - points[rows, start]) ** 2).sum(axis=1) <= tolerance
+        following = np.where(home, start, following)
         there = points[rows, following]
         area += np.where(done, 0.0, here[:, 0] * there[:, 1] - here[:, 1] * there[:, 0])
         done |= following == start

@@ -58,7 +58,7 @@ def _robustness_line(robustness: Mapping[str, Any]) -> str:
         f"worst {worst['name'].replace('_', ' ')}."
     )
     absent = ", ".join(name.replace("_", " ") for name in robustness["not_concerned"])
-    return f"{line} Of sensors that no log has: {absent}." if absent else line
+    return f"{line} Of sensors that no log has or that are not looked at: {absent}." if absent else line
 
 
 def _corruptions(robustness: Mapping[str, Any]) -> TextTable:

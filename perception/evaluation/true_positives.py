@@ -49,7 +49,8 @@ class MoverErrors:
 def mover_errors(predictions: BoxTable, truth: BoxTable, matched: NDArray[np.int64]) -> MoverErrors:
     """Errors among movers, by a matching from `matched_truth`; unknown velocities count as standing still."""
     speeds = np.linalg.norm(np.nan_to_num(truth.velocities_mps), axis=1)
-    rows = np.flatnonzero((matched >= 0) & (speeds[matched] > MOVER_MPS))
+    rows = np.flatnonzero(matched >= 0)
+    rows = rows[speeds[matched[rows]] > MOVER_MPS]
     other = matched[rows]
     if not len(rows):
         nan = float("nan")

@@ -160,6 +160,7 @@ def test_one_command_makes_all_tables_of_a_readme(
     assert "| camera + lidar; lidar |" in tables
     # Nothing that happens to pictures concerns a detector that looks at none.
     assert summary["robustness"]["not_concerned"] == ["missing_camera", "brightness", "dark"]
+    assert "Of sensors that no log has or that are not looked at: missing camera, brightness, dark." in tables
     assert len(summary["robustness"]["corruptions"]) == 13
     for name, values in summary["robustness"]["corruptions"].items():
         cells = " | ".join(f"{value:.3f}" for value in [*values["relative"], values["RA"]])

@@ -17,6 +17,13 @@ def test_generalised_overlap_of_equal_and_of_parted_boxes_is_as_by_hand() -> Non
     assert box_gious(centers, sizes, yaw, moved, sizes, yaw) == pytest.approx([-8 / 24])
 
 
+def test_a_box_overlaps_itself_turned_by_half_a_turn_wholly_in_spite_of_rounding() -> None:
+    yaws = np.linspace(-3, 3, 2000)
+    centers = np.column_stack([20 * np.sin(7 * yaws), 20 * np.cos(5 * yaws), yaws])
+    sizes = np.tile([4.0, 2.0, 1.5], (len(yaws), 1))
+    np.testing.assert_allclose(box_gious(centers, sizes, yaws, centers, sizes, yaws + np.pi), 1.0, atol=1e-9)
+
+
 def test_a_hull_counts_corners_once_whatever_lies_inside_or_on_an_edge() -> None:
     square = [(0, 0), (2, 0), (2, 2), (0, 2)]
     points = np.array([[*square, (1, 1), (1, 0), (2, 2), (0, 1)], [*square, (3, 1), (1, 1), (1, 1), (1, 1)]], float)

@@ -46,6 +46,11 @@ def test_nothing_matched_has_no_errors() -> None:
     assert np.isnan(errors.velocity_error_mps)
 
 
+def test_boxes_without_any_truth_have_no_errors_of_movers() -> None:
+    boxes, truth = table([(0, 0, 0, 4, 0)], [0.9]), table([])
+    assert mover_errors(boxes, truth, matched_truth(boxes, truth)).count == 0
+
+
 def test_scores_that_say_how_often_they_are_right_have_no_calibration_error() -> None:
     right = np.array([True, False, False, False, True, True, True, False])
     assert calibration(np.array([0.25] * 4 + [0.75] * 4), right).error == pytest.approx(0.0)
