@@ -151,11 +151,12 @@ class QueryMemory:
 
         """
         tick = _RememberedTick(notes=notes, timestamps_ns=timestamps_ns, odom_from_ego=odom_from_ego)
-        recent = (t for t in self.ticks if 0 < _age_s(t, timestamps_ns) <= config.longest_s)
-        return QueryMemory(ticks=(tick, *recent))
+        ages_s = self._ages_s(timestamps_ns)
+        asked_for = ((0 < ages_s) & (ages_s <= config.longest_s)).any(dim=1).tolist()
+        return QueryMemory(ticks=(tick, *(t for t, asked in zip(self.ticks, asked_for, strict=True) if asked)))
 
     def recalled(self, timestamps_ns: Tensor, odom_from_ego: Tensor, config: MemoryConfig, width: int) -> Recalled:
-        """What is known of the ticks nearest to each lag, in the axes of another tick.
+        """What is known of each sample's ticks nearest to each lag, in the axes of another tick.
 
         Args:
             timestamps_ns: (B,) int64 of that tick.
@@ -164,33 +165,38 @@ class QueryMemory:
             width: D.
 
         """
-        slots = [self._nearest(lag_s, timestamps_ns, config) for lag_s in config.lags_s]
-        blank = Recalled.nothing(
-            len(timestamps_ns), config.model_copy(update={"lags_s": (0.0,)}), width, timestamps_ns.device
-        )
+        if not self.ticks:
+            return Recalled.nothing(len(timestamps_ns), config, width, timestamps_ns.device)
+        ages_s = self._ages_s(timestamps_ns)
         chosen = [
-            blank if tick is None else _moved(tick, timestamps_ns, odom_from_ego, lag_s, config.lag_tolerance_s)
-            for lag_s, tick in zip(config.lags_s, slots, strict=True)
+            _moved(self._nearest(lag_s, ages_s), timestamps_ns, odom_from_ego, lag_s, config.lag_tolerance_s)
+            for lag_s in config.lags_s
         ]
         return Recalled(**{f.name: torch.cat([getattr(s, f.name) for s in chosen], dim=1) for f in fields(Recalled)})
 
-    def _nearest(self, lag_s: float, timestamps_ns: Tensor, config: MemoryConfig) -> _RememberedTick | None:
-        def off_s(tick: _RememberedTick) -> float:
-            return abs(_age_s(tick, timestamps_ns) - lag_s)
+    def _ages_s(self, timestamps_ns: Tensor) -> Tensor:
+        """How long ago each tick was for each sample, (T, B) float64."""
+        then_ns = [tick.timestamps_ns for tick in self.ticks]
+        return (timestamps_ns - torch.stack(then_ns)).double() / 1e9 if then_ns else torch.zeros(0, len(timestamps_ns))
 
-        nearest = min(self.ticks, key=off_s, default=None)
-        return nearest if nearest is not None and off_s(nearest) <= config.lag_tolerance_s else None
+    def _nearest(self, lag_s: float, ages_s: Tensor) -> _RememberedTick:
+        """Of each sample, which may lack ticks that others have, what belongs to the tick nearest to a lag."""
+        ticks = [self.ticks[row] for row in (ages_s - lag_s).abs().argmin(dim=0).tolist()]
 
+        def own(values: list[Tensor]) -> Tensor:
+            return torch.stack([value[sample] for sample, value in enumerate(values)])
 
-def _age_s(tick: _RememberedTick, timestamps_ns: Tensor) -> float:
-    """How long ago the tick was, by the first sample: ticks of a batch are taken at about the same pace."""
-    return int(timestamps_ns[0] - tick.timestamps_ns[0]) / 1e9
+        return _RememberedTick(
+            notes=ObjectNotes(**{f.name: own([getattr(t.notes, f.name) for t in ticks]) for f in fields(ObjectNotes)}),
+            timestamps_ns=own([tick.timestamps_ns for tick in ticks]),
+            odom_from_ego=own([tick.odom_from_ego for tick in ticks]),
+        )
 
 
 def _moved(
     tick: _RememberedTick, timestamps_ns: Tensor, odom_from_ego: Tensor, lag_s: float, tolerance_s: float
 ) -> Recalled:
-    """Notes in the axes of a later tick, of those samples whose tick lies at the lag.
+    """Notes in the axes of a later tick, of those samples whose tick lies at the lag; zeros of the others.
 
     Poses are kept in float64, in which odometry of any length is exact enough.
     """
@@ -199,13 +205,15 @@ def _moved(
     turn, shift = now_from_then[:, :2, :2].transpose(1, 2), now_from_then[:, None, :2, 3]
     age_s = (timestamps_ns - tick.timestamps_ns).double() / 1e9
     at_lag = (age_s - lag_s).abs() <= tolerance_s
-    age_s = age_s.to(notes.features.dtype)
+    values = {
+        "features": notes.features,
+        "places_m": notes.centers_m @ turn + shift,
+        "velocities_mps": notes.velocities_mps @ turn,
+        "headings": notes.headings @ turn,
+        "scores": notes.scores,
+        "ages_s": age_s.to(notes.features.dtype),
+    }
     return Recalled(
-        features=notes.features[:, None],
-        places_m=(notes.centers_m @ turn + shift)[:, None],
-        velocities_mps=(notes.velocities_mps @ turn)[:, None],
-        headings=(notes.headings @ turn)[:, None],
-        scores=notes.scores[:, None],
-        ages_s=age_s[:, None],
+        **{n: torch.where(at_lag.view(-1, *[1] * (v.dim() - 1)), v, 0.0)[:, None] for n, v in values.items()},
         valid=at_lag[:, None, None].expand(-1, 1, notes.scores.shape[1]),
     )

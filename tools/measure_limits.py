@@ -51,7 +51,10 @@ def detected(
 
 
 def corrected(detections: Detections, truth: TickTruth, *, right_class: bool, right_place: bool) -> Detections:
-    """Boxes with a true object within 4 m given its class, its place or both; the nearest object counts."""
+    """Boxes with a true object within 4 m given its class, its place or both; the nearest object counts.
+
+    Of those that a correction makes copies of each other, only the best-scored is left, as in TIDE.
+    """
     nearest, distance_m = _nearest(detections, truth)
     near = distance_m <= NEAR_M
     names, centers = list(detections.class_names), detections.boxes.centers_m.copy()
@@ -60,8 +63,20 @@ def corrected(detections: Detections, truth: TickTruth, *, right_class: bool, ri
             names[box] = DETECTION_CLASSES[int(truth.class_indices[nearest[box]])]
         if right_place:
             centers[box] = truth.centers_m[nearest[box]]
-    boxes = replace(detections.boxes, centers_m=centers)
-    return replace(detections, boxes=boxes, class_names=tuple(names))
+    changed = near & (right_place | (np.array(names) != np.array(detections.class_names)))
+    best: dict[tuple[int, str], int] = {}
+    kept = np.ones(len(names), bool)
+    for box in np.argsort(-detections.scores, kind="stable"):
+        if near[box]:
+            first = best.setdefault((int(nearest[box]), names[box]), int(box))
+            kept[box] = first == box or not (changed[box] or changed[first])
+    rows = np.flatnonzero(kept)
+    return replace(
+        detections,
+        boxes=replace(detections.boxes, centers_m=centers)[rows],
+        class_names=tuple(names[row] for row in rows),
+        scores=detections.scores[rows],
+    )
 
 
 def confusion(found: list[Detections], truths: list[TickTruth]) -> dict[str, dict[str, int]]:

@@ -183,3 +183,19 @@ def test_a_tick_that_lies_at_the_lag_for_one_sample_only_counts_for_that_one() -
     memory = QueryMemory().with_tick(two, at(0.0, 0.0), poses(SE3(), SE3()), CONFIG)
     recalled = memory.recalled(at(0.5, 2.0), poses(SE3(), SE3()), CONFIG, 3)
     assert recalled.valid[:, :, 0].tolist() == [[True, False], [False, False]]
+
+
+def test_a_sample_beside_one_whose_row_has_a_gap_remembers_what_it_does_alone() -> None:
+    def recalled(*rows_s: tuple[float, ...]) -> tuple[list[list[bool]], list[list[float]]]:
+        memory, now = QueryMemory(), poses(*[SE3()] * len(rows_s))
+        for number, times_s in enumerate(zip(*(row[:-1] for row in rows_s), strict=True)):
+            memory = memory.with_tick(notes(float(number), batch=len(rows_s)), at(*times_s), now, CONFIG)
+        told = memory.recalled(at(*(row[-1] for row in rows_s)), now, CONFIG, 3)
+        return told.valid[:, :, 0].tolist(), told.places_m[:, :, 0, 0].tolist()
+
+    gap, even, uneven = (0.0, 0.5, 1.0, 20.0, 20.5), (0.0, 0.5, 1.0, 1.5, 2.0), (0.0, 1.0, 1.3, 1.5, 2.0)
+    # 0.5 s ago was tick 3 of each; 1.0 s ago none of the first, tick 2 of the second and tick 1 of the third.
+    valid, places_m = [[True, False], [True, True], [True, True]], [[3.0, 0.0], [3.0, 2.0], [3.0, 1.0]]
+    assert recalled(gap, even, uneven) == (valid, places_m)
+    for number, row in enumerate((gap, even, uneven)):
+        assert recalled(row) == ([valid[number]], [places_m[number]])

@@ -42,11 +42,23 @@ TRUTH = _truth([(11.0, 0.0), (20.0, 5.0)], [BUS, CAR])
 
 def test_boxes_near_an_object_are_given_its_class_or_its_place() -> None:
     with_class = corrected(FOUND, TRUTH, right_class=True, right_place=False)
-    assert with_class.class_names == ("bus", "bus", "car")
-    np.testing.assert_array_equal(with_class.boxes.centers_m, FOUND.boxes.centers_m)
+    assert with_class.class_names == ("bus", "car")
+    np.testing.assert_array_equal(with_class.boxes.centers_m, FOUND.boxes.centers_m[[0, 2]])
     with_place = corrected(FOUND, TRUTH, right_class=False, right_place=True)
-    assert with_place.class_names == FOUND.class_names
-    np.testing.assert_array_equal(with_place.boxes.centers_m, [[11, 0, 0.5], [11, 0, 0.5], [30, 0, 0]])
+    assert with_place.class_names == ("car", "car")
+    np.testing.assert_array_equal(with_place.boxes.centers_m, [[11, 0, 0.5], [30, 0, 0]])
+
+
+def test_of_boxes_that_a_correction_makes_copies_the_best_is_left_and_other_copies_stay() -> None:
+    names, scores = ("car", "truck", "bus", "car"), [0.5, 0.9, 0.6, 0.4]
+    found = _found([(10.0, 0.0), (10.0, 0.0), (10.0, 0.0), (30.0, 0.0)], names, scores)
+    with_class = corrected(found, _truth([(10.0, 0.0)], [CAR]), right_class=True, right_place=False)
+    assert (with_class.class_names, with_class.scores.tolist()) == (("car", "car"), [0.9, 0.4])
+    with_place = corrected(found, _truth([(11.0, 0.0)], [CAR]), right_class=False, right_place=True)
+    assert (with_place.class_names, with_place.scores.tolist()) == (names, scores)
+    copies = _found([(10.0, 0.0), (10.0, 0.0)], ("car", "car"), [0.9, 0.8])
+    same = corrected(copies, _truth([(10.0, 0.0)], [CAR]), right_class=True, right_place=False)
+    assert same.scores.tolist() == [0.9, 0.8]
 
 
 def test_without_objects_nothing_is_given() -> None:
