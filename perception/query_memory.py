@@ -7,6 +7,7 @@ so that dropped ticks and gaps need no care. Letters in shapes: B batch, S remem
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -22,7 +23,7 @@ class MemoryConfig(StrictConfig):
 
     objects: int = Field(default=64, ge=0, le=2000)
     """Of each tick so many, the surest; 0 remembers nothing."""
-    lags_s: tuple[float, ...] = Field(default=(0.5, 1.0), min_length=1)
+    lags_s: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(0.5, 1.0), min_length=1)
     """Of the remembered ticks, those nearest to so long ago are looked at: the spacing of the ticks of training, and
     the same at any other rate."""
     lag_tolerance_s: float = Field(default=0.2, gt=0, le=2)
@@ -152,7 +153,7 @@ class QueryMemory:
         """
         tick = _RememberedTick(notes=notes, timestamps_ns=timestamps_ns, odom_from_ego=odom_from_ego)
         ages_s = self._ages_s(timestamps_ns)
-        asked_for = ((0 < ages_s) & (ages_s <= config.longest_s)).any(dim=1).tolist()
+        asked_for = ((ages_s > 0) & (ages_s <= config.longest_s)).any(dim=1).tolist()
         return QueryMemory(ticks=(tick, *(t for t, asked in zip(self.ticks, asked_for, strict=True) if asked)))
 
     def recalled(self, timestamps_ns: Tensor, odom_from_ego: Tensor, config: MemoryConfig, width: int) -> Recalled:

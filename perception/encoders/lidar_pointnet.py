@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,6 +28,12 @@ class LidarConfig(StrictConfig):
     width: int = Field(default=64, ge=4, le=1024)
     age_borders_s: tuple[float, ...] = (0.1, 0.3)
     """Returns are gathered apart between these ages: what moves shows in several pillars."""
+
+    @model_validator(mode="after")
+    def _ascending(self) -> LidarConfig:
+        if any(later <= earlier for earlier, later in pairwise(self.age_borders_s)):
+            raise ValueError(f"age_borders_s ascending, not {list(self.age_borders_s)}")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

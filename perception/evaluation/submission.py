@@ -21,7 +21,7 @@ from tricast.perception.evaluation.attributes import attributes_of
 from tricast.perception.evaluation.box_table import ATTRIBUTES, NO_ATTRIBUTE
 from tricast.perception.evaluation.devkit_files import TRACKING_CLASSES
 from tricast.perception.evaluation.run_log import no_truth
-from tricast.perception.evaluation.table_recorder import MAX_BOXES
+from tricast.perception.evaluation.table_recorder import MAX_BOXES, SampleNames
 from tricast.perception.outputs import TickResult
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.replay import select_channels
@@ -67,7 +67,7 @@ def collect_samples(
         log: A log with truth, even if it is empty as in a benchmark's test set.
         config: Settings of the pipeline.
         sensors: Modalities or channels; None uses all.
-        token_of: Name of the sample at a time in nanoseconds.
+        token_of: Name of the sample at a time in nanoseconds; of a time that comes again, `#1` is put behind it.
 
     Raises:
         InputError: A sensor does not fit, or the log has no annotation stamps.
@@ -76,11 +76,12 @@ def collect_samples(
     pipeline = Pipeline(config)
     channels = select_channels(log.rig, sensors)
     synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=log.start_ns, channels=channels)
-    samples = []
+    samples, names = [], SampleNames()
     for frame, truth in ticks(log.messages(), synchronizer):
         result = pipeline.step(frame)
         if truth is not None:
-            samples.append(Sample(token=token_of(frame.timestamp_ns), result=result, truth=truth))
+            token = names.once(token_of(frame.timestamp_ns))
+            samples.append(Sample(token=token, result=result, truth=truth))
     if not samples:
         raise no_truth(log)
     return samples

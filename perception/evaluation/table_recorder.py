@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -39,6 +40,18 @@ class Samples:
     tokens: tuple[str, ...]
     scenes: NDArray[np.int64]
     times_ns: NDArray[np.int64]
+
+
+class SampleNames:
+    """Names of samples, each once: a clock that is set back gives the same stamps again."""
+
+    def __init__(self) -> None:
+        self._given: Counter[str] = Counter()
+
+    def once(self, name: str) -> str:
+        """The name, with `#1`, `#2` behind it where it was given before."""
+        self._given[name] += 1
+        return name if self._given[name] == 1 else f"{name}#{self._given[name] - 1}"
 
 
 @dataclass
@@ -87,6 +100,7 @@ class TruthRecorder:
         self._returns: list[NDArray[np.int64]] = []
         self._scene, self._scenes, self._times_ns = 0, [], []
         self._begun = self._placed = False
+        self._names = SampleNames()
         self.tokens: list[str] = []
 
     def tick(self, frame: SyncedFrame, truth: Annotations | None) -> None:
@@ -100,7 +114,7 @@ class TruthRecorder:
         self._begun = True
         self._scenes.append(self._scene)
         self._times_ns.append(frame.timestamp_ns)
-        self.tokens.append(f"{self._name}/{frame.timestamp_ns}")
+        self.tokens.append(self._names.once(f"{self._name}/{frame.timestamp_ns}"))
         odom_from_ego = frame.ego_motion.odom_from_ego(frame.timestamp_ns)
         counted, returns = counted_truth(truth, frame)
         rows = np.flatnonzero(counted)

@@ -47,8 +47,14 @@ class AlignmentHeads(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """The inverse of the temperature, cut at `LARGEST_SCALE`."""
-        return self.log_scale.clamp(max=math.log(LARGEST_SCALE)).exp()
+        """The inverse of the temperature."""
+        return self.log_scale.exp()
+
+    @torch.no_grad()
+    def cut_scale(self) -> None:
+        """Cut the inverse of the temperature at `LARGEST_SCALE`, after a step."""
+        # The parameter itself: cut in the graph, it would have no gradient beyond and never come back.
+        self.log_scale.clamp_(max=math.log(LARGEST_SCALE))
 
     def forward(self, bevs: tuple[Tensor, ...]) -> Tensor:
         """Grids (B, C, Y, X) of each sensor to unit vectors (B, 3, D), which mean nothing where a sensor is absent."""

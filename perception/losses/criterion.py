@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from tricast.configs.strict import StrictConfig
@@ -80,12 +81,20 @@ class LossConfig(StrictConfig):
     matching: MatchingConfig = MatchingConfig()
     boxes: BoxLossConfig = BoxLossConfig()
     trajectories: TrajectoryLossConfig = TrajectoryLossConfig()
-    class_weights: dict[str, float] = Field(default_factory=lambda: dict(CLASS_WEIGHTS))
-    """Of an object of a class in heatmaps and classification; 1 for a class that is not named."""
+    class_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=lambda: dict(CLASS_WEIGHTS))
+    """Of an object of a class in heatmaps and classification; 1 for a class that is not named, 0 for one not asked for.
+    """
     focal_alpha: float = Field(default=0.25, ge=0, le=1)
     focal_gamma: float = Field(default=2.0, ge=0)
     ignore_m: float = Field(default=2.0, ge=0)
     """An unmatched query so near an object that the sensors cannot see is not told that nothing is there."""
+
+    @field_validator("class_weights")
+    @classmethod
+    def _of_known_classes(cls, weights: dict[str, float]) -> dict[str, float]:
+        if not weights.keys() <= set(DETECTION_CLASSES):
+            raise ValueError(f"weights of classes among {', '.join(DETECTION_CLASSES)}")
+        return weights
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

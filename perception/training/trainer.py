@@ -261,6 +261,8 @@ class Trainer:
                     f"gradient norm {float(norm):.4g}: {table.describe()}"
                 )
         self.optimizer.step()
+        if self.model.alignment is not None:
+            self.model.alignment.cut_scale()
         self.average.update(self.model, self.progress.step)
         self.progress.step += 1
         self.progress.samples += settings.batch_size

@@ -66,4 +66,14 @@ def test_the_temperature_is_learned_and_clamped() -> None:
     assert heads.log_scale.grad is not None and heads.log_scale.grad > 0
     with torch.no_grad():
         heads.log_scale.fill_(math.log(1000))
+    heads.cut_scale()
     assert float(heads.scale.detach()) == pytest.approx(100)
+
+
+def test_a_temperature_at_its_cut_can_come_back() -> None:
+    heads = AlignmentHeads(CONFIG, 3)
+    with torch.no_grad():
+        heads.log_scale.fill_(math.log(1000))
+    heads.cut_scale()
+    heads.scale.backward()
+    assert heads.log_scale.grad is not None and float(heads.log_scale.grad) == pytest.approx(100)

@@ -1,5 +1,6 @@
 """The packaged demo log through the pipeline into tables."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
 from tricast.perception.evaluation.box_table import BOX_COLUMNS, BoxTable
+from tricast.perception.evaluation.held_log import HeldLog
 from tricast.perception.evaluation.run_log import log_names, run_log, run_logs
 from tricast.perception.evaluation.run_tables import (
     LogTables,
@@ -16,6 +18,7 @@ from tricast.perception.evaluation.run_tables import (
     save_results,
     save_truth,
 )
+from tricast.perception.evaluation.submission import collect_samples
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.replay import select_channels
 from tricast.perception.streaming.tick_source import ticks
@@ -23,6 +26,7 @@ from tricast.sensors.annotations import Annotations
 from tricast.sensors.errors import LogError, SensorDataError
 from tricast.sensors.log.log_part import LogPart
 from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.stream import LogView, Message
 from tricast.sensors.log.writer import LogWriter
 from tricast.sensors.synchronization import Synchronizer
 from tricast.tools.demo import demo_log_path
@@ -206,6 +210,25 @@ def test_a_jump_in_time_begins_a_new_scene(tmp_path: Path) -> None:
     tables = run_log(open_log(tmp_path / "gap.mcap"), PipelineConfig(), {"lidar": ("lidar",)}, name="gap")
     assert tables.truth.boxes.sample_scene.tolist() == [0, 0, 1, 1, 1, 1]
     assert tables.results["lidar"].tracks.sample_scene.tolist() == [0, 0, 1, 1, 1, 1]
+
+
+class Twice(LogView):
+    """A log whose clock is set back at its end, onto the same stamps."""
+
+    def messages(self, *, start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Message]:
+        for _ in range(2):
+            yield from self._log.messages(start_ns=start_ns, end_ns=end_ns)
+
+
+def test_samples_of_a_clock_that_was_set_back_onto_the_same_stamps_have_names_of_their_own() -> None:
+    log, config = Twice(HeldLog(open_log(demo_log_path()), 1.5)), PipelineConfig()
+    boxes = run_log(log, config, {"lidar": ("lidar",)}, name="demo").truth.boxes
+    first, count = boxes.sample_tokens[0], len(boxes.sample_tokens) // 2
+    assert boxes.sample_tokens[count] == f"{first}#1"
+    assert {token.rpartition("/")[0] for token in boxes.sample_tokens} == {"demo"}
+    assert boxes.sample_scene.tolist() == [0] * count + [1] * count
+    submitted = collect_samples(log, config, sensors=("lidar",), token_of=lambda at_ns: f"demo/{at_ns}")
+    assert tuple(sample.token for sample in submitted) == boxes.sample_tokens
 
 
 def test_logs_are_named_by_their_files_and_by_their_folders_where_those_are_alike(tmp_path: Path) -> None:

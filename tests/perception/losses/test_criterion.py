@@ -3,8 +3,11 @@
 import math
 from dataclasses import replace
 
+import pytest
 import torch
 
+from tricast.configs.errors import ConfigError
+from tricast.configs.strict import parse_config
 from tricast.perception.losses.channels import ChannelMeter
 from tricast.perception.losses.criterion import LossConfig, training_losses
 
@@ -63,6 +66,16 @@ def test_a_missed_object_of_a_rare_class_costs_more(truth_of, layer_of, outputs_
     )
     assert car > 10 * empty
     assert math.isclose(bus / car, 3.0, rel_tol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [({"cars": 2.0}, "classes among car, truck"), ({"car": -1.0}, "greater than or equal to 0")],
+)
+def test_weights_of_unknown_classes_and_negative_ones_are_refused(weights: dict[str, float], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_config(LossConfig, {"class_weights": weights}, where="loss.yaml")
+    assert parse_config(LossConfig, {"class_weights": {"car": 0.0}}, where="loss.yaml").class_weights == {"car": 0.0}
 
 
 def test_a_box_on_an_object_that_no_sensor_sees_is_not_punished_for_its_class(truth_of, layer_of, outputs_of) -> None:

@@ -1,5 +1,6 @@
 """The contrastive stage learns, resumes to the bit, hands its encoders on, and refuses what it cannot do."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,16 @@ def test_a_run_that_was_cut_goes_on_to_the_bit(config: TrainingRunConfig, shards
     trainer(config, tmp_path / "parts", shards, resume=True).run()
     whole = load_file(tmp_path / "whole" / "checkpoint.safetensors")
     assert_same_bits(whole, load_file(tmp_path / "parts" / "checkpoint.safetensors"))
+
+
+def test_no_step_leaves_the_temperature_beyond_its_cut(config: TrainingRunConfig, shards: Path, tmp_path: Path) -> None:
+    short = config.model_copy(update={"training": config.training.model_copy(update={"max_samples": 6})})
+    run = trainer(short, tmp_path, shards)
+    assert run.model.alignment is not None
+    with torch.no_grad():
+        run.model.alignment.log_scale.fill_(math.log(1000))
+    run.run()
+    assert float(run.model.alignment.scale.detach()) == pytest.approx(100)
 
 
 def test_a_stage_with_everything_begins_with_its_encoders_and_without_its_heads(
