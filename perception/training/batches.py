@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,24 @@ def batches_from(source: BatchSource, steps: range, *, workers: int) -> Iterator
         prefetch_factor=3,
     )
     return iter(loader)
+
+
+def moved(batches: Iterator[TrainingBatch], device: torch.device) -> Iterator[TrainingBatch]:
+    """Batches on a device; to a GPU by another thread, one ahead, while the one before is learned from."""
+    if device.type == "cpu":
+        yield from batches
+        return
+    # The copies are queued on the stream that learns, behind what it does already: no memory is taken too early.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        following = pool.submit(_next_on, batches, device)
+        while (batch := following.result()) is not None:
+            following = pool.submit(_next_on, batches, device)
+            yield batch
+
+
+def _next_on(batches: Iterator[TrainingBatch], device: torch.device) -> TrainingBatch | None:
+    batch = next(batches, None)
+    return None if batch is None else batch.to(device)
 
 
 def _leave_group(worker: int) -> None:

@@ -20,7 +20,7 @@ from tricast.perception.model_weights import copy_weights, read_tensors, save_we
 from tricast.perception.precision import use_half
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.training.augmentation import AugmentationConfig
-from tricast.perception.training.batches import BatchSource, TrainingBatch, batches_from, check_source
+from tricast.perception.training.batches import BatchSource, TrainingBatch, batches_from, check_source, moved
 from tricast.perception.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tricast.perception.training.config import TrainingConfig, TrainingRunConfig
 from tricast.perception.training.curves import Curve, tensorboard_writer
@@ -181,7 +181,7 @@ class Trainer:
         interval = _Interval()
         with _reproducible(settings.threads, self._device):
             steps = range(self.progress.step, last_step)
-            batches = batches_from(self._source, steps, workers=settings.loading_processes)
+            batches = moved(batches_from(self._source, steps, workers=settings.loading_processes), self._device)
             while self.progress.step < last_step:
                 now_s = time.monotonic()
                 self.progress.seconds = earlier_s + now_s - began_s
@@ -241,7 +241,7 @@ class Trainer:
         began_s = time.monotonic()
         batch = next(batches)
         interval.waiting_s += time.monotonic() - began_s
-        return batch.to(self._device)
+        return batch
 
     def _step(self, parts: Sequence[TrainingBatch], interval: _Interval) -> None:
         settings = self._config.training

@@ -199,6 +199,23 @@ def test_a_blink_takes_one_modality_and_leaves_one(tick: TrainingTick) -> None:
     assert blinked(alone, config, np.random.default_rng(0)) is alone
 
 
+def test_subsets_are_kept_in_the_proportions_asked_for(tick: TrainingTick) -> None:
+    shares = {"camera+lidar": 3.0, "camera": 1.0}
+    config = NOTHING.model_copy(update={"drop_modalities": 1.0, "kept_subsets": shares})
+    with_lidar = 0
+    for seed in range(400):
+        sample = augmented(tick.sample, tick.truth, config, np.random.default_rng(seed)).sample
+        assert sample.cameras and sample.radar is None
+        with_lidar += sample.lidar is not None
+    assert 260 < with_lidar < 340
+
+
+@pytest.mark.parametrize("shares", [{"lidar+camera": 1.0}, {"camera+lidar+radar": 1.0}, {"camera": 0.0}])
+def test_subsets_that_are_none_of_the_smaller_ones_are_refused(shares: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"shares of subsets among camera\+lidar, .*, radar, one of them above zero"):
+        AugmentationConfig(kept_subsets=shares)
+
+
 def test_radar_returns_and_extrinsics_change_a_little(tick: TrainingTick) -> None:
     assert tick.sample.radar is not None
     lost = drawn(tick, lose_radar_returns=1.0)
@@ -219,6 +236,18 @@ def test_recoloured_pictures_keep_their_shape_and_differ_from_each_other() -> No
     assert not torch.equal(changed[0], changed[1])
     assert torch.equal(recolored(grey, AugmentationConfig(recolor=0), np.random.default_rng(0)), grey)
     assert len(recolored(grey[:0], AugmentationConfig(), np.random.default_rng(0))) == 0
+
+
+def test_recoloured_levels_are_those_of_the_line_that_is_drawn() -> None:
+    spread, pictures = 0.25, torch.arange(256, dtype=torch.uint8).repeat(3, 3, 1).view(3, 3, 16, 16)
+    changed = recolored(pictures, AugmentationConfig(recolor=spread), np.random.default_rng(4))
+    rng = np.random.default_rng(4)
+    gains = rng.uniform(1 - spread, 1 + spread, (3, 1)) * rng.uniform(1 - spread / 2, 1 + spread / 2, (3, 3))
+    offsets = 128 * rng.uniform(-spread / 2, spread / 2, 3)
+    for picture, channel in np.ndindex(3, 3):
+        line = pictures[picture, channel] * float(np.float32(gains[picture, channel])) + float(offsets[picture])
+        assert (changed[picture, channel] - line.clamp(0, 255)).abs().max() < 1.001
+        assert torch.equal(changed[picture, channel].float(), line.clamp(0, 255).floor())
 
 
 def test_a_vehicle_without_radars_is_never_left_with_nothing(tick: TrainingTick) -> None:

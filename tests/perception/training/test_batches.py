@@ -1,5 +1,6 @@
 """Batches follow from seed and step alone."""
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ from tricast.perception.batch import BatchConfig
 from tricast.perception.losses.targets import cell_centers_m
 from tricast.perception.query_memory import MemoryConfig
 from tricast.perception.training.augmentation import AugmentationConfig
-from tricast.perception.training.batches import BatchSource, TrainingBatch, TrainingBatches, batches_from
+from tricast.perception.training.batches import BatchSource, TrainingBatch, TrainingBatches, batches_from, moved
 
 GRID = BatchConfig(range_m=25.6, cells=32, image_size_px=(64, 32))
 
@@ -83,6 +84,26 @@ def test_batches_on_the_spot_come_in_order(source: BatchSource) -> None:
     made = list(batches_from(source, range(1, 3), workers=0))
     assert len(made) == 2
     assert_equal(made[1], TrainingBatches(source)[2])
+
+
+def test_batches_move_to_a_device_in_order_while_the_one_before_is_used(source: BatchSource) -> None:
+    made = list(batches_from(source, range(3), workers=0))
+    # A device without memory stands for one that copies take time to.
+    elsewhere = list(moved(iter(made), torch.device("meta")))
+    assert [batch.sensors.present.device.type for batch in elsewhere] == ["meta"] * 3
+    assert [batch.sensors.lidar_points.shape for batch in elsewhere] == [b.sensors.lidar_points.shape for b in made]
+    assert all(a is b for a, b in zip(made, moved(iter(made), torch.device("cpu")), strict=True))
+
+
+def test_a_batch_that_cannot_be_made_is_told_where_it_is_waited_for(source: BatchSource) -> None:
+    def broken() -> Iterator[TrainingBatch]:
+        yield TrainingBatches(source)[0]
+        raise InputError(where="shard", got="half of it", expected="all of it", remedy="make it again")
+
+    batches = moved(broken(), torch.device("meta"))
+    next(batches)
+    with pytest.raises(InputError, match="half of it"):
+        next(batches)
 
 
 @pytest.mark.slow
