@@ -6,7 +6,6 @@ import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from tricast.sensors.calibration import SensorCalibration
 from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.se3 import SE3, interpolate, rotation_matrices, slerp
+from tricast.sensors.sweep_columns import sweep_columns
 
 SECOND_NS = 1_000_000_000
 MAX_TWIST_GAP_NS = SECOND_NS
@@ -235,19 +235,13 @@ def lidar_columns_in_ego(
         (5, N) float32: x, y, z, intensity and age in seconds.
 
     """
-    valid = [sweep.without_invalid()[0] for sweep in sweeps]
-    ends = np.cumsum([0, *(len(sweep) for sweep in valid)]).tolist()
-    columns, stamps_ns = np.empty((5, ends[-1]), np.float32), np.empty(ends[-1], np.int64)
-    mount, parts = calibration.ego_from_sensor, list(pairwise(ends))
-    rotation = mount.rotation.astype(np.float32)
-    for sweep, (begin, end) in zip(valid, parts, strict=True):
-        columns[:3, begin:end] = (sweep.points_m @ rotation.T).T
-        columns[3, begin:end] = sweep.intensity
-        np.add(sweep.time_offsets_ns, sweep.timestamp_ns, out=stamps_ns[begin:end], dtype=np.int64)
-    columns[:3] += mount.translation.astype(np.float32)[:, None]
-    columns[4] = (timestamp_ns - stamps_ns) / SECOND_NS
+    parts = [sweep_columns(sweep, calibration.ego_from_sensor) for sweep in sweeps]
+    columns = np.empty((5, sum(len(part) for part in parts)), np.float32)
+    np.concatenate([np.empty((4, 0), np.float32), *(part.columns for part in parts)], axis=1, out=columns[:4])
+    stamps_ns = [part.stamps_ns for part in parts]
+    columns[4] = (timestamp_ns - np.concatenate([np.empty(0, np.int64), *stamps_ns])) / SECOND_NS
     if motion.known:
-        _deskew(columns[:3], [stamps_ns[begin:end] for begin, end in parts], motion, timestamp_ns)
+        _deskew(columns[:3], stamps_ns, motion, timestamp_ns)
     return columns
 
 

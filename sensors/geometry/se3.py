@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -166,8 +167,11 @@ class SE3:
         return vectors @ self.rotation.T
 
 
+@lru_cache(maxsize=512)
 def interpolate(first: SE3, second: SE3, fraction: float) -> SE3:
     """Pose between two poses: translation linear, rotation on the shortest arc (slerp).
+
+    The latest are kept: of the scans and sweeps of a tick most were of the tick before.
 
     Args:
         first: Pose at fraction 0.

@@ -86,6 +86,15 @@ def test_invalid_points_leave_with_all_their_fields() -> None:
     assert none == 0
 
 
+def test_only_what_is_zero_along_every_axis_lies_in_the_sensor() -> None:
+    points = np.array([[0, 2, 3], [0, 0, 0], [0, 0, -1], [5, 0, 0], [0, np.nan, 0], [-0.0, 0, 0]])
+    kept, dropped = LidarSweep.from_points("TOP", 7, points).without_invalid()
+    assert dropped == 3
+    np.testing.assert_array_equal(kept.points_m, [[0, 2, 3], [0, 0, -1], [5, 0, 0]])
+    whole = LidarSweep.from_points("TOP", 7, points[[0, 2, 3]])
+    assert whole.without_invalid() == (whole, 0)
+
+
 def test_empty_sweeps_and_scans_are_ordinary() -> None:
     for empty in (LidarSweep.from_points("TOP", 7, np.zeros((0, 3))), RadarScan.from_points("F", 7, np.zeros((0, 3)))):
         assert len(empty) == 0
