@@ -128,6 +128,8 @@ class BevTransform:
 class SensorBatch:
     """Everything the network takes. A sensor that is absent has no row here; masks are True where something is.
 
+    Made for a GPU, LiDAR rows, tables and rays are there already and the rest on the host; `to` brings all together.
+
     Args:
         images: (M, 3, H, W) uint8 RGB of the cameras that delivered.
         camera_slots: (M,) int64, `sample * N + camera` of each image.
@@ -169,10 +171,13 @@ class SensorBatch:
     odom_from_ego: Tensor
 
     def to(self, device: torch.device | str) -> SensorBatch:
-        """The same batch on another device; to a GPU through memory that it reads while this goes on."""
+        """The same batch on another device, wherever its tensors are; to a GPU through memory that it reads while this
+        goes on.
+        """
         tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        if torch.device(device).type == "cuda" and self.present.device.type == "cpu":
-            return SensorBatch(**{n: t.pin_memory().to(device, non_blocking=True) for n, t in tensors.items()})
+        if torch.device(device).type == "cuda":
+            tensors = {name: t if t.is_cuda else t.pin_memory() for name, t in tensors.items()}
+            return SensorBatch(**{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
         return SensorBatch(**{name: tensor.to(device) for name, tensor in tensors.items()})
 
     def padded(self, lidar_rows: int, radar_rows: int) -> SensorBatch:

@@ -36,7 +36,7 @@ def camera_views(
     """Table and rays of a sample's cameras, which take the first of so many slots."""
     rows, columns = config.feature_size
     width, height = config.image_size_px
-    points = _lift_points_m(config.cells, config.range_m, config.lift_heights_m, transform)
+    points = lift_points_m(config.cells, config.range_m, config.lift_heights_m, transform)
     index = np.full(len(points), -1, np.int64)
     distance_m, off_center = np.zeros(len(points)), np.full(len(points), np.inf)
     directions = np.zeros((slots, rows, columns, 3), np.float32)
@@ -72,7 +72,7 @@ def camera_views(
 def _within_widest_angle(
     camera: CameraInput, lens: Lens, config: BatchConfig, transform: BevTransform
 ) -> NDArray[np.int64]:
-    """Which of `_lift_points_m` lie no farther from the optical axis than the lens may see.
+    """Which of `lift_points_m` lie no farther from the optical axis than the lens may see.
 
     Distances along the axis and from the camera are sums over x, y and z, so that they take two additions a place.
     """
@@ -92,7 +92,7 @@ def _lengths(vectors: Float64) -> Float64:
 
 
 @lru_cache(maxsize=2)
-def _lift_points_m(cells: int, range_m: float, heights_m: tuple[float, ...], transform: BevTransform) -> Float64:
+def lift_points_m(cells: int, range_m: float, heights_m: tuple[float, ...], transform: BevTransform) -> Float64:
     """Places (Y * X * Z, 3) in ego axes at which cells look into pictures; kept, and so not to be written to."""
     heights = np.array(heights_m)
     axis = cell_centers_m(cells, range_m).astype(np.float64)
@@ -122,12 +122,12 @@ def depth_bins_of(distances_m: Float64, config: BatchConfig) -> NDArray[np.int64
 
 def _feature_rays(camera: CameraInput, config: BatchConfig, transform: BevTransform) -> NDArray[np.float32]:
     rows, columns = config.feature_size
-    rays = _optical_rays(camera.lens, config.image_size_px)
+    rays = optical_rays(camera.lens, config.image_size_px)
     return transform.vectors(camera.tick_from_camera.rotate(rays)).reshape(rows, columns, 3).astype(np.float32)
 
 
 @lru_cache(maxsize=64)
-def _optical_rays(lens: Lens, image_size_px: tuple[int, int]) -> Float64:
+def optical_rays(lens: Lens, image_size_px: tuple[int, int]) -> Float64:
     """Rays (h * w, 3) in optical axes through the centres of image features, zeros where a lens has none.
 
     Kept while the lens is the same: for wide lenses they take iterations. Look-up tables are not kept: they follow

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from tricast.perception.batch import MODALITY_ORDER, BatchConfig, BevTransform, SensorBatch
 from tricast.perception.camera_views import CameraViews, camera_views
+from tricast.perception.device_views import device_views
 from tricast.perception.picture_decoding import AwaitedPictures, DecodedPictures, Picture, decoded
 from tricast.perception.point_rows import lidar_rows, radar_rows
-from tricast.perception.tick_sample import TickSample
+from tricast.perception.tick_sample import LIDAR_COLUMNS, RADAR_COLUMNS, TickSample
+
+VIEW_NAMES = tuple(field.name for field in fields(CameraViews))
 
 
 def collate(
@@ -23,6 +25,8 @@ def collate(
     transforms: Sequence[BevTransform] | None = None,
     *,
     awaited: Sequence[AwaitedPictures] | None = None,
+    lidar: Sequence[Tensor] | None = None,
+    device: str = "cpu",
 ) -> SensorBatch:
     """Tensors of some ticks, each under its own transform (none: as it is).
 
@@ -34,20 +38,26 @@ def collate(
         transforms: One a tick.
         awaited: Of each tick the pictures of its cameras at the network's size, as they come: all that needs no pixels
             is made before they are taken. None has them decoded here; the tensors are the same.
+        lidar: Of each tick its LiDAR rows in place of the sample's, on whatever device, where they were made elsewhere.
+        device: Where look-up tables and rays are made, and stay; all else stays on the host.
 
     """
     transforms = [BevTransform()] * len(samples) if transforms is None else transforms
     awaited = [_pictures_of(sample, config) for sample in samples] if awaited is None else awaited
-    lidar_points, lidar_sample = _flat([lidar_rows(s, config, t) for s, t in zip(samples, transforms, strict=True)], 5)
-    radar_points, radar_sample = _flat([radar_rows(s, config, t) for s, t in zip(samples, transforms, strict=True)], 9)
-    views = _views(samples, config, transforms)
+    pairs = list(zip(samples, transforms, strict=True))
+    made = [torch.from_numpy(lidar_rows(s, config, t)) for s, t in pairs] if lidar is None else lidar
+    lidar_points, lidar_sample = _flat(made, len(LIDAR_COLUMNS))
+    radar_points, radar_sample = _flat(
+        [torch.from_numpy(radar_rows(s, config, t)) for s, t in pairs], len(RADAR_COLUMNS)
+    )
+    views = _views(samples, config, transforms, device)
     taken = [pictures.taken() for pictures in awaited]
     if any(pixels is None for pictures in taken for pixels in pictures):
         samples = [_without_broken(s, pictures) for s, pictures in zip(samples, taken, strict=True)]
-        views = _views(samples, config, transforms)
+        views = _views(samples, config, transforms, device)
     images = [pixels for pictures in taken for pixels in pictures if pixels is not None]
     width, height = config.image_size_px
-    present = [[bool(s.cameras), s.lidar is not None, s.radar is not None] for s in samples]
+    present = [[bool(s.cameras), s.lidar is not None or lidar is not None, s.radar is not None] for s in samples]
     slots = _slots(samples)
     mask = [[n < len(sample.cameras) for n in range(slots)] for sample in samples]
     stacked = np.stack(images) if images else np.zeros((0, height, width, 3), np.uint8)
@@ -57,10 +67,7 @@ def collate(
             [b * slots + n for b, row in enumerate(mask) for n, on in enumerate(row) if on]
         ).long(),
         camera_mask=torch.tensor(mask, dtype=torch.bool).reshape(len(samples), slots),
-        lift_index=torch.from_numpy(np.stack([view.lift_index for view in views])),
-        lift_depth_bin=torch.from_numpy(np.stack([view.lift_depth_bin for view in views])),
-        ray_directions=torch.from_numpy(np.stack([view.ray_directions for view in views])),
-        ray_origins_m=torch.from_numpy(np.stack([view.ray_origins_m for view in views])),
+        **{name: torch.stack([view[name] for view in views]) for name in VIEW_NAMES},
         with_camera=_holding(present, 0),
         lidar_points=lidar_points,
         lidar_sample=lidar_sample,
@@ -84,9 +91,15 @@ def _slots(samples: Sequence[TickSample]) -> int:
     return max((len(sample.cameras) for sample in samples), default=0)
 
 
-def _views(samples: Sequence[TickSample], config: BatchConfig, transforms: Sequence[BevTransform]) -> list[CameraViews]:
-    slots = _slots(samples)
-    return [camera_views(s.cameras, slots, config, t) for s, t in zip(samples, transforms, strict=True)]
+def _views(
+    samples: Sequence[TickSample], config: BatchConfig, transforms: Sequence[BevTransform], device: str
+) -> list[dict[str, Tensor]]:
+    """Of each sample the fields of `CameraViews` by name."""
+    slots, pairs = _slots(samples), zip(samples, transforms, strict=True)
+    if device != "cpu":
+        return [device_views(s.cameras, slots, config, t, device) for s, t in pairs]
+    views = [camera_views(s.cameras, slots, config, t) for s, t in pairs]
+    return [{name: torch.from_numpy(getattr(view, name)) for name in VIEW_NAMES} for view in views]
 
 
 def _without_broken(sample: TickSample, pictures: Sequence[Picture | None]) -> TickSample:
@@ -98,7 +111,10 @@ def _holding(present: list[list[bool]], column: int) -> Tensor:
     return torch.tensor([b for b, row in enumerate(present) if row[column]], dtype=torch.int64)
 
 
-def _flat(parts: Sequence[NDArray[np.float32]], columns: int) -> tuple[Tensor, Tensor]:
-    rows = parts[0] if len(parts) == 1 else np.concatenate([np.zeros((0, columns), np.float32), *parts])
-    sample = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    return torch.from_numpy(rows), torch.from_numpy(sample)
+def _flat(parts: Sequence[Tensor], columns: int) -> tuple[Tensor, Tensor]:
+    """Rows of all samples one after another (P, columns), and of which sample each is (P,)."""
+    numbers = [torch.full((len(part),), b, dtype=torch.int64, device=part.device) for b, part in enumerate(parts)]
+    if len(parts) == 1:
+        return parts[0], numbers[0]
+    nothing = torch.zeros((0, columns)), torch.zeros(0, dtype=torch.int64)
+    return torch.cat([nothing[0], *parts]), torch.cat([nothing[1], *numbers])

@@ -7,6 +7,7 @@ A `TickSample` is made of a `SyncedFrame` at inference and read from shards at t
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,8 +102,15 @@ class TickSample:
                 object.__setattr__(self, name, array)
 
 
-def sample_of(frame: SyncedFrame, config: SampleConfig) -> TickSample:
-    """What the network takes of a tick; sensors may be missing in any way."""
+def sample_of(frame: SyncedFrame, config: SampleConfig, *, with_lidar: bool = True) -> TickSample:
+    """What the network takes of a tick; sensors may be missing in any way.
+
+    Args:
+        frame: The tick.
+        config: What is taken.
+        with_lidar: Without, LiDARs are left out, for whoever makes their rows elsewhere.
+
+    """
     cameras: list[CameraInput] = []
     odom_from_tick = frame.ego_motion.odom_from_ego(frame.timestamp_ns)
     tick_from_odom = odom_from_tick.inverse
@@ -121,7 +129,7 @@ def sample_of(frame: SyncedFrame, config: SampleConfig) -> TickSample:
     return TickSample(
         timestamp_ns=frame.timestamp_ns,
         cameras=tuple(cameras),
-        lidar=_lidar(frame, config) if frame.lidars else None,
+        lidar=_lidar(frame, config) if frame.lidars and with_lidar else None,
         radar=_radar(frame, config) if frame.radars else None,
         odom_from_ego=odom_from_tick,
     )
@@ -129,7 +137,7 @@ def sample_of(frame: SyncedFrame, config: SampleConfig) -> TickSample:
 
 def _lidar(frame: SyncedFrame, config: SampleConfig) -> NDArray[np.float32]:
     clouds = [
-        lidar_columns_in_ego(_chosen(sweeps, config), frame.rig[channel], frame.ego_motion, frame.timestamp_ns)
+        lidar_columns_in_ego(chosen_sweeps(sweeps, config), frame.rig[channel], frame.ego_motion, frame.timestamp_ns)
         for channel, sweeps in sorted(frame.lidars.items())
     ]
     for cloud in clouds:
@@ -144,7 +152,7 @@ def _set_full_scale_share(intensity: NDArray[np.float32]) -> None:
         np.minimum(intensity, np.float32(1), out=intensity)
 
 
-def _chosen(sweeps: tuple[LidarSweep, ...], config: SampleConfig) -> list[LidarSweep]:
+def chosen_sweeps(sweeps: tuple[LidarSweep, ...], config: SampleConfig) -> list[LidarSweep]:
     """The newest sweep whole, and the sweeps nearest to the older lags thinned, each once."""
     chosen: dict[int, LidarSweep] = {}
     newest_ns = sweeps[0].timestamp_ns
@@ -165,6 +173,17 @@ def _thinned(sweep: LidarSweep, step: int) -> LidarSweep:
     """
     if step == 1:
         return sweep
+    kept = _THINNED.get(sweep)
+    if kept is None or kept[0] != step:
+        kept = _THINNED[sweep] = (step, _thinned_anew(sweep, step))
+    return kept[1]
+
+
+_THINNED: WeakKeyDictionary[LidarSweep, tuple[int, LidarSweep]] = WeakKeyDictionary()
+"""By how much, and what was left: several ticks take a sweep."""
+
+
+def _thinned_anew(sweep: LidarSweep, step: int) -> LidarSweep:
     chosen: slice | NDArray[np.bool_] = slice(None, None, step)
     if np.count_nonzero(np.diff(sweep.rings)) > len(sweep) // 2:
         numbers = np.arange(len(sweep), dtype=np.uint64)

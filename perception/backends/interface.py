@@ -52,11 +52,9 @@ class EagerBackend:
     def __call__(self, batch: SensorBatch, memory: QueryMemory) -> tuple[QueryOutputs, QueryMemory]:
         """See `Backend`."""
         with torch.inference_mode():
-            if self._device == "cpu":
-                return self._network(batch, memory)
-            # What is remembered may be of another backend, which ran on the host before this one took over.
+            # A tick may be made for a GPU, and what is remembered be of another backend, which ran before this one.
             outputs, memory = self._network(batch.to(self._device), memory.to(self._device))
-            return outputs.to("cpu"), memory
+            return (outputs if self._device == "cpu" else outputs.to("cpu")), memory
 
 
 class GraphBackend:
@@ -80,7 +78,7 @@ class GraphBackend:
         with torch.inference_mode():
             if not self.shapes.hold(batch):
                 self.not_fitting += 1
-                return self._network(batch, memory)
+                return self._network(batch.to("cpu"), memory)
             recalled = self._network.recalled(batch, memory)
             tensors = self._graph(FixedInputs.of(batch, self.shapes, self.config.batch, recalled))
             outputs, notes = outputs_of(tensors, from_peaks=self.config.decoder.starts == "heatmap")

@@ -69,7 +69,7 @@ def check_parity(
     for number, batch in enumerate(compared):
         where = f"{backend.name}, tick {number}"
         with torch.inference_mode():
-            expected, memory = network(batch, memory)
+            expected, memory = network(batch.to("cpu"), memory)
             got, own = backend(batch, own)
         difference, others = _difference(where, expected, got, limits)
         worst = max(worst, difference, _difference_of_memory(where, memory, own, limits))

@@ -19,6 +19,7 @@ from tricast.perception.batch import SensorBatch
 from tricast.perception.collation import collate
 from tricast.perception.decoding import decode
 from tricast.perception.detectors.network_config import NetworkConfig, weights_path
+from tricast.perception.device_rows import DeviceRows
 from tricast.perception.doppler import with_doppler
 from tricast.perception.kept_memory import keep_freed_memory
 from tricast.perception.layers.convolution import fold_norms
@@ -98,6 +99,9 @@ class NetworkDetector:
         torch.set_num_threads(config.threads)
         keep_freed_memory()
         self._memory = QueryMemory()
+        runs = "eager" if config.backend == AUTO else config.backend
+        self._device = Placement(device=config.device).checked(runs).device
+        self._rows = None if self._device == "cpu" else DeviceRows(self._device)
         self._pictures = PictureDecoder(config.threads) if pictures is None else pictures
 
     @property
@@ -112,11 +116,18 @@ class NetworkDetector:
         return told
 
     def prepare(self, frame: SyncedFrame) -> SensorBatch:
-        """See `Detector.prepare`: clouds moved to the tick while pictures are decoded, tensors made."""
+        """See `Detector.prepare`: clouds moved to the tick while pictures are decoded, tensors made.
+
+        Where the network runs on a GPU, LiDAR rows and look-up tables are made there, and stay.
+        """
         model = self.network.config
         images = [image for _, image in sorted(frame.cameras.items())]
         awaited = self._pictures.begun(images, model.batch.image_size_px)
-        return collate([sample_of(frame, model.sample)], model.batch, awaited=[awaited])
+        lidar = None
+        if self._rows is not None and frame.lidars:
+            lidar = [self._rows.rows(frame, model.sample, model.batch)]
+        sample = sample_of(frame, model.sample, with_lidar=self._rows is None)
+        return collate([sample], model.batch, awaited=[awaited], lidar=lidar, device=self._device)
 
     def detect(self, frame: SyncedFrame, prepared: SensorBatch | None = None) -> Detections:
         """See `Detector.detect`; the detections carry futures."""

@@ -112,7 +112,9 @@ def benchmark(
 
     """
     found, placement = machine(), options.placement
-    detector = NetworkDetector(config.network, network=network, backend=EagerBackend(network))  # sets torch's threads
+    # Ticks of the host, as the comparisons take them. Sets torch's threads.
+    on_host = config.with_network(backend="eager", device="cpu").network
+    detector = NetworkDetector(on_host, network=network, backend=EagerBackend(network))
     batches = _probe(frames, detector)
     if not batches:
         raise InputError(
@@ -129,7 +131,8 @@ def benchmark(
         candidates=_candidates(placement) if options.backend == AUTO else (options.backend,),
         placement=placement,
     )
-    config = config.with_network(threads=threads)
+    # Ticks of the loops are made where the backend wants them.
+    config = config.with_network(threads=threads, backend="eager", device=placement.checked(backend.name).device)
     names = dict.fromkeys((backend.name, *options.compare))
     others = [
         backend if n == backend.name else open_backend(n, network, batches, threads=threads, placement=placement)

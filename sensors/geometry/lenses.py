@@ -31,8 +31,12 @@ class Lens(Protocol):
     @property
     def height_px(self) -> int: ...
 
-    def project(self, points_m: NDArray[Any]) -> tuple[Float64, NDArray[np.bool_]]:
+    def project(self, points_m: NDArray[Any], xp: Any = np) -> tuple[Float64, NDArray[np.bool_]]:
         """Project points (N, 3) of the camera frame.
+
+        Args:
+            points_m: The points.
+            xp: What has the functions of NumPy for arrays of the points' kind: for float64 tensors, `torch` itself.
 
         Returns:
             Pixels (N, 2) as (x, y), and a mask (N,): True where the lens sees the point inside the image.
@@ -74,17 +78,17 @@ class PinholeLens:
         """k1, k2, p1, p2, k3, k4, k5, k6, as OpenCV and ROS order them; only as many as say something: 5 or 8."""
         return (*self.distortion, *self.rational) if any(self.rational) else self.distortion
 
-    def project(self, points_m: NDArray[Any]) -> tuple[Float64, NDArray[np.bool_]]:
+    def project(self, points_m: NDArray[Any], xp: Any = np) -> tuple[Float64, NDArray[np.bool_]]:
         """See `Lens.project`."""
-        x, y, z = _columns(points_m)
+        x, y, z = _columns(points_m, xp)
         ahead = z > 1e-3
-        depth = np.where(ahead, z, np.nan)
+        depth = xp.where(ahead, z, xp.nan)
         u, v = x / depth, y / depth
         squared = u * u + v * v
         within = squared <= _folding_limit(self.coefficients)
         if any(self.coefficients):
             u, v = _brown_conrady(u, v, self.coefficients)
-        return _to_pixels(self, u, v, ahead & within)
+        return _to_pixels(self, u, v, ahead & within, xp)
 
     def rays(self, pixels: NDArray[Any]) -> Float64:
         """See `Lens.rays`; distortion is inverted by Newton's method."""
@@ -118,16 +122,16 @@ class FisheyeLens:
     def __post_init__(self) -> None:
         _check_intrinsics(self)
 
-    def project(self, points_m: NDArray[Any]) -> tuple[Float64, NDArray[np.bool_]]:
+    def project(self, points_m: NDArray[Any], xp: Any = np) -> tuple[Float64, NDArray[np.bool_]]:
         """See `Lens.project`."""
-        x, y, z = _columns(points_m)
-        across = np.hypot(x, y)
-        theta = np.arctan2(across, z)
-        radius = self._radius(theta)
-        scale = np.divide(radius, across, out=np.zeros_like(across), where=across > 0)
+        x, y, z = _columns(points_m, xp)
+        across = xp.hypot(x, y)
+        theta = xp.arctan2(across, z)
+        radius, aside = self._radius(theta), across > 0
+        scale = xp.where(aside, radius / xp.where(aside, across, 1.0), 0.0)
         # Straight behind has no direction in the image, and would land on its centre.
         seen = (theta <= self._theta_limit()) & ((across > 1e-6) | (z > 1e-6))
-        return _to_pixels(self, x * scale, y * scale, seen)
+        return _to_pixels(self, x * scale, y * scale, seen, xp)
 
     def rays(self, pixels: NDArray[Any]) -> Float64:
         """See `Lens.rays`; the angle is found by Newton's method, and by bisection where that does not arrive."""
@@ -196,19 +200,19 @@ class MeiLens:
     def __post_init__(self) -> None:
         _check_intrinsics(self)
 
-    def project(self, points_m: NDArray[Any]) -> tuple[Float64, NDArray[np.bool_]]:
+    def project(self, points_m: NDArray[Any], xp: Any = np) -> tuple[Float64, NDArray[np.bool_]]:
         """See `Lens.project`."""
-        x, y, z = _columns(points_m)
-        norm = np.sqrt(x * x + y * y + z * z)
-        norm = np.where(norm > 1e-6, norm, np.nan)
+        x, y, z = _columns(points_m, xp)
+        norm = xp.sqrt(x * x + y * y + z * z)
+        norm = xp.where(norm > 1e-6, norm, xp.nan)
         cosine = z / norm
         # A point on the sphere is seen once only up to the cone where the projection stops growing.
         seen = cosine > (-1.0 / self.mirror if self.mirror > 1 else -self.mirror) + 1e-3
-        depth = np.where(seen, cosine + self.mirror, np.nan)
+        depth = xp.where(seen, cosine + self.mirror, xp.nan)
         u, v = x / norm / depth, y / norm / depth
         seen &= u * u + v * v <= self._plane_limit()
         u, v = _brown_conrady(u, v, (*self.distortion, 0.0))
-        return _to_pixels(self, u, v, seen)
+        return _to_pixels(self, u, v, seen, xp)
 
     def rays(self, pixels: NDArray[Any]) -> Float64:
         """See `Lens.rays`; distortion is inverted by Newton's method."""
@@ -249,8 +253,8 @@ def _check_intrinsics(lens: PinholeLens | FisheyeLens | MeiLens) -> None:
         )
 
 
-def _columns(points_m: NDArray[Any]) -> tuple[Float64, Float64, Float64]:
-    points = np.asarray(points_m, dtype=np.float64)
+def _columns(points_m: Any, xp: Any) -> tuple[Float64, Float64, Float64]:
+    points = xp.asarray(points_m, dtype=xp.float64)
     return points[..., 0], points[..., 1], points[..., 2]
 
 
@@ -261,11 +265,13 @@ def _from_pixels(lens: Any, pixels: NDArray[Any]) -> tuple[Float64, Float64]:
     return u, v
 
 
-def _to_pixels(lens: Any, u: Float64, v: Float64, seen: NDArray[np.bool_]) -> tuple[Float64, NDArray[np.bool_]]:
+def _to_pixels(
+    lens: Any, u: Float64, v: Float64, seen: NDArray[np.bool_], xp: Any
+) -> tuple[Float64, NDArray[np.bool_]]:
     x = u * lens.focal_px[0] + lens.principal_px[0]
     y = v * lens.focal_px[1] + lens.principal_px[1]
     inside = seen & (x >= -0.5) & (x < lens.width_px - 0.5) & (y >= -0.5) & (y < lens.height_px - 0.5)
-    return np.where(seen[..., None], np.stack([x, y], axis=-1), np.nan), inside
+    return xp.where(seen[..., None], xp.stack([x, y], -1), xp.nan), inside
 
 
 @lru_cache(maxsize=64)

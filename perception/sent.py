@@ -1,0 +1,16 @@
+"""Arrays of the host as tensors on a device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def sent(array: NDArray[Any], device: str) -> Tensor:
+    """An array as a tensor of its own; to a GPU through memory that it reads while the host goes on."""
+    tensor = torch.from_numpy(np.array(array))
+    return tensor if torch.device(device).type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
