@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tricast.configs.strict import StrictConfig
+from tricast.perception.nearness import near_along
 from tricast.perception.outputs import Detections, Trajectories
 from tricast.perception.score_calibration import ScoreScale, SubsetName, subset_name
 from tricast.sensors.annotations import DETECTION_CLASSES
@@ -139,12 +140,7 @@ def _hiding_pairs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs (K,), (K,) of a box and a worse one within its radius; only boxes near in x are looked at."""
     x, y = places_m.T
-    order = np.argsort(x, kind="stable")
-    reach = np.maximum(own_radii_m, other_radii_m)
-    first = np.searchsorted(x[order], x - reach, "left")
-    counts = np.searchsorted(x[order], x + reach, "right") - first
-    better = np.repeat(np.arange(len(x)), counts)
-    worse = order[np.arange(len(better)) + np.repeat(first + counts - np.cumsum(counts), counts)]
+    better, worse = near_along(x, np.maximum(own_radii_m, other_radii_m), x)
     later = worse > better
     better, worse = better[later], worse[later]
     radii = np.where(classes[better] == classes[worse], own_radii_m[better], other_radii_m[better])

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tricast.configs.strict import StrictConfig
+from tricast.perception.nearness import near_along
 from tricast.perception.outputs import Detections
 from tricast.sensors.geometry.boxes import Boxes
 
@@ -91,16 +92,16 @@ def _on_boxes(detections: Detections, radar: Float64, margin_m: float) -> tuple[
 def _near(boxes: Boxes, radar: Float64, margin_m: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs that may be of a box and a return on it: within half a diagonal and what the box drives in a return's age.
 
-    Of all pairs nearly none are, so that this is asked in single precision, with a centimetre to spare.
+    This is asked in single precision, with a centimetre to spare.
     """
     reach = np.linalg.norm(boxes.sizes_m[:, :2] / 2 + margin_m, axis=1) + 0.01
     reach += np.abs(radar[:, 8]).max(initial=0.0) * np.linalg.norm(boxes.velocities_mps, axis=1)
-    x, y = (radar[:, i].astype(np.float32) - boxes.centers_m[:, i : i + 1].astype(np.float32) for i in range(2))
-    x *= x
-    y *= y
-    x += y
-    box, row = np.nonzero(x < np.square(reach).astype(np.float32)[:, None])
-    return box, row
+    (x, y), (own_x, own_y) = radar[:, :2].astype(np.float32).T, boxes.centers_m[:, :2].astype(np.float32).T
+    box, row = near_along(own_x, reach + 0.01, x)
+    squares = (x[row] - own_x[box]) ** 2 + (y[row] - own_y[box]) ** 2
+    near = np.flatnonzero(squares < np.square(reach).astype(np.float32)[box])
+    near = near[np.lexsort((row[near], box[near]))]
+    return box[near], row[near]
 
 
 def _medians(values: Float64, group: NDArray[np.int64], count: NDArray[np.int64]) -> Float64:

@@ -16,8 +16,11 @@ def pair_costs(
     predicted_m: Float64,
     seen_m: Float64,
     variances_m2: Float64,
-    log_size_differences: Float64,
-    same_class: NDArray[np.bool_],
+    seen_variances_m2: Float64,
+    log_sizes: Float64,
+    seen_log_sizes: Float64,
+    classes: NDArray[np.int64],
+    seen_classes: NDArray[np.int64],
     gate_sigmas: float,
     max_distances_m: Float64,
     size_sigma: float,
@@ -28,9 +31,12 @@ def pair_costs(
     Args:
         predicted_m: (N, 2) places where the tracks are expected.
         seen_m: (M, 2) places of detections.
-        variances_m2: (N, M) of their distance, along each axis.
-        log_size_differences: (N, M, 3) of length, width and height.
-        same_class: (N, M).
+        variances_m2: (N,) of the tracks' places, along each axis.
+        seen_variances_m2: (M,) of the detections' likewise.
+        log_sizes: (N, 3) of the tracks' length, width and height.
+        seen_log_sizes: (M, 3) of the detections'.
+        classes: (N,) of the tracks.
+        seen_classes: (M,) of the detections.
         gate_sigmas: Pairs further apart are impossible.
         max_distances_m: (N,) likewise, whatever the variance.
         size_sigma: Standard deviation of a log size.
@@ -40,13 +46,19 @@ def pair_costs(
         Costs, `NO_PAIR` where a pair is impossible.
 
     """
-    squares = ((predicted_m[:, None] - seen_m[None]) ** 2).sum(axis=2)
+    (x, y), (seen_x, seen_y) = predicted_m.T, seen_m.T
+    squares = (x[:, None] - seen_x) ** 2 + (y[:, None] - seen_y) ** 2
+    variances = variances_m2[:, None] + seen_variances_m2
+    possible = (squares <= gate_sigmas**2 * variances) & (squares <= max_distances_m[:, None] ** 2)
+    track, seen = np.nonzero(possible)
     # Where a track is unsure of its place, many detections are near it: the logarithm makes the sure one win.
-    costs = squares / variances_m2 + 2 * np.log(variances_m2)
-    costs += np.minimum((log_size_differences**2).sum(axis=2) / size_sigma**2, 9.0)
-    costs += np.where(same_class, 0.0, class_cost)
-    possible = (squares <= gate_sigmas**2 * variances_m2) & (squares <= max_distances_m[:, None] ** 2)
-    return np.where(possible, costs, NO_PAIR)
+    found = squares[possible] / variances[possible] + 2 * np.log(variances[possible])
+    length, width, height = ((log_sizes[track] - seen_log_sizes[seen]) ** 2).T
+    found += np.minimum((length + width + height) / size_sigma**2, 9.0)
+    found += np.where(classes[track] == seen_classes[seen], 0.0, class_cost)
+    costs = np.full(possible.shape, NO_PAIR)
+    costs[possible] = found
+    return costs
 
 
 def best_pairs(costs: Float64) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
