@@ -18,7 +18,7 @@ from tricast.perception.batch import FEATURE_STRIDE_PX, BatchConfig, BevTransfor
 from tricast.perception.camera_views import lift_points_m, optical_rays
 from tricast.perception.sent import sent
 from tricast.perception.tick_sample import CameraInput
-from tricast.sensors.geometry.lenses import Lens
+from tricast.sensors.geometry.lenses import Lens, PinholeLens
 
 
 def device_views(
@@ -49,7 +49,7 @@ def device_views(
     }
 
 
-def _table(in_cameras: Tensor, lenses: Sequence[Lens], config: BatchConfig) -> tuple[Tensor, Tensor]:
+def _table(in_cameras: Tensor, lenses: tuple[Lens, ...], config: BatchConfig) -> tuple[Tensor, Tensor]:
     """Index of the image feature (P,), -1 where no camera sees the place, and bin of its distance (P,).
 
     Args:
@@ -60,11 +60,7 @@ def _table(in_cameras: Tensor, lenses: Sequence[Lens], config: BatchConfig) -> t
     """
     rows, columns = config.feature_size
     width, height = config.image_size_px
-    projected = [
-        lens.scaled(width, height).project(places, torch) for lens, places in zip(lenses, in_cameras, strict=True)
-    ]
-    pixels = torch.stack([pixels for pixels, _ in projected])  # type: ignore[arg-type]
-    seen = torch.stack([seen for _, seen in projected])  # type: ignore[arg-type]
+    pixels, seen = _projected(in_cameras, _scaled(lenses, config.image_size_px))
     x, y = pixels.unbind(dim=2)
     # Where cameras overlap, a cell looks into the one that sees it nearest to its centre.
     off = torch.where(seen, torch.maximum((x / width - 0.5).abs(), (y / height - 0.5).abs()), math.inf)
@@ -77,6 +73,33 @@ def _table(in_cameras: Tensor, lenses: Sequence[Lens], config: BatchConfig) -> t
     share = (distances_m.clamp(min=1e-3) / near).log() / math.log(far / near)
     depth_bin = (share * config.depth_bins).floor().clamp(0, config.depth_bins - 1)
     return index, torch.where(looks, depth_bin, 0.0).long()
+
+
+def _projected(in_cameras: Tensor, lenses: tuple[Lens, ...]) -> tuple[Tensor, Tensor]:
+    """Pixels (C, P, 2) of places (C, P, 3) in the axes of cameras, and whether these see them (C, P): `Lens.project`.
+
+    Pinholes without distortion, as rectified pictures have, go all at once.
+    """
+    if all(isinstance(lens, PinholeLens) and not any(lens.coefficients) for lens in lenses):
+        focal_px, principal_px, size_px = _pinholes(lenses, str(in_cameras.device)).unbind(dim=1)  # (C, 1, 2) each
+        ahead = in_cameras[..., 2] > 1e-3
+        depth_m = torch.where(ahead, in_cameras[..., 2], math.nan)
+        pixels = in_cameras[..., :2] / depth_m[..., None] * focal_px + principal_px
+        return pixels, ahead & ((pixels >= -0.5) & (pixels < size_px - 0.5)).all(dim=2)
+    projected = [lens.project(places, torch) for lens, places in zip(lenses, in_cameras, strict=True)]  # type: ignore[arg-type]
+    return torch.stack([pixels for pixels, _ in projected]), torch.stack([seen for _, seen in projected])  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=8)
+def _scaled(lenses: tuple[Lens, ...], image_size_px: tuple[int, int]) -> tuple[Lens, ...]:
+    return tuple(lens.scaled(*image_size_px) for lens in lenses)
+
+
+@lru_cache(maxsize=8)
+def _pinholes(lenses: tuple[PinholeLens, ...], device: str) -> Tensor:
+    """(C, 3, 1, 2) float64: focal lengths, principal point and size of each, in pixels along x and y."""
+    numbers = [[[lens.focal_px], [lens.principal_px], [(lens.width_px, lens.height_px)]] for lens in lenses]
+    return sent(np.array(numbers, np.float64), device)
 
 
 def _poses(cameras: Sequence[CameraInput], transform: BevTransform, device: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -114,11 +114,15 @@ class EgoMotion:
 
     def velocity_mps(self, timestamp_ns: int) -> NDArray[np.float64]:
         """Ego velocity over ground (3,), along the ego axes at that time; zeros if unknown."""
-        return self._twist(self._nearest(timestamp_ns))[0] if self._poses else np.zeros(3)
+        return self.twist(timestamp_ns)[0]
 
     def angular_velocity_radps(self, timestamp_ns: int) -> NDArray[np.float64]:
         """Ego angular velocity (3,) about the ego axes at that time; zeros if unknown."""
-        return self._twist(self._nearest(timestamp_ns))[1] if self._poses else np.zeros(3)
+        return self.twist(timestamp_ns)[1]
+
+    def twist(self, timestamp_ns: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Both: `velocity_mps` and `angular_velocity_radps`."""
+        return self._twist(self._nearest(timestamp_ns)) if self._poses else (np.zeros(3), np.zeros(3))
 
     def _nearest(self, timestamp_ns: int) -> int:
         after = bisect.bisect_left(self._stamps, timestamp_ns)
@@ -252,18 +256,19 @@ def radar_in_ego(
     valid = [scan.without_invalid()[0] for scan in scans]
     if not valid:
         return RadarPoints.empty(timestamp_ns)
-    # All returns at once: scans are many and short.
+    # All returns, and all poses, at once: scans are many and short.
     counts, mount = [len(scan) for scan in valid], calibration.ego_from_sensor
-    tick_from_odom = motion.odom_from_ego(timestamp_ns).inverse
-    tick_from_egos = [tick_from_odom @ motion.odom_from_ego(scan.timestamp_ns) for scan in valid]
+    stamps_ns = np.array([scan.timestamp_ns for scan in valid], np.int64)
+    rotations, places_m = motion.ego_from_egos(timestamp_ns, stamps_ns)
+    turned = (rotations @ mount.rotation).astype(np.float32)
+    shifts_m = (rotations @ mount.translation + places_m).astype(np.float32)
     sight = np.concatenate([scan.points_m for scan in valid]).astype(np.float64)
     sight = mount.rotate(sight / np.maximum(np.linalg.norm(sight, axis=1, keepdims=True), 1e-6))
-    turns = np.repeat(np.array([pose.rotation[:2] for pose in tick_from_egos]), counts, axis=0)
-    flat = np.einsum("nij,nj->ni", turns, sight)
+    flat = np.einsum("nij,nj->ni", np.repeat(rotations[:, :2], counts, axis=0), sight)
     ages_s = np.array([(timestamp_ns - scan.timestamp_ns) / SECOND_NS for scan in valid], np.float32)
     return RadarPoints(
         timestamp_ns=timestamp_ns,
-        points_m=np.concatenate([(p @ mount).apply(s.points_m) for p, s in zip(tick_from_egos, valid, strict=True)]),
+        points_m=np.concatenate([s.points_m @ r.T + t for s, r, t in zip(valid, turned, shifts_m, strict=True)]),
         rcs_dbsm=np.concatenate([scan.rcs_dbsm for scan in valid]),
         radial_velocities_mps=_over_ground(valid, sight, calibration, motion),
         directions=(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)).astype(np.float32),
@@ -339,8 +344,7 @@ def _over_ground(
     if not motion.known:
         return stated
     measured = np.concatenate([scan.radial_velocities_mps for scan in scans])
-    linear = np.array([motion.velocity_mps(scan.timestamp_ns) for scan in scans])
-    angular = np.array([motion.angular_velocity_radps(scan.timestamp_ns) for scan in scans])
+    linear, angular = np.array([motion.twist(scan.timestamp_ns) for scan in scans]).transpose(1, 0, 2)
     own = np.repeat(
         linear + np.cross(angular, calibration.ego_from_sensor.translation), [len(scan) for scan in scans], axis=0
     )

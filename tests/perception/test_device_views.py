@@ -15,6 +15,7 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.i
 SIZES = {"width_px": 64, "height_px": 32, "principal_px": (31.5, 15.5)}
 BENT = PinholeLens(**SIZES, focal_px=(34.0, 34.0), distortion=(-0.3, 0.1, 0.0, 0.0, 0.0))
 RATIONAL = dataclasses.replace(BENT, rational=(0.2, -0.05, 0.02))
+ODD = PinholeLens(width_px=128, height_px=96, focal_px=(50.0, 60.0), principal_px=(60.0, 50.0))
 WIDE = FisheyeLens(**SIZES, focal_px=(16.0, 16.0))
 MIRROR = MeiLens(**SIZES, focal_px=(30.0, 30.0), mirror=1.02, distortion=(0.03, -0.08, 0.001, -0.001))
 
@@ -25,6 +26,7 @@ def test_a_device_gives_the_tables_and_rays_of_the_host(
     ticks: list[TickSample], transform: BevTransform, lens: Lens | None, device: str
 ) -> None:
     cameras = [camera if lens is None else dataclasses.replace(camera, lens=lens) for camera in ticks[0].cameras]
+    cameras[0] = dataclasses.replace(cameras[0], lens=ODD)  # not all are the same
     # One slot more than cameras, and two of them looking almost the same way.
     cameras.append(dataclasses.replace(cameras[1], channel="TWIN"))
     own = device_views(cameras, 6, CONFIG, transform, device)
