@@ -128,7 +128,8 @@ class BevTransform:
 class SensorBatch:
     """Everything the network takes. A sensor that is absent has no row here; masks are True where something is.
 
-    Made for a GPU, LiDAR rows, tables and rays are there already and the rest on the host; `to` brings all together.
+    Made for a GPU, pictures, LiDAR rows, tables and rays are there already and the rest on the host; `to` brings all of
+    it together.
 
     Args:
         images: (M, 3, H, W) uint8 RGB of the cameras that delivered.

@@ -14,6 +14,7 @@ from tricast.perception.camera_views import CameraViews, camera_views
 from tricast.perception.device_views import device_views
 from tricast.perception.picture_decoding import AwaitedPictures, DecodedPictures, Picture, decoded
 from tricast.perception.point_rows import lidar_rows, radar_rows
+from tricast.perception.sent import sent
 from tricast.perception.tick_sample import LIDAR_COLUMNS, RADAR_COLUMNS, TickSample
 
 VIEW_NAMES = tuple(field.name for field in fields(CameraViews))
@@ -39,7 +40,7 @@ def collate(
         awaited: Of each tick the pictures of its cameras at the network's size, as they come: all that needs no pixels
             is made before they are taken. None has them decoded here; the tensors are the same.
         lidar: Of each tick its LiDAR rows in place of the sample's, on whatever device, where they were made elsewhere.
-        device: Where look-up tables and rays are made, and stay; all else stays on the host.
+        device: Where look-up tables and rays are made, and pictures go; all else stays on the host.
 
     """
     transforms = [BevTransform()] * len(samples) if transforms is None else transforms
@@ -62,7 +63,7 @@ def collate(
     mask = [[n < len(sample.cameras) for n in range(slots)] for sample in samples]
     stacked = np.stack(images) if images else np.zeros((0, height, width, 3), np.uint8)
     return SensorBatch(
-        images=torch.from_numpy(stacked).permute(0, 3, 1, 2),
+        images=(torch.from_numpy(stacked) if device == "cpu" else sent(stacked, device)).permute(0, 3, 1, 2),
         camera_slots=torch.tensor(
             [b * slots + n for b, row in enumerate(mask) for n, on in enumerate(row) if on]
         ).long(),

@@ -12,5 +12,8 @@ from torch import Tensor
 
 def sent(array: NDArray[Any], device: str) -> Tensor:
     """An array as a tensor of its own; to a GPU through memory that it reads while the host goes on."""
-    tensor = torch.from_numpy(np.array(array))
-    return tensor if torch.device(device).type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+    if torch.device(device).type == "cpu":
+        return torch.from_numpy(np.array(array))
+    pinned = torch.from_numpy(np.empty(0, array.dtype)).new_empty(array.shape, pin_memory=True)
+    pinned.numpy()[...] = array
+    return pinned.to(device, non_blocking=True)
