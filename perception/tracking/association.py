@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from tricast.perception.nearness import near_along
+
 Float64 = NDArray[np.float64]
 
 NO_PAIR = 1e6
@@ -46,18 +48,20 @@ def pair_costs(
         Costs, `NO_PAIR` where a pair is impossible.
 
     """
+    costs = np.full((len(predicted_m), len(seen_m)), NO_PAIR)
+    # Of all pairs few are possible: those near in x, with a hair to spare, are looked at.
+    track, seen = near_along(predicted_m[:, 0], max_distances_m * (1 + 1e-6), seen_m[:, 0])
     (x, y), (seen_x, seen_y) = predicted_m.T, seen_m.T
-    squares = (x[:, None] - seen_x) ** 2 + (y[:, None] - seen_y) ** 2
-    variances = variances_m2[:, None] + seen_variances_m2
-    possible = (squares <= gate_sigmas**2 * variances) & (squares <= max_distances_m[:, None] ** 2)
-    track, seen = np.nonzero(possible)
+    squares = (x[track] - seen_x[seen]) ** 2 + (y[track] - seen_y[seen]) ** 2
+    variances = variances_m2[track] + seen_variances_m2[seen]
+    possible = (squares <= gate_sigmas**2 * variances) & (squares <= max_distances_m[track] ** 2)
+    track, seen, squares, variances = track[possible], seen[possible], squares[possible], variances[possible]
     # Where a track is unsure of its place, many detections are near it: the logarithm makes the sure one win.
-    found = squares[possible] / variances[possible] + 2 * np.log(variances[possible])
+    found = squares / variances + 2 * np.log(variances)
     length, width, height = ((log_sizes[track] - seen_log_sizes[seen]) ** 2).T
     found += np.minimum((length + width + height) / size_sigma**2, 9.0)
     found += np.where(classes[track] == seen_classes[seen], 0.0, class_cost)
-    costs = np.full(possible.shape, NO_PAIR)
-    costs[possible] = found
+    costs[track, seen] = found
     return costs
 
 
