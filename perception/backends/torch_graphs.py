@@ -36,7 +36,7 @@ def compiled_graph(network: Network, shapes: FixedShapes, placement: Placement) 
 
     try:
         with torch.inference_mode(), warnings.catch_warnings():
-            # What it would have done otherwise, had it been let: single precision is to be single precision.
+            # Compilers advise what would be faster, TF32 say: single precision is to be single precision.
             warnings.simplefilter("ignore")
             if placement.device == "cuda":
                 return RecordedGraph(module, blank)
