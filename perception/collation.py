@@ -45,12 +45,7 @@ def collate(
     """
     transforms = [BevTransform()] * len(samples) if transforms is None else transforms
     awaited = [_pictures_of(sample, config) for sample in samples] if awaited is None else awaited
-    pairs = list(zip(samples, transforms, strict=True))
-    made = [torch.from_numpy(lidar_rows(s, config, t)) for s, t in pairs] if lidar is None else lidar
-    lidar_points, lidar_sample = _flat(made, len(LIDAR_COLUMNS))
-    radar_points, radar_sample = _flat(
-        [torch.from_numpy(radar_rows(s, config, t)) for s, t in pairs], len(RADAR_COLUMNS)
-    )
+    points = _points(samples, config, transforms, lidar)
     views = _views(samples, config, transforms, device)
     taken = [pictures.taken() for pictures in awaited]
     if any(pixels is None for pictures in taken for pixels in pictures):
@@ -69,12 +64,9 @@ def collate(
         ).long(),
         camera_mask=torch.tensor(mask, dtype=torch.bool).reshape(len(samples), slots),
         **{name: torch.stack([view[name] for view in views]) for name in VIEW_NAMES},
+        **points,
         with_camera=_holding(present, 0),
-        lidar_points=lidar_points,
-        lidar_sample=lidar_sample,
         with_lidar=_holding(present, 1),
-        radar_points=radar_points,
-        radar_sample=radar_sample,
         with_radar=_holding(present, 2),
         present=torch.tensor(present, dtype=torch.bool).reshape(len(samples), len(MODALITY_ORDER)),
         timestamps_ns=torch.tensor([sample.timestamp_ns for sample in samples], dtype=torch.int64),
@@ -103,6 +95,27 @@ def _views(
     return [{name: torch.from_numpy(getattr(view, name)) for name in VIEW_NAMES} for view in views]
 
 
+def _points(
+    samples: Sequence[TickSample],
+    config: BatchConfig,
+    transforms: Sequence[BevTransform],
+    lidar: Sequence[Tensor] | None,
+) -> dict[str, Tensor]:
+    """Rows of LiDARs and radars, and of which sample each is, as `SensorBatch` names them."""
+    pairs = list(zip(samples, transforms, strict=True))
+    if lidar is None:
+        lidar = [torch.from_numpy(lidar_rows(s, config, t)) for s, t in pairs]
+    radar = [torch.from_numpy(radar_rows(s, config, t)) for s, t in pairs]
+    lidar_points, lidar_sample = _flat(lidar, len(LIDAR_COLUMNS))
+    radar_points, radar_sample = _flat(radar, len(RADAR_COLUMNS))
+    return {
+        "lidar_points": lidar_points,
+        "lidar_sample": lidar_sample,
+        "radar_points": radar_points,
+        "radar_sample": radar_sample,
+    }
+
+
 def _without_broken(sample: TickSample, pictures: Sequence[Picture | None]) -> TickSample:
     cameras = zip(sample.cameras, pictures, strict=True)
     return replace(sample, cameras=tuple(camera for camera, pixels in cameras if pixels is not None))
@@ -117,5 +130,6 @@ def _flat(parts: Sequence[Tensor], columns: int) -> tuple[Tensor, Tensor]:
     numbers = [torch.full((len(part),), b, dtype=torch.int64, device=part.device) for b, part in enumerate(parts)]
     if len(parts) == 1:
         return parts[0], numbers[0]
-    nothing = torch.zeros((0, columns)), torch.zeros(0, dtype=torch.int64)
+    where = parts[0].device if parts else None
+    nothing = torch.zeros((0, columns), device=where), torch.zeros(0, dtype=torch.int64, device=where)
     return torch.cat([nothing[0], *parts]), torch.cat([nothing[1], *numbers])
