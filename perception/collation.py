@@ -40,12 +40,12 @@ def collate(
         awaited: Of each tick the pictures of its cameras at the network's size, as they come: all that needs no pixels
             is made before they are taken. None has them decoded here; the tensors are the same.
         lidar: Of each tick its LiDAR rows in place of the sample's, on whatever device, where they were made elsewhere.
-        device: Where look-up tables and rays are made, and pictures go; all else stays on the host.
+        device: Where look-up tables and rays are made, and pictures and LiDAR rows go; all else stays on the host.
 
     """
     transforms = [BevTransform()] * len(samples) if transforms is None else transforms
     awaited = [_pictures_of(sample, config) for sample in samples] if awaited is None else awaited
-    points = _points(samples, config, transforms, lidar)
+    points = _points(samples, config, transforms, lidar, device)
     views = _views(samples, config, transforms, device)
     taken = [pictures.taken() for pictures in awaited]
     if any(pixels is None for pictures in taken for pixels in pictures):
@@ -100,11 +100,12 @@ def _points(
     config: BatchConfig,
     transforms: Sequence[BevTransform],
     lidar: Sequence[Tensor] | None,
+    device: str,
 ) -> dict[str, Tensor]:
     """Rows of LiDARs and radars, and of which sample each is, as `SensorBatch` names them."""
     pairs = list(zip(samples, transforms, strict=True))
     if lidar is None:
-        lidar = [torch.from_numpy(lidar_rows(s, config, t)) for s, t in pairs]
+        lidar = [torch.from_numpy(lidar_rows(s, config, t)).to(device) for s, t in pairs]
     radar = [torch.from_numpy(radar_rows(s, config, t)) for s, t in pairs]
     lidar_points, lidar_sample = _flat(lidar, len(LIDAR_COLUMNS))
     radar_points, radar_sample = _flat(radar, len(RADAR_COLUMNS))

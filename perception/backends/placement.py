@@ -10,7 +10,7 @@ import torch
 from tricast.configs.errors import InputError
 from tricast.perception.backends.names import DeviceName, PrecisionName
 from tricast.perception.model import Network
-from tricast.perception.precision import use_half
+from tricast.perception.precision import hold_half, use_half
 
 ON_ANY_DEVICE = ("eager", "compile")
 """Backends that run on a CPU and on a GPU, in any precision; the others have a device of their own."""
@@ -64,6 +64,10 @@ class Placement:
         moved = copy.deepcopy(network).to(device)
         if self.precision in _HALVES:
             use_half(moved, _HALVES[self.precision], device)
+            if (
+                self.device == "cuda"
+            ):  # graphs that are exported keep single precision, and are rounded by what runs them
+                hold_half(moved, _HALVES[self.precision])
         return moved
 
 

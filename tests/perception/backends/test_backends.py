@@ -33,6 +33,7 @@ from tricast.perception.backends.placement import Placement
 from tricast.perception.batch import SensorBatch
 from tricast.perception.collation import collate
 from tricast.perception.model import ModelConfig, Network
+from tricast.perception.precision import hold_half
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.tick_sample import TickSample
 
@@ -208,6 +209,19 @@ def test_half_the_digits_find_nearly_the_same(network: Network, ticks: list[Tick
     # The network itself stays as it is.
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert check_parity(EagerBackend(network), network, batches) == 0
+
+
+def test_weights_held_in_half_the_digits_give_the_same_bits(network: Network, ticks: list[TickSample]) -> None:
+    batches, placed = subset_batches(network, ticks), Placement(precision="bf16").placed(network)
+    held = copy.deepcopy(placed)
+    hold_half(held, torch.bfloat16)
+    changed = [own.dtype != other.dtype for own, other in zip(placed.parameters(), held.parameters(), strict=True)]
+    assert sum(changed) > len(changed) / 3
+    for batch in batches:
+        expected, got = placed(batch, QueryMemory())[0], held(batch, QueryMemory())[0]
+        assert torch.equal(got.heatmap, expected.heatmap)
+        assert torch.equal(got.layers[-1].centers_m, expected.layers[-1].centers_m)
+        assert torch.equal(got.layers[-1].class_logits, expected.layers[-1].class_logits)
 
 
 @pytest.mark.parametrize(
