@@ -133,6 +133,8 @@ class ShardWriter:
         if not described:
             return 0
         partial = self._path(scene).with_suffix(".partial")
+        # Others are written as they lie in memory, and read as if they lay in rows.
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         save_file(arrays, partial, metadata={"ticks": json.dumps(described), "instances": json.dumps([*instances])})
         partial.replace(self._path(scene))
         return len(described)

@@ -13,7 +13,7 @@ from tricast.configs.errors import InputError
 from tricast.perception.batch import BatchConfig
 from tricast.perception.query_memory import MemoryConfig
 from tricast.perception.streaming.tick_source import ticks
-from tricast.perception.tick_sample import SampleConfig, sample_of
+from tricast.perception.tick_sample import SampleConfig, TickSample, sample_of
 from tricast.perception.training.augmentation import AugmentationConfig
 from tricast.perception.training.batches import BatchSource, TrainingBatches, check_source
 from tricast.perception.training.shards import ShardSet, ShardWriter, settings_digest, synchronizer_for
@@ -49,6 +49,23 @@ def test_a_tick_comes_back_as_it_was_made(shards: Path) -> None:
     np.testing.assert_allclose(tick.truth.centers_m, truth.boxes.centers_m, atol=1e-4)
     assert [DETECTION_CLASSES[i] for i in tick.truth.class_indices] == list(truth.class_names)
     np.testing.assert_array_equal(tick.truth.num_visible_pixels, truth.num_visible_pixels)
+
+
+def test_it_does_not_matter_how_a_sample_lies_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_columns(frame: SyncedFrame, config: SampleConfig) -> TickSample:
+        sample = sample_of(frame, config)
+        assert sample.lidar is not None and sample.radar is not None
+        return replace(sample, lidar=np.asfortranarray(sample.lidar), radar=np.asfortranarray(sample.radar))
+
+    log = open_log(demo_log_path())
+    synchronizer = Synchronizer(log.rig, synchronizer_for(CONFIG), origin_ns=log.start_ns)
+    pair = next((f, t) for f, t in ticks(log.messages(), synchronizer) if t is not None)
+    ShardWriter(tmp_path / "rows", source="made", config=CONFIG).write("s", [pair])
+    monkeypatch.setattr("tricast.perception.training.shards.sample_of", by_columns)
+    ShardWriter(tmp_path / "columns", source="made", config=CONFIG).write("s", [pair])
+    rows, columns = (ShardSet(tmp_path / name)[0].sample for name in ("rows", "columns"))
+    np.testing.assert_array_equal(columns.lidar, rows.lidar)
+    np.testing.assert_array_equal(columns.radar, rows.radar)
 
 
 def test_a_range_that_shards_cannot_hold_is_refused(tmp_path: Path) -> None:
