@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,8 +87,8 @@ def _projected(in_cameras: Tensor, lenses: tuple[Lens, ...]) -> tuple[Tensor, Te
         depth_m = torch.where(ahead, in_cameras[..., 2], math.nan)
         pixels = in_cameras[..., :2] / depth_m[..., None] * focal_px + principal_px
         return pixels, ahead & ((pixels >= -0.5) & (pixels < size_px - 0.5)).all(dim=2)
-    projected = [lens.project(places, torch) for lens, places in zip(lenses, in_cameras, strict=True)]  # type: ignore[arg-type]
-    return torch.stack([pixels for pixels, _ in projected]), torch.stack([seen for _, seen in projected])  # type: ignore[arg-type]
+    projected: list[Any] = [lens.project(places, torch) for lens, places in zip(lenses, in_cameras, strict=True)]
+    return torch.stack([pixels for pixels, _ in projected]), torch.stack([seen for _, seen in projected])
 
 
 @lru_cache(maxsize=8)

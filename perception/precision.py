@@ -63,6 +63,11 @@ def hold_half(network: Network, dtype: torch.dtype) -> None:
     """Round the weights of what `use_half` has compute in 16 bits once, not at every tick; results stay the same.
 
     For inference alone: steps of a training are smaller than what is lost.
+
+    Args:
+        network: After `use_half`; changed in place, for good.
+        dtype: As given to `use_half`.
+
     """
     for part in _dense(network):
         for module in part.modules():

@@ -137,9 +137,9 @@ def augmented(
 
 def _kept_subset(config: AugmentationConfig, rng: np.random.Generator) -> tuple[str, ...]:
     smaller = list(SUBSETS)[1:]
-    shares = np.array([config.kept_subsets.get(name, 0.0) for name in smaller])
     if not config.kept_subsets:
         return SUBSETS[smaller[int(rng.integers(len(smaller)))]]
+    shares = np.array([config.kept_subsets.get(name, 0.0) for name in smaller])
     return SUBSETS[smaller[int(rng.choice(len(smaller), p=shares / shares.sum()))]]
 
 

@@ -231,10 +231,16 @@ def batches_from(source: BatchSource, steps: range, *, workers: int) -> Iterator
 
 
 def moved(batches: Iterator[TrainingBatch], device: torch.device) -> Iterator[TrainingBatch]:
-    """Batches on a device; to a GPU by another thread, one ahead, while the one before is learned from."""
+    """Batches on a device; to a GPU by another thread, one ahead, while the one before is learned from.
+
+    What fails while a batch is made is raised where that batch is taken.
+    """
     if device.type == "cpu":
         yield from batches
         return
+    if device.type == "cuda":
+        # Which GPU is the current one holds for a thread: of several processes each has its own.
+        device = torch.device("cuda", torch.cuda.current_device())
     # The copies are queued on the stream that learns, behind what it does already: no memory is taken too early.
     with ThreadPoolExecutor(max_workers=1) as pool:
         following = pool.submit(_next_on, batches, device)

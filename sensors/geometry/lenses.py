@@ -31,11 +31,11 @@ class Lens(Protocol):
     @property
     def height_px(self) -> int: ...
 
-    def project(self, points_m: NDArray[Any], xp: Any = np) -> tuple[Float64, NDArray[np.bool_]]:
+    def project(self, points_m: Any, xp: Any = np) -> tuple[Float64, NDArray[np.bool_]]:
         """Project points (N, 3) of the camera frame.
 
         Args:
-            points_m: The points.
+            points_m: The points, an array or a tensor.
             xp: What has the functions of NumPy for arrays of the points' kind: for float64 tensors, `torch` itself.
 
         Returns:
@@ -78,7 +78,7 @@ class PinholeLens:
         """k1, k2, p1, p2, k3, k4, k5, k6, as OpenCV and ROS order them; only as many as say something: 5 or 8."""
         return (*self.distortion, *self.rational) if any(self.rational) else self.distortion
 
-    def project(self, points_m: NDArray[Any], xp: Any = np) -> tuple[Float64, NDArray[np.bool_]]:
+    def project(self, points_m: Any, xp: Any = np) -> tuple[Float64, NDArray[np.bool_]]:
         """See `Lens.project`."""
         x, y, z = _columns(points_m, xp)
         ahead = z > 1e-3
@@ -122,7 +122,7 @@ class FisheyeLens:
     def __post_init__(self) -> None:
         _check_intrinsics(self)
 
-    def project(self, points_m: NDArray[Any], xp: Any = np) -> tuple[Float64, NDArray[np.bool_]]:
+    def project(self, points_m: Any, xp: Any = np) -> tuple[Float64, NDArray[np.bool_]]:
         """See `Lens.project`."""
         x, y, z = _columns(points_m, xp)
         across = xp.hypot(x, y)
@@ -200,7 +200,7 @@ class MeiLens:
     def __post_init__(self) -> None:
         _check_intrinsics(self)
 
-    def project(self, points_m: NDArray[Any], xp: Any = np) -> tuple[Float64, NDArray[np.bool_]]:
+    def project(self, points_m: Any, xp: Any = np) -> tuple[Float64, NDArray[np.bool_]]:
         """See `Lens.project`."""
         x, y, z = _columns(points_m, xp)
         norm = xp.sqrt(x * x + y * y + z * z)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tricast.perception.backends.names import BackendName
 from tricast.perception.config import chosen_config
 from tricast.perception.detectors.network import NetworkDetector
 from tricast.perception.detectors.network_config import NetworkConfig
@@ -81,9 +82,9 @@ def test_brought_to_one_place_it_goes_through_the_network_there(small_model: Mod
 
 @needs_gpu
 @pytest.mark.parametrize("backend", ["eager", "cuda_graphs"])
-def test_what_a_gpu_prepares_and_runs_finds_what_the_cpu_finds(backend: str) -> None:
+def test_what_a_gpu_prepares_and_runs_finds_what_the_cpu_finds(backend: BackendName) -> None:
     host = NetworkDetector(NetworkConfig(threads=1))
-    other = NetworkDetector(NetworkConfig(threads=1, backend=backend, device="cuda"))  # type: ignore[arg-type]
+    other = NetworkDetector(NetworkConfig(threads=1, backend=backend, device="cuda"))
     for tick in _ticks():
         expected, found = host.detect(tick), other.detect(tick)
     sure, own = (d.boxes.centers_m[d.scores > 0.4, :2] for d in (expected, found))
