@@ -10,6 +10,7 @@ from tricast.perception.backends.names import BackendName
 from tricast.perception.detectors.cluster import ClusterConfig
 from tricast.perception.detectors.network_config import NetworkConfig
 from tricast.perception.tracking.forecasts import ForecastConfig
+from tricast.perception.tracking.refinement import RefinementConfig
 from tricast.perception.tracking.tracker import TrackerConfig
 from tricast.sensors.synchronization import SynchronizerConfig
 
@@ -22,6 +23,7 @@ class PipelineConfig(StrictConfig):
     cluster: ClusterConfig = ClusterConfig()
     network: NetworkConfig = NetworkConfig()
     tracker: TrackerConfig = TrackerConfig()
+    refinement: RefinementConfig = RefinementConfig()
     forecast: ForecastConfig = ForecastConfig()
 
     def with_network(self, **settings: Any) -> PipelineConfig:

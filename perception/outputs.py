@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.sensors.annotations import FUTURE_STEP_S, NUM_FUTURE_STEPS
+from tricast.sensors.annotations import DETECTION_CLASSES, FUTURE_STEP_S, NUM_FUTURE_STEPS
 from tricast.sensors.arrays import checked_array
 from tricast.sensors.calibration import MODALITIES
 from tricast.sensors.errors import SensorDataError
@@ -17,6 +17,8 @@ from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.synced_frame import ChannelHealth, InputUsed
 
 __all__ = ["FUTURE_STEP_S", "NUM_FUTURE_STEPS", "Detections", "SensorShares", "TickResult", "Tracks", "Trajectories"]
+
+CLASS_INDICES = {name: index for index, name in enumerate(DETECTION_CLASSES)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,6 +119,19 @@ class Detections:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    @property
+    def class_indices(self) -> NDArray[np.int64]:
+        """(N,) rows of `DETECTION_CLASSES`."""
+        return np.array([CLASS_INDICES[name] for name in self.class_names], np.int64)
+
+    @property
+    def box_numbers(self) -> NDArray[np.int64]:
+        """(N,) from 0, the same for rows that are one box as several classes."""
+        if self.alternative is None:
+            return np.arange(len(self))
+        _, numbers = np.unique(self.boxes.centers_m[:, 0] + 1j * self.boxes.centers_m[:, 1], return_inverse=True)
+        return numbers.astype(np.int64, copy=False)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tracks:
@@ -130,6 +145,7 @@ class Tracks:
         track_ids: (N,) int64, constant over an object's life and never used again.
         turn_rates_radps: (N,) float64 estimated turn rates.
         detection_indices: (N,) int64, the row of this tick's detections that updated the track; -1 where none did.
+        class_scores: (N, C) float64 what detections said of each of `DETECTION_CLASSES`, a mean over the last ones.
 
     """
 
@@ -140,6 +156,7 @@ class Tracks:
     track_ids: NDArray[np.int64]
     turn_rates_radps: NDArray[np.float64]
     detection_indices: NDArray[np.int64]
+    class_scores: NDArray[np.float64]
 
     @staticmethod
     def empty(timestamp_ns: int) -> Tracks:
@@ -152,6 +169,7 @@ class Tracks:
             track_ids=np.zeros(0, np.int64),
             turn_rates_radps=np.zeros(0),
             detection_indices=np.zeros(0, np.int64),
+            class_scores=np.zeros((0, len(DETECTION_CLASSES))),
         )
 
     def __len__(self) -> int:
@@ -199,7 +217,7 @@ class TickResult:
     Args:
         timestamp_ns: The tick.
         odom_from_ego: Pose that places the result in the world.
-        detections: The detector's boxes before tracking.
+        detections: The detector's boxes; those that tracks took know what the tracks know (`refined`).
         tracks: Objects with identity.
         trajectories: Futures, row by row those of `tracks`.
         inputs: Manifest of every message used.

@@ -58,7 +58,7 @@ class ResultTables:
     """What was found with one choice of sensors.
 
     Args:
-        detections: The detector's boxes before tracking, in the odometry frame.
+        detections: The boxes of the ticks, each by itself, in the odometry frame.
         tracks: Objects with identity, likewise.
         forecasts: Row by row those of `tracks`.
         ticks: Ticks stepped, scored or not.

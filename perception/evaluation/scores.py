@@ -79,7 +79,7 @@ class RangeScore:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DetectionScores:
-    """The detector's boxes before tracking against the truth.
+    """The boxes of the ticks, each by itself, against the truth.
 
     Args:
         metrics: By the nuScenes protocol.
@@ -130,7 +130,7 @@ class Scores:
     """All scores of one choice of sensors.
 
     Args:
-        detections: Of the detector's boxes before tracking.
+        detections: Of the boxes of the ticks, each by itself.
         tracks: Of the tracks.
         forecasts: Of the tracks' futures.
         num_scenes: Scenes, which intervals are drawn from.
@@ -160,7 +160,7 @@ def score_all(results: ResultTables, truth: TruthTables, max_range_m: float | No
 
 
 def score_detections(results: ResultTables, truth: TruthTables, max_range_m: float | None) -> DetectionScores:
-    """Score the detector's boxes."""
+    """Score the boxes of the ticks."""
     config = DetectionConfig(class_ranges_m=class_ranges(max_range_m))
     matches = match_detections(results.detections, truth.boxes, config)
     at_2_m = matches.matched[config.match_distances_m.index(MATCH_M)]

@@ -95,7 +95,7 @@ def used_modalities(rig: Rig, sensors: tuple[str, ...] | None, config: PipelineC
 
 
 def nuscenes_detection(samples: Sequence[Sample], modalities: Collection[str]) -> dict[str, Any]:
-    """A submission to the detection task: the detector's boxes, the best 500 a sample, in the map's frame."""
+    """A submission to the detection task: the boxes of the ticks, the best 500 a sample, in the map's frame."""
     results = {}
     for sample in samples:
         detections = sample.result.detections
@@ -173,7 +173,7 @@ def nuscenes_prediction(samples: Sequence[Sample]) -> list[dict[str, Any]]:
 
 
 def argoverse2_detections(samples: Sequence[Sample], log_id: str) -> dict[str, NDArray[Any]]:
-    """Columns of a submission to 3D detection: the detector's boxes in the vehicle's frame, one row each."""
+    """Columns of a submission to 3D detection: the boxes of the ticks in the vehicle's frame, one row each."""
     rows: list[tuple[Any, ...]] = []
     for sample in samples:
         detections = sample.result.detections

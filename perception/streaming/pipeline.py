@@ -16,6 +16,7 @@ from tricast.perception.outputs import TickResult
 from tricast.perception.streaming.latency import LatencyRecorder
 from tricast.perception.streaming.track_futures import futures_of_tracks
 from tricast.perception.tracking.forecasts import forecast
+from tricast.perception.tracking.refinement import refined
 from tricast.perception.tracking.tracker import Tracker
 from tricast.sensors.synced_frame import SyncedFrame
 
@@ -74,6 +75,7 @@ class Pipeline:
             detections = self.detector.detect(frame, prepared.value)
         with self.latency.stage("tracking"):
             tracks = self.tracker.update(detections, odom_from_ego)
+            detections = refined(detections, tracks, self.config.refinement)
         with self.latency.stage("forecast"):
             trajectories = futures_of_tracks(tracks, detections, forecast(tracks, self.config.forecast))
         self.latency.record("total", prepared.took_ms + (time.perf_counter_ns() - begin_ns) / 1e6)

@@ -50,7 +50,7 @@ class ResultsMcapWriter:
 
 
 def result_message(result: TickResult, delivery: Delivery | None = None) -> Any:
-    """`tricast_msgs/TickResult`, with the detector's boxes before tracking; without delivery it is all zeros."""
+    """`tricast_msgs/TickResult`, with the boxes of the tick besides its tracks; without delivery it is all zeros."""
     kinds = {n: message_class(f"tricast_msgs/msg/{n}") for n in ("Detection", "InputUsed", "ChannelHealth")}
     detections = result.detections
     return message_class(RESULT_TYPE)(
@@ -126,7 +126,7 @@ def _delivery_message(delivery: Delivery) -> Any:
 
 
 def detection_markers(result: TickResult) -> Any:
-    """`visualization_msgs/MarkerArray` of the detector's boxes; the first marker clears those of the tick before."""
+    """`visualization_msgs/MarkerArray` of the tick's boxes; the first marker clears those of the tick before."""
     markers = [_marker(result, "clear", 0, CUBE, action=DELETE_ALL)]
     repeated = result.detections.alternative
     for i in range(len(result.detections)) if repeated is None else np.flatnonzero(~repeated).tolist():

@@ -31,6 +31,7 @@ class TrackTable:
         sizes_m: (N, 3) length, width, height.
         scores: (N,).
         votes: (N, C) for each of `DETECTION_CLASSES`.
+        class_scores: (N, C) what detections said of each class, a mean over the last ones.
         hits: (N,) detections so far.
         unseen_s: (N,) time since the last one.
         seen_shares: (N,) share of the recent ticks with one.
@@ -47,6 +48,7 @@ class TrackTable:
     sizes_m: Float64
     scores: Float64
     votes: Float64
+    class_scores: Float64
     hits: Int64
     unseen_s: Float64
     seen_shares: Float64
@@ -66,6 +68,7 @@ class TrackTable:
             sizes_m=np.zeros((0, 3)),
             scores=nothing,
             votes=np.zeros((0, len(DETECTION_CLASSES))),
+            class_scores=np.zeros((0, len(DETECTION_CLASSES))),
             hits=np.zeros(0, np.int64),
             unseen_s=nothing,
             seen_shares=nothing,

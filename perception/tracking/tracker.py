@@ -25,7 +25,6 @@ STATIC_CLASSES = ("traffic_cone", "barrier")
 SLOW_CLASSES = ("pedestrian", "bicycle")
 STATIC = 2
 CLASS_KINDS = np.array([STATIC if n in STATIC_CLASSES else 1 if n in SLOW_CLASSES else 0 for n in DETECTION_CLASSES])
-CLASS_INDICES = {name: index for index, name in enumerate(DETECTION_CLASSES)}
 MAX_STEP_S = 2.0
 SHARE_GAIN = 0.1
 VOTE_DECAY = 0.95
@@ -80,6 +79,8 @@ class TrackerConfig(StrictConfig):
     settle_s: float = Field(default=0.25, ge=0)
     """Time after a reset in which tracks are shown from their first hit."""
     score_gain: float = Field(default=0.3, gt=0, le=1)
+    class_score_gain: float = Field(default=0.1, gt=0, le=1)
+    """Of the scores of all classes: a mean over the first ten hits, and about as long a memory after."""
     unseen_score_decay: float = Field(default=0.85, gt=0, le=1)
     size_gain: float = Field(default=0.3, gt=0, le=1)
 
@@ -196,6 +197,7 @@ class Tracker:
             tracks,
             unseen_s=tracks.unseen_s + dt_s,
             scores=tracks.scores * self.config.unseen_score_decay,
+            class_scores=tracks.class_scores * self.config.unseen_score_decay,
             seen_shares=tracks.seen_shares * (1 - SHARE_GAIN),
             detection_indices=np.full(len(tracks), -1, np.int64),
         )
@@ -208,11 +210,13 @@ class Tracker:
         votes[np.arange(len(seen)), seen.classes] += seen.scores
         tracks = replace(tracks, motion=motion, by_place=by_place, votes=votes, hits=tracks.hits + 1)
         gain = np.maximum(config.size_gain, 1.0 / tracks.hits)
+        class_gain = np.maximum(config.class_score_gain, 1.0 / tracks.hits)[:, None]
         return replace(
             self._turned(tracks, seen.boxes.yaws_rad),
             z_m=tracks.z_m + gain * (seen.boxes.centers_m[:, 2] - tracks.z_m),
             sizes_m=tracks.sizes_m + gain[:, None] * (seen.boxes.sizes_m - tracks.sizes_m),
             scores=tracks.scores + config.score_gain * (seen.scores - tracks.scores),
+            class_scores=tracks.class_scores + class_gain * (seen.class_scores - tracks.class_scores),
             unseen_s=np.zeros(len(seen)),
             seen_shares=tracks.seen_shares + SHARE_GAIN * (1 - tracks.seen_shares),
             detection_indices=seen.rows,
@@ -278,6 +282,7 @@ class Tracker:
             sizes_m=seen.boxes.sizes_m,
             scores=seen.scores,
             votes=votes,
+            class_scores=seen.class_scores,
             hits=np.ones(count, np.int64),
             unseen_s=np.zeros(count),
             seen_shares=np.ones(count),
@@ -313,6 +318,7 @@ class Tracker:
             track_ids=tracks.identities,
             turn_rates_radps=np.where(speeds > config.heading_speed_mps, rates, 0.0),
             detection_indices=tracks.detection_indices,
+            class_scores=tracks.class_scores,
         )
 
 
@@ -324,6 +330,7 @@ class _Seen:
         boxes: M boxes.
         classes: (M,) index into `DETECTION_CLASSES`.
         scores: (M,).
+        class_scores: (M, C) of every class that the same box stands there as.
         rows: (M,) their rows among the detections.
 
     """
@@ -331,6 +338,7 @@ class _Seen:
     boxes: Boxes
     classes: Int64
     scores: Float64
+    class_scores: Float64
     rows: Int64
 
     @staticmethod
@@ -339,19 +347,34 @@ class _Seen:
         order = np.lexsort((centers[:, 1], centers[:, 0], -detections.scores)).astype(np.int64)
         if detections.alternative is not None:
             order = order[~detections.alternative[order]]
-        classes = np.array([CLASS_INDICES[name] for name in detections.class_names], np.int64)
+        classes = detections.class_indices
         return _Seen(
             boxes=detections.boxes[order].transformed(odom_from_ego),
             classes=classes[order],
             scores=detections.scores[order],
+            class_scores=_class_scores(detections, classes)[order],
             rows=order,
         )
 
     def __getitem__(self, rows: NDArray[np.bool_] | Int64) -> _Seen:
-        return _Seen(boxes=self.boxes[rows], classes=self.classes[rows], scores=self.scores[rows], rows=self.rows[rows])
+        return _Seen(
+            boxes=self.boxes[rows],
+            classes=self.classes[rows],
+            scores=self.scores[rows],
+            class_scores=self.class_scores[rows],
+            rows=self.rows[rows],
+        )
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+
+def _class_scores(detections: Detections, classes: Int64) -> Float64:
+    """For every row (N, C) the scores of all rows of its box, each at its class."""
+    boxes = detections.box_numbers
+    scores = np.zeros((len(boxes), len(DETECTION_CLASSES)))
+    np.maximum.at(scores, (boxes, classes), detections.scores)
+    return scores[boxes]
 
 
 def _is_static(tracks: TrackTable) -> NDArray[np.bool_]:

@@ -31,6 +31,7 @@ def tracks_at(seconds: float, speeds: dict[int, float]) -> Tracks:
         track_ids=np.array(list(speeds), np.int64),
         turn_rates_radps=np.zeros(count),
         detection_indices=np.full(count, -1, np.int64),
+        class_scores=np.zeros((count, 10)),
     )
 
 

@@ -57,6 +57,7 @@ def result(
         track_ids=np.array([1]),
         turn_rates_radps=np.zeros(1),
         detection_indices=np.zeros(1, np.int64),
+        class_scores=np.zeros((1, 10)),
     )
     points = np.zeros((1, 2, 12, 2)) if path is None else np.stack([path, np.zeros((12, 2))])[None]
     return TickResult(

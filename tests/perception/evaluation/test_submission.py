@@ -54,6 +54,7 @@ def sample(names: tuple[str, ...] = ("car", "barrier"), *, truth: Annotations | 
         track_ids=np.arange(len(names)) + 3,
         turn_rates_radps=np.zeros(len(names)),
         detection_indices=np.arange(len(names)),
+        class_scores=np.zeros((len(names), 10)),
     )
     steps = np.arange(1, 13)[:, None] * np.array([1.0, 0.0])
     points = placed.centers_m[:, None, None, :2] + np.stack([steps, 2 * steps])[None]

@@ -39,6 +39,7 @@ def result() -> TickResult:
             track_ids=np.array([3]),
             turn_rates_radps=np.array([0.1]),
             detection_indices=np.array([-1]),
+            class_scores=np.zeros((1, 10)),
         ),
         trajectories=Trajectories(probabilities=np.array([[0.75, 0.25]]), points_m=points),
         inputs=(),

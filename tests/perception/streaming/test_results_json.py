@@ -34,6 +34,7 @@ def one_car(score: float = 0.1234567891) -> TickResult:
             track_ids=np.array([7]),
             turn_rates_radps=np.zeros(1),
             detection_indices=np.zeros(1, np.int64),
+            class_scores=np.zeros((1, 10)),
         ),
         trajectories=Trajectories(
             probabilities=np.ones((1, 1)),

@@ -44,6 +44,7 @@ def result(timestamp_ns: int = NOW_NS) -> TickResult:
             track_ids=np.array([3, 11]),
             turn_rates_radps=np.array([0.1, 0.0]),
             detection_indices=np.array([0, -1]),
+            class_scores=np.zeros((2, 10)),
         ),
         trajectories=Trajectories(probabilities=np.array([[0.75, 0.25], [0.75, 0.25]]), points_m=points),
         inputs=(InputUsed(channel="LIDAR_TOP", timestamp_ns=timestamp_ns - 5, reused=True),),

@@ -26,6 +26,7 @@ def _tracks(places: list[list[float]], indices: list[int]) -> Tracks:
         track_ids=np.arange(count) + 1,
         turn_rates_radps=np.zeros(count),
         detection_indices=np.array(indices, np.int64),
+        class_scores=np.zeros((len(indices), 10)),
     )
 
 

@@ -118,6 +118,7 @@ def make_result() -> Callable[..., TickResult]:
                 track_ids=np.arange(1, len(rows) + 1),
                 turn_rates_radps=np.zeros(len(rows)),
                 detection_indices=np.arange(len(rows)),
+                class_scores=np.zeros((len(rows), 10)),
             ),
             trajectories=Trajectories(
                 probabilities=np.tile([0.7, 0.3], (len(rows), 1)), points_m=np.stack([straight, turned], axis=1)
