@@ -16,7 +16,7 @@ from tricast.sensors.synchronization import SynchronizerConfig
 
 
 class PipelineConfig(StrictConfig):
-    """Settings of the synchroniser, the detector, the tracker and the forecasts."""
+    """Settings of the synchroniser, the detector, the tracker, the refinement of boxes by tracks, and the forecasts."""
 
     detector: Literal["cluster", "network"] = "cluster"
     synchronizer: SynchronizerConfig = SynchronizerConfig()

@@ -121,12 +121,12 @@ class Detections:
 
     @property
     def class_indices(self) -> NDArray[np.int64]:
-        """(N,) rows of `DETECTION_CLASSES`."""
+        """(N,) int64 rows of `DETECTION_CLASSES`."""
         return np.array([CLASS_INDICES[name] for name in self.class_names], np.int64)
 
     @property
     def box_numbers(self) -> NDArray[np.int64]:
-        """(N,) from 0, the same for rows that are one box as several classes."""
+        """(N,) int64 from 0, the same for rows that are one box as several classes: those with the same centre."""
         if self.alternative is None:
             return np.arange(len(self))
         _, numbers = np.unique(self.boxes.centers_m[:, 0] + 1j * self.boxes.centers_m[:, 1], return_inverse=True)
@@ -145,7 +145,7 @@ class Tracks:
         track_ids: (N,) int64, constant over an object's life and never used again.
         turn_rates_radps: (N,) float64 estimated turn rates.
         detection_indices: (N,) int64, the row of this tick's detections that updated the track; -1 where none did.
-        class_scores: (N, C) float64 what detections said of each of `DETECTION_CLASSES`, a mean over the last ones.
+        class_scores: (N, C) float64 scores in [0, 1] of each of `DETECTION_CLASSES`, a mean over its last detections.
 
     """
 

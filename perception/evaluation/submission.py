@@ -26,7 +26,7 @@ from tricast.perception.outputs import TickResult
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.replay import select_channels
 from tricast.perception.streaming.tick_source import ticks
-from tricast.sensors.annotations import DETECTION_CLASSES, Annotations
+from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import MODALITIES, Rig
 from tricast.sensors.class_ladder import CLASSES_TO
 from tricast.sensors.geometry.boxes import Boxes
@@ -101,11 +101,7 @@ def nuscenes_detection(samples: Sequence[Sample], modalities: Collection[str]) -
         detections = sample.result.detections
         best = np.sort(np.argsort(-detections.scores, kind="stable")[:MAX_BOXES])
         boxes, names = detections.boxes[best], [detections.class_names[i] for i in best]
-        attributes = attributes_of(
-            np.array([DETECTION_CLASSES.index(n) for n in names], np.int64),
-            boxes.velocities_mps,
-            unknown_rests=True,
-        )
+        attributes = attributes_of(detections.class_indices[best], boxes.velocities_mps, unknown_rests=True)
         results[sample.token] = [
             {
                 **box,

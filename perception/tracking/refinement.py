@@ -31,12 +31,12 @@ def refined(detections: Detections, tracks: Tracks, config: RefinementConfig) ->
     later ticks, and no box comes or goes.
 
     Args:
-        detections: Of this tick, as the tracker took them.
-        tracks: What it made of them.
+        detections: N of this tick in ego axes, as the tracker took them.
+        tracks: What it made of them, in ego axes at the same tick.
         config: Settings.
 
     Returns:
-        The same boxes in the same order.
+        The same N boxes in the same order.
 
     """
     track_of_row = _track_of_row(detections, tracks)

@@ -21,7 +21,6 @@ from tricast.perception.training.picture_stage import picture_figures
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.tick_truth import TickTruth, countable
 from tricast.perception.training.warm_up import WarmNetwork
-from tricast.sensors.annotations import DETECTION_CLASSES
 from tricast.sensors.geometry.boxes import concatenate_boxes
 
 
@@ -99,12 +98,11 @@ def _scored(
 def found_table(tokens: list[str], scenes: np.ndarray, found: list[Detections]) -> BoxTable:
     """Detections of samples as columns; tokens and scenes one a sample."""
     boxes = concatenate_boxes([detections.boxes for detections in found])
-    names = [name for detections in found for name in detections.class_names]
     return BoxTable.of(
         tokens,
         sample_scene=scenes,
         sample_index=np.repeat(np.arange(len(found)), [len(detections) for detections in found]),
-        class_index=np.array([DETECTION_CLASSES.index(name) for name in names], np.int64),
+        class_index=np.concatenate([detections.class_indices for detections in found]),
         scores=np.concatenate([detections.scores for detections in found]),
         centers_m=boxes.centers_m,
         sizes_m=boxes.sizes_m,
