@@ -81,22 +81,6 @@ class CameraFrame:
         with self._decoded(at_least_px) as image:
             return np.asarray(image)
 
-    def resized_pixels(self, size_px: tuple[int, int]) -> NDArray[np.uint8]:
-        """Decode to RGB (height, width, 3), uint8, of the given (width, height), not to be written to.
-
-        The same as resizing `pixels(at_least_px=size_px)` by area-weighted bilinear interpolation, without an array
-        between the two.
-
-        Raises:
-            SensorDataError: The bytes are not an image of the stated encoding.
-
-        """
-        if self.encoding == "rgb8":
-            pixels = self._raw_pixels()
-            return pixels if pixels.shape[1::-1] == size_px else _resized(Image.fromarray(pixels), size_px)
-        with self._decoded(size_px) as image:
-            return np.asarray(image) if image.size == size_px else _resized(image, size_px)
-
     def _raw_pixels(self) -> NDArray[np.uint8]:
         width, height = self.size_px or (0, 0)
         if len(self.data) != width * height * 3 or not self.data:
@@ -281,10 +265,6 @@ class EgoPose:
     odom_from_ego: SE3
     linear_velocity_mps: tuple[float, float, float] | None = None
     angular_velocity_radps: tuple[float, float, float] | None = None
-
-
-def _resized(image: Image.Image, size_px: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.asarray(image.resize(size_px, Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
 def _filled(values: NDArray[Any] | None, count: int, dtype: Any, fill: Any) -> NDArray[Any]:

@@ -47,7 +47,7 @@ def auto_backend(
     Args:
         network: In evaluation mode, on the CPU.
         batches: Real ticks, one each, for proof and measurement.
-        threads: Numbers of threads among which to choose; PyTorch is left with the chosen one.
+        threads: Numbers of threads among which to choose.
         candidates: Backends among which to choose; all that are installed unless given.
         placement: Where they run; None is a CPU in single precision.
 
@@ -59,7 +59,6 @@ def auto_backend(
     candidates = installed_backends(placement) if candidates is None else tuple(candidates)
 
     def opened(name: str, count: int) -> Backend:
-        torch.set_num_threads(count)
         return open_backend(name, network, batches, threads=count, placement=placement)
 
     if len(candidates) == len(threads) == 1:
@@ -80,7 +79,6 @@ def auto_backend(
     by_threads |= {n: opened(fastest.name, n) for n in threads if n != max(threads)}
     threads_ms = _median_ms(by_threads, batches)
     count = min(threads_ms, key=lambda n: threads_ms[n])
-    torch.set_num_threads(count)
     choice = {"backend": fastest.name, "threads": count, "median_ms": times_ms, "threads_ms": threads_ms}
     _remember(path, key, {**choice, "refused": refused})
     return by_threads[count], count
@@ -108,7 +106,6 @@ def _median_ms(by_threads: Mapping[int, Backend], batches: Sequence[SensorBatch]
         return dict.fromkeys(by_threads, 0.0)
     samples_ms: dict[int, list[float]] = {}
     for count in (*sorted(by_threads), *sorted(by_threads, reverse=True)):
-        torch.set_num_threads(count)
         backend = by_threads[count]
         samples_ms.setdefault(count, []).extend(run_interleaved([backend], batches, ROUNDS)[backend.name])
     return {count: round(statistics.median(values), 3) for count, values in samples_ms.items()}

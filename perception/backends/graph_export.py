@@ -87,7 +87,8 @@ def export_graph(
         onnx_path = Path(folder) / "graph.onnx"
 
         def write(partial: Path) -> None:
-            write_onnx(Placement(precision=precision).placed(network), shapes, onnx_path)
+            placed = Placement(precision=precision).placed(network)
+            write_onnx(placed, shapes, onnx_path, scatter_rows=target != "tensorrt")
             if target == "onnx":
                 onnx_path.replace(partial)
             elif target == "openvino":

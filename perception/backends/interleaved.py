@@ -10,6 +10,9 @@ from tricast.perception.backends.interface import Backend
 from tricast.perception.batch import SensorBatch
 from tricast.perception.query_memory import QueryMemory
 
+SETTLE_S = 0.02
+"""Threads of the way before go on spinning for some milliseconds; a way that runs alone meets none of them."""
+
 
 def run_interleaved(backends: Sequence[Backend], batches: Sequence[SensorBatch], rounds: int) -> dict[str, list[float]]:
     """Milliseconds of each backend on the same ticks, in turns; as many rounds as there are backends come before."""
@@ -37,6 +40,7 @@ def interleaved_ms(runs: Mapping[str, Callable[[], object]], rounds: int, *, war
     for number in range(-warmup, rounds):
         for place in range(len(names)):
             name = names[(place + number) % len(names)]
+            time.sleep(SETTLE_S)
             begin_ns = time.perf_counter_ns()
             runs[name]()
             if number >= 0:

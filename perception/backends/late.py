@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import TypeAlias
 
-import torch
-
 from tricast.perception.backends.interface import Backend, EagerBackend, GraphBackend
 from tricast.perception.batch import SensorBatch
 from tricast.perception.model import Network
@@ -19,7 +17,7 @@ MOST_OPENINGS = 3
 """Sensors may come up after the first ticks: so often a graph is made that holds more."""
 
 Opened: TypeAlias = Callable[[Sequence[SensorBatch]], tuple[Backend, int]]
-"""Makes a backend of ticks; also says how many threads PyTorch shall have beside it."""
+"""Makes a backend of ticks; also says how many threads it has."""
 
 
 class LateBackend:
@@ -29,6 +27,7 @@ class LateBackend:
         name: What was asked for: one of `BACKENDS`, or `auto`.
         network: In evaluation mode.
         opened: Makes the backend.
+        threads: Of PyTorch while the network runs as it is; None takes as many as are set.
         beside: Open in a thread of its own, while ticks go on. Without, the tick that completes the proof waits, and
             which ticks run how depends on the ticks alone.
 
@@ -37,7 +36,9 @@ class LateBackend:
 
     """
 
-    def __init__(self, name: str, network: Network, opened: Opened, *, beside: bool) -> None:
+    def __init__(
+        self, name: str, network: Network, opened: Opened, *, beside: bool, threads: int | None = None
+    ) -> None:
         self.name = name
         self.eager_ticks = 0
         """How many ticks the network ran as it is."""
@@ -45,7 +46,7 @@ class LateBackend:
         """Of the backend that runs; None before it does."""
         self.trouble: Exception | None = None
         """Why the network goes on as it is."""
-        self._eager, self._opened, self._beside = EagerBackend(network), opened, beside
+        self._eager, self._opened, self._beside = EagerBackend(network, threads=threads), opened, beside
         self._ready: tuple[Backend, int] | None = None
         self._running: Backend | None = None
         self._seen: list[SensorBatch] = []
@@ -95,5 +96,3 @@ class LateBackend:
         if self._ready is not None:
             self._running, self.threads = self._ready
             self._ready = None
-            # Here, in the thread that runs ticks: the setting is one of each thread.
-            torch.set_num_threads(self.threads)

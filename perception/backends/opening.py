@@ -38,7 +38,7 @@ def open_backend(
         name: One of `BACKENDS`.
         network: In evaluation mode, on the CPU.
         batches: Real ticks, one each: they say how much must fit, and the proof is on them.
-        threads: Of backends with threads of their own; PyTorch's are set for the whole process.
+        threads: While the network runs: of the backend, or of PyTorch where it runs the network.
         placement: Device and precision; None is a CPU (a GPU for backends that have no other) in single precision.
 
     Raises:
@@ -48,10 +48,10 @@ def open_backend(
     check_installed(name)
     placement = (placement or Placement()).checked(name)
     if name == "eager":
-        return EagerBackend(network, placement)
+        return EagerBackend(network, placement, threads=threads)
     shapes = FixedShapes.around(batches)
     if name == "compile":
-        graph = compiled_graph(network, shapes, placement)
+        graph = compiled_graph(network, shapes, placement, threads)
     elif name == "cuda_graphs":
         graph = cuda_graph(network, shapes, placement)
     elif name == "onnxruntime":
@@ -61,8 +61,8 @@ def open_backend(
     else:
         from tricast.perception.backends.tensorrt_graph import build_engine, engine_graph
 
-        graph = engine_graph(build_engine(onnx_file(network, shapes)))
-    backend = GraphBackend(name, network, shapes, graph)
+        graph = engine_graph(build_engine(onnx_file(network, shapes, scatter_rows=False)))
+    backend = GraphBackend(name, network, shapes, graph, threads=threads)
     check_parity(backend, network, batches, SINGLE if placement.precision == "fp32" else HALF)
     return backend
 
@@ -94,27 +94,30 @@ def installed_backends(placement: Placement | None = None) -> tuple[str, ...]:
     return tuple(name for name in BACKENDS if _passes(name, placement or Placement()))
 
 
-def onnx_file(network: Network, shapes: FixedShapes, precision: PrecisionName = "fp32") -> Path:
+def onnx_file(
+    network: Network, shapes: FixedShapes, precision: PrecisionName = "fp32", *, scatter_rows: bool = True
+) -> Path:
     """The network's graph as an ONNX file, made once for the same weights, shapes, code and versions.
 
     Args:
         network: In evaluation mode, on the CPU.
         shapes: Of the graph.
         precision: Of its dense part; the graph says itself what is in 16 bits, and where they begin and end.
+        scatter_rows: See `write_onnx`.
 
     Raises:
         InputError: The exporter's packages are not installed.
 
     """
     versions = f"{torch.__version__} {_version('onnx')} {_version('onnxscript')} {_version('tricast')}"
-    made_of = f"{fingerprint(network)} {precision} {shapes} {_code()} {versions}"
+    made_of = f"{fingerprint(network)} {precision} {scatter_rows} {shapes} {_code()} {versions}"
     key = hashlib.sha256(made_of.encode()).hexdigest()[:24]
     path = cache_folder() / "graphs" / f"{key}.onnx"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
-            write_onnx(Placement(precision=precision).placed(network), shapes, partial)
+            write_onnx(Placement(precision=precision).placed(network), shapes, partial, scatter_rows=scatter_rows)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

@@ -14,9 +14,10 @@ from tricast.perception.backends.fixed_shapes import FixedInputs, FixedShapes
 from tricast.perception.backends.interface import Graph, not_installed
 from tricast.perception.backends.placement import Placement
 from tricast.perception.model import Network
+from tricast.perception.torch_threads import torch_threads
 
 
-def compiled_graph(network: Network, shapes: FixedShapes, placement: Placement) -> Graph:
+def compiled_graph(network: Network, shapes: FixedShapes, placement: Placement, threads: int) -> Graph:
     """The network through `torch.compile`, wherever it is to run; compiling takes a minute or more.
 
     On a GPU the compiled network is recorded: its kernels are fewer, but each would still be launched by the host.
@@ -32,7 +33,8 @@ def compiled_graph(network: Network, shapes: FixedShapes, placement: Placement) 
     blank = FixedInputs.blank(shapes, network.config)
 
     def run(inputs: FixedInputs) -> Sequence[Tensor]:
-        return module(*inputs.tensors())
+        with torch_threads(threads):  # here, as compiling has it for good
+            return module(*inputs.tensors())
 
     try:
         with torch.inference_mode(), warnings.catch_warnings():

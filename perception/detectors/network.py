@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from tricast.configs.errors import InputError
 from tricast.perception.backends.choice import auto_backend, thread_counts
 from tricast.perception.backends.interface import Backend, EagerBackend
@@ -31,6 +29,7 @@ from tricast.perception.picture_decoding import PictureDecoder
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.sensor_share import explained
 from tricast.perception.tick_sample import sample_of
+from tricast.perception.torch_threads import torch_threads
 from tricast.sensors.calibration import MODALITIES
 from tricast.sensors.synced_frame import SyncedFrame
 
@@ -39,8 +38,7 @@ class NetworkDetector:
     """Detects and forecasts with a trained network, on whatever sensors a tick has.
 
     Args:
-        config: Weights, threads, backend and decoding. The number of threads holds for all of torch in this process,
-            which also keeps what it frees (`keep_freed_memory`).
+        config: Weights, threads, backend and decoding. The process keeps what it frees (`keep_freed_memory`).
         network: A network in evaluation mode to use, and to change, in place of the configured weights; scores are then
             calibrated by the settings alone.
         backend: What runs that network, in place of the configured one.
@@ -96,7 +94,6 @@ class NetworkDetector:
                 expected="'cpu' and 'fp32'",
                 remedy="leave sensor_share out, or the others",
             )
-        torch.set_num_threads(config.threads)
         keep_freed_memory()
         self._memory = QueryMemory()
         runs = "eager" if config.backend == AUTO else config.backend
@@ -120,6 +117,10 @@ class NetworkDetector:
 
         Where the network runs on a GPU, LiDAR rows and look-up tables are made there, and stay.
         """
+        with torch_threads(1):
+            return self._prepared(frame)
+
+    def _prepared(self, frame: SyncedFrame) -> SensorBatch:
         model = self.network.config
         images = [image for _, image in sorted(frame.cameras.items())]
         awaited = self._pictures.begun(images, model.batch.image_size_px)
@@ -140,12 +141,14 @@ class NetworkDetector:
             channels = sorted(frame.cameras)
             # A picture that does not decode leaves it open which camera a slot is.
             known = channels if len(channels) == batch.camera_mask.shape[1] else ()
-            detections, self._memory = explained(
-                self.network, batch, self._memory, frame.timestamp_ns, self.decoding, cameras=known
-            )
+            with torch_threads(self.config.threads):
+                detections, self._memory = explained(
+                    self.network, batch, self._memory, frame.timestamp_ns, self.decoding, cameras=known
+                )
             return with_doppler(detections, radar, self.config.doppler)
-        outputs, self._memory = self.backend(batch, self._memory)
-        detections = decode(outputs, frame.timestamp_ns, self.decoding, present=batch.present[0].tolist())
+        with torch_threads(1):
+            outputs, self._memory = self.backend(batch, self._memory)
+            detections = decode(outputs, frame.timestamp_ns, self.decoding, present=batch.present[0].tolist())
         return with_doppler(detections, radar, self.config.doppler)
 
     def reset(self) -> None:
@@ -162,7 +165,7 @@ def _configured(config: NetworkConfig, network: Network, live: bool) -> Backend:
     """
     placement = Placement(device=config.device, precision=config.precision)
     if config.backend == "eager":
-        return EagerBackend(network, placement.checked("eager"))
+        return EagerBackend(network, placement.checked("eager"), threads=config.threads)
     if config.backend != AUTO:
         check_installed(config.backend)
         placement = placement.checked(config.backend)
@@ -180,4 +183,4 @@ def _configured(config: NetworkConfig, network: Network, live: bool) -> Backend:
         backend = open_backend(config.backend, network, batches, threads=config.threads, placement=placement)
         return backend, config.threads
 
-    return LateBackend(config.backend, network, opened, beside=live)
+    return LateBackend(config.backend, network, opened, beside=live, threads=config.threads)

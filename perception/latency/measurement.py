@@ -44,6 +44,7 @@ from tricast.perception.model import Network
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.tick_sample import sample_of
+from tricast.perception.torch_threads import torch_threads
 from tricast.sensors.synced_frame import SyncedFrame
 
 PROBE_TICKS = 12
@@ -112,7 +113,7 @@ def benchmark(
 
     """
     found, placement = machine(), options.placement
-    # Ticks of the host, as the comparisons take them. Sets torch's threads.
+    # Ticks of the host, as the comparisons take them.
     on_host = config.with_network(backend="eager", device="cpu").network
     detector = NetworkDetector(on_host, network=network, backend=EagerBackend(network))
     batches = _probe(frames, detector)
@@ -147,9 +148,10 @@ def benchmark(
     opened = _open(network, backend, config, frames, options) if options.rate_hz > 0 else None
     memory = peak_memory_mb()
     say("backends in turns")
-    compared = [EagerBackend(network, placement), *(b for b in others if b.name != "eager")]
+    compared = [EagerBackend(network, placement, threads=threads), *(b for b in others if b.name != "eager")]
     if placement.precision != "fp32":
-        compared.append(EagerBackend(network, Placement(device=placement.device), name="eager_fp32"))
+        single = Placement(device=placement.device)
+        compared.append(EagerBackend(network, single, name="eager_fp32", threads=threads))
     samples_ms = run_interleaved(compared, batches, options.rounds)
     ratios = {
         f"{name}_over_{base}": ratio
@@ -163,7 +165,7 @@ def benchmark(
     # Bytes are those of the precision that is measured; on a GPU they are counted in single precision.
     counted = placed if placement.device == "cpu" else network
     work = _mean_work([count_work(counted, batch) for batch in batches])
-    eager_ms = _eager_stages(placed, batches, placement)
+    eager_ms = _eager_stages(placed, batches, placement, threads)
     fastest_ms = statistics.median(samples_ms[backend.name])
     operations = operation_ms(backend, network, batches, threads, placement)
     return {
@@ -185,7 +187,7 @@ def benchmark(
         "peak_memory_mb": memory,
         "open_loop": opened,
         "network_ms": {name: percentiles_of(values) for name, values in samples_ms.items()},
-        "batched": _batched(placed, frames, options) if options.batch > 1 else None,
+        "batched": _batched(placed, frames, options, threads) if options.batch > 1 else None,
         "speedup": {name: ratio["median"] for name, ratio in ratios.items()},
         "speedup_quartiles": {name: [ratio["quartile_1"], ratio["quartile_3"]] for name, ratio in ratios.items()},
         "work": {name: asdict(part) for name, part in work.items()},
@@ -309,12 +311,14 @@ def _share_outside(closed: ClosedLoop, network: Network) -> float:
     return 1 - spent / sum(closed.totals_ms)
 
 
-def _eager_stages(placed: Network, batches: Sequence[SensorBatch], placement: Placement) -> dict[str, float]:
+def _eager_stages(
+    placed: Network, batches: Sequence[SensorBatch], placement: Placement, threads: int
+) -> dict[str, float]:
     """Median milliseconds of the network's parts in eager mode, where it is placed."""
     on_gpu = placement.device == "cuda"
     clock = DeviceClock() if on_gpu else StageClock()
     rounds: dict[str, list[float]] = {}
-    with network_stages(placed, clock), torch.inference_mode():
+    with network_stages(placed, clock), torch_threads(threads), torch.inference_mode():
         for number, batch in enumerate((batches[0], *batches)):
             given = batch.to(placement.device) if on_gpu else batch
             with clock.stage(NETWORK):
@@ -327,7 +331,7 @@ def _eager_stages(placed: Network, batches: Sequence[SensorBatch], placement: Pl
 
 
 def _batched(
-    placed: Network, frames: Callable[[], Iterator[SyncedFrame]], options: BenchmarkOptions
+    placed: Network, frames: Callable[[], Iterator[SyncedFrame]], options: BenchmarkOptions, threads: int
 ) -> dict[str, Any] | None:
     """The network alone in eager mode on several ticks at once; None where the log has not so many."""
     config, on_gpu = placed.config, options.placement.device == "cuda"
@@ -335,7 +339,7 @@ def _batched(
     if len(samples) < options.batch:
         return None
     batch, took_ms = collate(samples, config.batch), []
-    with torch.inference_mode():
+    with torch_threads(threads), torch.inference_mode():
         for number in range(options.rounds + 2):
             begin_ns = time.perf_counter_ns()
             outputs, _ = placed(batch.to(options.placement.device) if on_gpu else batch, QueryMemory())

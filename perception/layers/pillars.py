@@ -51,8 +51,6 @@ def scatter_max(features: Tensor, cell: Tensor, rows: int) -> Tensor:
 
 def _maxima(features: Tensor, cell: Tensor, rows: int) -> Tensor:
     index = cell[:, None].expand(-1, features.shape[1])
-    if torch.compiler.is_exporting():  # OpenVINO adds faster than it expands
-        index = cell[:, None] + torch.zeros(features.shape[1], dtype=cell.dtype, device=cell.device)
     # At least as long as what is put into it: TensorRT takes no other scattering.
     maxima = features.new_zeros(max(rows, len(features)), features.shape[1])
     # In place: no copy of a large grid.

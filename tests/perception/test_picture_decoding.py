@@ -47,10 +47,13 @@ def test_pictures_are_those_that_decoding_and_then_resizing_gives() -> None:
             assert picture is None
             continue
         whole = Image.fromarray(frame.pixels(at_least_px=SIZE_PX))
-        plain = np.asarray(whole.resize(SIZE_PX, Image.Resampling.BILINEAR, reducing_gap=2.0))
+        plain = np.asarray(whole.resize(SIZE_PX, Image.Resampling.BILINEAR))
         assert picture is not None
         assert (picture.shape, picture.dtype) == ((32, 64, 3), np.uint8)
-        np.testing.assert_array_equal(picture, plain)
+        apart = np.abs(picture.astype(int) - plain)
+        assert apart.max() <= 1  # in the last digit the two round in other ways
+        assert apart.mean() < 0.05
+        assert picture.flags.c_contiguous
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -73,11 +76,11 @@ class _ObservedFrame(CameraFrame):
     seen: list[str]
     may_go: threading.Event | None = None
 
-    def resized_pixels(self, size_px: tuple[int, int]) -> np.ndarray:
+    def pixels(self, *, at_least_px: tuple[int, int] | None = None) -> np.ndarray:
         self.seen.append(threading.current_thread().name)
         if self.may_go is not None:
             assert self.may_go.wait(30)
-        return super().resized_pixels(size_px)
+        return super().pixels(at_least_px=at_least_px)
 
 
 def _observed(count: int, **given: object) -> list[_ObservedFrame]:

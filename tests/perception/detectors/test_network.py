@@ -1,19 +1,30 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
 from tricast.configs.errors import InputError
+from tricast.perception.backends.fixed_network import FixedNetwork
+from tricast.perception.backends.fixed_shapes import FixedInputs, FixedShapes
+from tricast.perception.backends.interface import GraphBackend
 from tricast.perception.config import chosen_config
 from tricast.perception.decoding import DecodingConfig
+from tricast.perception.detectors.network import NetworkDetector
 from tricast.perception.detectors.network_config import NetworkConfig
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.model_weights import load_network, save_weights
+from tricast.perception.picture_decoding import AwaitedPictures, PictureDecoder
+from tricast.perception.query_memory import QueryMemory
 from tricast.perception.streaming.replay import ReplayOptions, replay
+from tricast.perception.streaming.tick_source import ticks
+from tricast.sensors.frames import CameraFrame
 from tricast.sensors.log.open_log import open_log
+from tricast.sensors.synced_frame import SyncedFrame
+from tricast.sensors.synchronization import Synchronizer, SynchronizerConfig
 from tricast.tools.cli import main
 from tricast.tools.demo import demo_log_path
 
@@ -51,6 +62,42 @@ def test_a_replay_with_the_network_is_the_same_twice(weights: Path, tmp_path: Pa
     first, second = _replayed(weights, tmp_path / "a")[1], _replayed(weights, tmp_path / "b")[1]
     assert first == second
     assert b'"class"' in first
+
+
+def test_pytorch_has_several_threads_in_the_network_alone(weights: Path) -> None:
+    """Its threads go on spinning after an operation, and would take cores from pictures and runtimes."""
+    seen: dict[str, int] = {}
+
+    class Pictures(PictureDecoder):
+        def begun(self, images: Sequence[CameraFrame], size_px: tuple[int, int]) -> AwaitedPictures:
+            seen["preparing"] = torch.get_num_threads()
+            return super().begun(images, size_px)
+
+    before, frame = torch.get_num_threads(), _first_tick()
+    detector = NetworkDetector(NetworkConfig(weights=str(weights), threads=3), pictures=Pictures(1))
+    detector.network.register_forward_pre_hook(lambda *_: seen.update(network=torch.get_num_threads()))
+    detector.detect(frame)
+    assert seen == {"preparing": 1, "network": 3}
+    assert torch.get_num_threads() == before
+
+    batch, memory = detector.prepare(frame), QueryMemory()
+    fixed = FixedNetwork(detector.network)
+
+    def graph(inputs: FixedInputs) -> Sequence[torch.Tensor]:
+        seen["graph"] = torch.get_num_threads()
+        return fixed(*inputs.tensors())
+
+    GraphBackend("openvino", detector.network, FixedShapes.around([batch]), graph, threads=3)(batch, memory)
+    narrow = FixedShapes(cameras=1, lidar_rows=1, radar_rows=1)
+    seen.pop("network")
+    GraphBackend("openvino", detector.network, narrow, graph, threads=2)(batch, memory)
+    assert seen == {"preparing": 1, "graph": 1, "network": 2}
+
+
+def _first_tick() -> SyncedFrame:
+    log = open_log(demo_log_path())
+    synchronizer = Synchronizer(log.rig, SynchronizerConfig(), origin_ns=log.start_ns)
+    return next(frame for frame, _ in ticks(log.messages(), synchronizer) if len(frame.inputs) > 5)
 
 
 def test_sensor_shares_are_told_beside_what_is_there_without_them(weights: Path, tmp_path: Path) -> None:

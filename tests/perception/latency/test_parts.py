@@ -52,9 +52,9 @@ class _SlowFrame(CameraFrame):
 
     seconds: float
 
-    def resized_pixels(self, size_px: tuple[int, int]) -> np.ndarray:
+    def pixels(self, *, at_least_px: tuple[int, int] | None = None) -> np.ndarray:
         time.sleep(self.seconds)
-        return super().resized_pixels(size_px)
+        return super().pixels(at_least_px=at_least_px)
 
 
 def _slow_frames(*seconds: float) -> list[CameraFrame]:
