@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tricast.perception.latency.cores_control import CoresControl
 from tricast.perception.latency.jitter import SpinControl
 from tricast.perception.latency.stage_clock import StageClock
 from tricast.perception.streaming.pipeline import Pipeline
@@ -16,6 +17,7 @@ CALIBRATION_TICKS = 10
 """After so many ticks the jitter control is set to take as long as a tick; ticks after that count."""
 
 MOST_CONTROL_MS = 100.0
+CORES_CONTROL_MS = 10.0
 
 
 @dataclass(kw_only=True)
@@ -27,6 +29,7 @@ class ClosedLoop:
         totals_ms: From raw buffers to tracked trajectories, of the ticks that count.
         stages_ms: Per stage one value a tick; they sum to the totals.
         control_ms: The jitter control after each tick that counts.
+        cores_control_ms: The same for all threads at once.
         objects: Tracks over all ticks that count.
 
     """
@@ -35,10 +38,13 @@ class ClosedLoop:
     totals_ms: list[float] = field(default_factory=list)
     stages_ms: dict[str, list[float]] = field(default_factory=dict)
     control_ms: list[float] = field(default_factory=list)
+    cores_control_ms: list[float] = field(default_factory=list)
     objects: int = 0
 
 
-def run_closed_loop(pipeline: Pipeline, frames: Iterable[SyncedFrame], clock: StageClock, count: int) -> ClosedLoop:
+def run_closed_loop(
+    pipeline: Pipeline, frames: Iterable[SyncedFrame], clock: StageClock, count: int, *, threads: int
+) -> ClosedLoop:
     """Step a pipeline through consecutive ticks.
 
     Args:
@@ -46,9 +52,10 @@ def run_closed_loop(pipeline: Pipeline, frames: Iterable[SyncedFrame], clock: St
         frames: At least `count` and `CALIBRATION_TICKS` more; what making them takes is not measured.
         clock: The clock.
         count: Ticks that count.
+        threads: Of the network, and of the control that keeps as many cores busy.
 
     """
-    measured, control, warm_ms = ClosedLoop(), None, []
+    measured, control, warm_ms, cores = ClosedLoop(), None, [], CoresControl(threads).lasting(CORES_CONTROL_MS)
     for number, frame in enumerate(frames):
         clock.take()
         begin_ns = time.perf_counter_ns()
@@ -73,6 +80,7 @@ def run_closed_loop(pipeline: Pipeline, frames: Iterable[SyncedFrame], clock: St
         measured.totals_ms.append(took_ms)
         measured.objects += len(result.tracks)
         measured.control_ms.append(control.run_ms())
+        measured.cores_control_ms.append(cores.run_ms())
         if len(measured.totals_ms) == count:
             break
     return measured

@@ -183,6 +183,7 @@ def benchmark(
         "stages_percentiles_ms": {name: percentiles_of(values) for name, values in closed.stages_ms.items()},
         "share_outside_network": round(_share_outside(closed, network), 4),
         "jitter_control_ms": percentiles_of(closed.control_ms),
+        "cores_control_ms": percentiles_of(closed.cores_control_ms),
         "not_fitting_ticks": unfit,
         "peak_memory_mb": memory,
         "open_loop": opened,
@@ -269,7 +270,7 @@ def _closed(
         # Elsewhere the network that runs is a copy, and on a GPU the calls return before the work is done.
         if backend.name == "eager" and options.placement == Placement():
             stack.enter_context(network_stages(network, clock))
-        return run_closed_loop(pipeline, frames, clock, options.ticks)
+        return run_closed_loop(pipeline, frames, clock, options.ticks, threads=config.network.threads)
 
 
 def _open(

@@ -14,6 +14,7 @@ from tricast.perception.collation import collate
 from tricast.perception.config import PipelineConfig
 from tricast.perception.latency.ceilings import CeilingTrials, measure_ceilings
 from tricast.perception.latency.closed_loop import ratios_to
+from tricast.perception.latency.cores_control import CoresControl
 from tricast.perception.latency.jitter import SpinControl, StallMonitor
 from tricast.perception.latency.open_loop import Arrival, run_open_loop, summed_up
 from tricast.perception.latency.operation_times import kind_of
@@ -162,6 +163,11 @@ def test_a_jitter_control_that_shall_last_longer_counts_farther() -> None:
     short, long = SpinControl.lasting(0.1), SpinControl.lasting(20.0)
     assert long.rounds > 5 * short.rounds
     assert min(long.run_ms() for _ in range(3)) > 2
+
+
+def test_a_control_of_all_threads_waits_for_the_last_of_them() -> None:
+    short, long = CoresControl(2).lasting(0.5), CoresControl(2).lasting(20.0)
+    assert min(long.run_ms() for _ in range(3)) > 4 * min(short.run_ms() for _ in range(3)) > 0
 
 
 def test_the_stall_monitor_runs_beside_and_ends() -> None:
