@@ -23,7 +23,8 @@ class NetworkConfig(StrictConfig):
     weights: str | None = "tiny"
     """A file of weights, or the bare name of packaged ones."""
     threads: int = Field(default=2, ge=1, le=256)
-    """Results are the same from run to run for the same number of threads."""
+    """Of whatever runs the network, while it does, and of those that decode pictures; results are the same from run to
+    run for the same number."""
     backend: BackendName | Literal["auto"] = "eager"
     """What runs the network (docs/latency.md). `auto` takes the fastest, and its number of threads; only live, where
     results depend on the machine anyway."""
