@@ -4,6 +4,9 @@ import dataclasses
 
 import torch
 
+from tricast.perception.backends.fixed_network import FixedNetwork
+from tricast.perception.backends.fixed_shapes import FixedShapes
+from tricast.perception.backends.interface import GraphBackend
 from tricast.perception.batch import SensorBatch
 from tricast.perception.collation import collate
 from tricast.perception.layers.convolution import fold_norms
@@ -45,3 +48,9 @@ def subset_batches(network: Network, ticks: list[TickSample]) -> list[SensorBatc
         for n, sample in enumerate(samples)
     ]
     return [collate([sample], network.config.batch) for sample in samples]
+
+
+def fixed_backend(network: Network, shapes: FixedShapes) -> GraphBackend:
+    """A graph that is the network at fixed shapes, not compiled by anything."""
+    module = FixedNetwork(network)
+    return GraphBackend("compile", network, shapes, lambda inputs: module(*inputs.tensors()))

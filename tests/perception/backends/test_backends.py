@@ -2,12 +2,7 @@
 
 import copy
 import dataclasses
-import json
 import math
-import os
-import threading
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +11,17 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from tests.perception.backends.networks import random_network, subset_batches
+from tests.perception.backends.networks import fixed_backend, random_network, subset_batches
 from tricast.configs.errors import InputError
-from tricast.perception.backends import choice
-from tricast.perception.backends.choice import auto_backend, thread_counts
 from tricast.perception.backends.fixed_network import FixedNetwork, outputs_of
 from tricast.perception.backends.fixed_shapes import FixedInputs, FixedShapes
 from tricast.perception.backends.graph_export import export_graph, write_proven
-from tricast.perception.backends.interface import EagerBackend, GraphBackend, not_installed
+from tricast.perception.backends.interface import EagerBackend, GraphBackend
 from tricast.perception.backends.interleaved import run_interleaved
-from tricast.perception.backends.late import MOST_OPENINGS, PROOF_TICKS, LateBackend
 from tricast.perception.backends.names import PrecisionName
 from tricast.perception.backends.opening import onnx_file, open_backend
 from tricast.perception.backends.parity import HALF, SINGLE, check_parity
 from tricast.perception.backends.placement import Placement
-from tricast.perception.batch import SensorBatch
 from tricast.perception.collation import collate
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.precision import hold_half
@@ -69,11 +60,6 @@ def network(small_model: ModelConfig) -> Network:
     return random_network(small_model, seed=0)
 
 
-def _fixed(network: Network, shapes: FixedShapes) -> GraphBackend:
-    module = FixedNetwork(network)
-    return GraphBackend("compile", network, shapes, lambda inputs: module(*inputs.tensors()))
-
-
 class _NothingFromTheHost(TorchFunctionMode):
     """Refuses what a CUDA graph cannot record: tensors made of values on the host, and values read back."""
 
@@ -101,7 +87,7 @@ class _NothingFromTheHost(TorchFunctionMode):
 
 def test_fixed_slots_and_masks_give_what_missing_rows_give(network: Network, ticks: list[TickSample]) -> None:
     batches = subset_batches(network, ticks)
-    backend = _fixed(network, FixedShapes(cameras=6, lidar_rows=600, radar_rows=128))
+    backend = fixed_backend(network, FixedShapes(cameras=6, lidar_rows=600, radar_rows=128))
     assert check_parity(backend, network, batches) < 1e-3
     assert backend.not_fitting == 0
 
@@ -126,7 +112,7 @@ def test_every_way_of_fusion_has_fixed_shapes(
     nested = {key: values[key] | value for key, value in change.items() if isinstance(value, dict)}
     network = random_network(ModelConfig.model_validate({**values, **change, **nested}), seed=0)
     shapes = FixedShapes(cameras=6, lidar_rows=600, radar_rows=128)
-    backend = _fixed(network, shapes)
+    backend = fixed_backend(network, shapes)
     assert check_parity(backend, network, subset_batches(network, ticks)) < 1e-3
     assert backend.not_fitting == 0
     with torch.inference_mode(), _NothingFromTheHost():
@@ -154,7 +140,7 @@ def test_the_shapes_of_a_graph_hold_what_was_seen_with_room_to_spare(network: Ne
 
 def test_a_tick_that_does_not_fit_is_run_by_the_network_and_counted(network: Network, ticks: list[TickSample]) -> None:
     batch = collate(ticks[:1], network.config.batch)
-    backend = _fixed(network, FixedShapes(cameras=4, lidar_rows=100, radar_rows=128))
+    backend = fixed_backend(network, FixedShapes(cameras=4, lidar_rows=100, radar_rows=128))
     outputs, _ = backend(batch, QueryMemory())
     with torch.no_grad():
         expected, _ = network(batch, QueryMemory())
@@ -278,126 +264,6 @@ def test_a_backend_that_the_machine_lacks_says_what_it_needs(
 def test_a_backend_that_does_not_exist_is_refused(network: Network, ticks: list[TickSample]) -> None:
     with pytest.raises(InputError, match="eager, compile, onnxruntime"):
         open_backend("onnx", network, subset_batches(network, ticks), threads=1)
-
-
-def test_auto_remembers_what_it_measured(
-    network: Network, ticks: list[TickSample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
-    batches, path = subset_batches(network, ticks), tmp_path / "fastest_backend.json"
-    # Threads of a busy machine wait long for each other: what numbers of threads take is made up here.
-    monkeypatch.setattr(choice, "_median_ms", lambda backends, _: {n: 10.0 / n for n in backends})
-    for threads, expected in (((1,), 1), ((1, 2), 2)):
-        backend, chosen = auto_backend(network, batches, threads=threads, candidates=("eager", "cuda_graphs"))
-        assert (backend.name, chosen) == ("eager", expected)
-    held = list(json.loads(path.read_text()).values())
-    assert [(one["backend"], one["threads"]) for one in held] == [("eager", 1), ("eager", 2)]
-    assert all("without a CUDA device" in one["refused"]["cuda_graphs"] for one in held)
-    # What is remembered is used, though a measurement would now say otherwise.
-    monkeypatch.setattr(choice, "_median_ms", lambda backends, _: {n: 10.0 * n for n in backends})
-    assert auto_backend(network, batches, threads=(1, 2), candidates=("eager", "cuda_graphs"))[1] == 2
-    path.write_text("damaged")
-    assert auto_backend(network, batches, threads=(1, 2), candidates=("eager", "cuda_graphs"))[1] == 1
-
-
-def test_auto_goes_on_where_a_backend_fails_or_what_is_remembered_is_not_proven_any_more(
-    network: Network, ticks: list[TickSample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
-    batches, opening = subset_batches(network, ticks), choice.open_backend
-    failing: dict[str, Exception] = {"compile": RuntimeError("broken")}
-
-    def opened(name: str, *given: Any, **more: Any) -> Any:
-        if name in failing:
-            raise failing[name]
-        return EagerBackend(network, name=name) if name == "openvino" else opening(name, *given, **more)
-
-    monkeypatch.setattr(choice, "open_backend", opened)
-    monkeypatch.setattr(choice, "run_interleaved", lambda backends, *_: {b.name: [len(b.name)] for b in backends})
-    candidates = ("openvino", "eager", "compile")
-    assert auto_backend(network, batches, threads=(1,), candidates=candidates)[0].name == "eager"
-    path = tmp_path / "fastest_backend.json"
-    held = json.loads(path.read_text())
-    assert "broken" in next(iter(held.values()))["refused"]["compile"]
-    path.write_text(json.dumps({key: {**value, "backend": "openvino"} for key, value in held.items()}))
-    assert auto_backend(network, batches, threads=(1,), candidates=candidates)[0].name == "openvino"
-    failing["openvino"] = InputError(where="parity", got="others", expected="the same", remedy="none")
-    assert auto_backend(network, batches, threads=(1,), candidates=candidates)[0].name == "eager"
-
-
-def test_auto_without_any_usable_backend_says_what_the_first_lacks(
-    network: Network, ticks: list[TickSample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TRICAST_CACHE", str(tmp_path))
-    with pytest.raises(InputError, match="backend 'tensorrt': got a machine without"):
-        auto_backend(network, subset_batches(network, ticks), threads=(1,), candidates=("tensorrt",))
-
-
-def test_thread_counts_are_powers_of_two_and_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cores, expected in ((1, (1,)), (2, (1, 2)), (6, (1, 2, 4, 6)), (8, (1, 2, 4, 8))):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=cores: set(range(n)), raising=False)
-        assert thread_counts() == expected
-
-
-def _late(network: Network, shapes: FixedShapes | None = None, *, beside: bool = False) -> LateBackend:
-    """Opens plain graphs around the ticks that it is given."""
-
-    def opened(batches: Sequence[SensorBatch]) -> tuple[GraphBackend, int]:
-        return _fixed(network, shapes or FixedShapes.around(batches)), torch.get_num_threads()
-
-    return LateBackend("compile", network, opened, beside=beside)
-
-
-def test_a_late_backend_takes_over_after_the_same_tick_every_time(network: Network, ticks: list[TickSample]) -> None:
-    batches = [collate(ticks[n % 3 : n % 3 + 1], network.config.batch) for n in range(PROOF_TICKS + 2)]
-    late, running = _late(network), []
-    for batch in batches:
-        outputs, _ = late(batch, QueryMemory())
-        running.append(late.running)
-        with torch.no_grad():
-            assert torch.allclose(outputs.heatmap, network(batch, QueryMemory())[0].heatmap, atol=1e-4)
-    assert running == ["eager"] * (PROOF_TICKS - 1) + ["compile"] * 3
-    assert late.eager_ticks == PROOF_TICKS - 1
-
-
-def test_a_late_backend_makes_room_for_sensors_that_come_later(network: Network, ticks: list[TickSample]) -> None:
-    alone = collate([dataclasses.replace(ticks[0], cameras=())], network.config.batch)
-    whole = collate(ticks[:1], network.config.batch)
-    late = _late(network)
-    for _ in range(PROOF_TICKS):
-        late(alone, QueryMemory())
-    assert late.running == "compile"
-    for _ in range(PROOF_TICKS + 1):
-        late(whole, QueryMemory())
-    assert late.eager_ticks == 2 * (PROOF_TICKS - 1)
-    # A graph that never holds the ticks is not made again and again.
-    narrow = _late(network, FixedShapes(cameras=4, lidar_rows=1, radar_rows=1))
-    for _ in range(PROOF_TICKS * (MOST_OPENINGS + 2)):
-        narrow(whole, QueryMemory())
-    assert narrow.eager_ticks == PROOF_TICKS * (MOST_OPENINGS + 2)
-
-
-def test_a_late_backend_beside_the_ticks_never_holds_them_up_and_tells_its_trouble(
-    network: Network, ticks: list[TickSample]
-) -> None:
-    batch, may_open = collate(ticks[:1], network.config.batch), threading.Event()
-
-    def refused(_: Sequence[SensorBatch]) -> tuple[GraphBackend, int]:
-        assert may_open.wait(60)
-        raise not_installed("openvino", "the package openvino", "install it")
-
-    late = LateBackend("openvino", network, refused, beside=True)
-    for _ in range(PROOF_TICKS + 1):
-        late(batch, QueryMemory())
-    assert late.trouble is None
-    may_open.set()
-    for _ in range(600):
-        if late.trouble is not None:
-            break
-        time.sleep(0.1)
-    assert "without the package openvino" in str(late.trouble)
-    late(batch, QueryMemory())
-    assert (late.running, late.eager_ticks) == ("eager", PROOF_TICKS + 2)
 
 
 def test_backends_take_turns_on_the_same_ticks(network: Network, ticks: list[TickSample]) -> None:
