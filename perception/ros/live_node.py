@@ -76,6 +76,7 @@ def make_node(overrides: Sequence[Any] = ()) -> Any:
             return self._done(self.live.shut_down, super().on_shutdown, state)
 
         def _done(self, act: Any, then: Any, state: Any) -> Any:
+            self.live.refusal = None
             try:
                 act()
             except InputError as error:
@@ -99,7 +100,7 @@ class Live:
         self._node = node
         self.config = LiveConfig()
         self.refusal: InputError | None = None
-        """Why the last transition was refused."""
+        """Why the last transition was refused; None where it was not."""
         self.state = "unconfigured"
         self.finalized = False
         self._pipeline: Pipeline | None = None

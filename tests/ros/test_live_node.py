@@ -270,6 +270,10 @@ def test_a_run_directory_that_cannot_be_written_refuses_activation_and_leaves_no
         node.trigger_activate()
         assert "choose another folder" in str(node.live.refusal)
         assert (len(node._managed_entities), len(list(node.publishers))) == (entities, publishers)
+        out.unlink()
+        node.trigger_activate()
+        assert node.live.refusal is None
+        assert node.live.state == "active"
 
 
 def test_other_stacks_messages_say_the_same_as_the_result(graph: Any) -> None:
