@@ -103,11 +103,12 @@ class LidarEncoder(nn.Module):
 
         """
         cell, offsets = cells_of(points, sample, count, self.cells, self.range_m)
-        older = torch.bucketize(points[:, 4].contiguous(), self.get_buffer("age_borders_s"))
+        columns = points.T.contiguous()
+        place, (height, strength, age) = columns[:2] / self.range_m, columns[2:]
+        older = torch.bucketize(age, self.get_buffer("age_borders_s"))
         row = cell * self.ages + torch.where(cell < count * self.cells**2, older, 0)
-        place, (height, strength, age) = points[:, :2] / self.range_m, points[:, 2:].T
         shape = [height / 3, (height / 6) ** 2, strength.clamp(0, 1), age * 2]
         newest = (age < NEWEST_S).to(points.dtype)
         # Column by column, then turned: putting narrow columns side by side takes several times as long.
-        columns = torch.stack([*place.T, *shape, *offsets.T, place.norm(dim=1), newest])
-        return row, columns.T.contiguous()
+        described = torch.stack([*place, *shape, *offsets.T, place.norm(dim=0), newest])
+        return row, described.T.contiguous()

@@ -20,7 +20,8 @@ class NearReturns:
     """Returns around each query.
 
     Args:
-        returns: (B, Q, K, F), what is told of each.
+        returns: (F, B, Q, K), what is told of each, column by column: putting narrow columns side by side takes several
+            times as long as what is done with them.
         number: (B, Q) int64, how many there are: K spread evenly over them were taken. 0: `returns` are of no meaning.
 
     """
@@ -63,18 +64,18 @@ def on_grid(points: Tensor, sample: Tensor, window: Window) -> tuple[Tensor, Ten
         window: Of the grid.
 
     Returns:
-        (P + 1, F), and (P + 1,) int64 `(sample * side + y) * side + x`, `window.total` for what lies in no cell.
+        (F, P + 1), and (P + 1,) int64 `(sample * side + y) * side + x`, `window.total` for what lies in no cell.
 
     """
     cell, _ = cells_of(points, sample, window.count, window.side, window.range_m)
-    return functional.pad(points, (0, 0, 0, 1)), functional.pad(cell, (0, 1), value=window.total)
+    return functional.pad(points.T.contiguous(), (0, 1)), functional.pad(cell, (0, 1), value=window.total)
 
 
-def returns_around(rows: Tensor, cell: Tensor, taken: Tensor, cells: Tensor, window: Window) -> NearReturns:
+def returns_around(columns: Tensor, cell: Tensor, taken: Tensor, cells: Tensor, window: Window) -> NearReturns:
     """The returns around queries.
 
     Args:
-        rows: (P, F) float32, in the order of cells.
+        columns: (F, P) float32, in the order of cells.
         cell: (P,) int64 of each return, as `on_grid` gives them.
         taken: (P,) int64, 1, or 0 for what is left out.
         cells: (B, Q) int64 cells of the queries, `y * side + x`.
@@ -89,10 +90,12 @@ def returns_around(rows: Tensor, cell: Tensor, taken: Tensor, cells: Tensor, win
     until = lengths.cumsum(dim=2)
     number = until[..., -1]
     place = torch.arange(window.returns, device=cell.device) * number[..., None] // window.returns  # (B, Q, K)
-    row = (place[..., None] >= until[:, :, None]).sum(dim=3).clamp(max=lengths.shape[2] - 1)
+    # Compared as floats, which are exact here: runtimes take twice as long for integers.
+    row = (place.float()[..., None] >= until.float()[:, :, None]).sum(dim=3).clamp(max=lengths.shape[2] - 1)
     index = (begin - until + lengths).gather(2, row) + place
     chosen = values_at(order, index.clamp(max=len(order) - 1))
-    return NearReturns(returns=functional.embedding(chosen, rows), number=number)
+    returns = columns.index_select(1, chosen.flatten()).view(len(columns), *chosen.shape)
+    return NearReturns(returns=returns, number=number)
 
 
 def values_at(values: Tensor, index: Tensor) -> Tensor:

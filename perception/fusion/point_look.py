@@ -13,6 +13,7 @@ from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import SensorBatch
 from tricast.perception.encoders.lidar_pointnet import NEWEST_S
 from tricast.perception.fusion.near_returns import NearReturns, Window, on_grid, returns_around, values_at
+from tricast.perception.layers.convolution import pixelwise
 
 FEATURES = 8
 FAR_UP_M = 1e3
@@ -49,9 +50,9 @@ def near_points(batch: SensorBatch, cells: Tensor, config: PointLookConfig, side
     """
     window = Window(count=len(cells), side=side, range_m=range_m, reach=config.reach_cells, returns=config.returns)
     points, cell = on_grid(batch.lidar_points, batch.lidar_sample, window)
-    height_m = points[:, 2] - _ground_m(points[:, 2], cell, (window.count, side), config.ground_cells)
+    height_m = points[2] - _ground_m(points[2], cell, (window.count, side), config.ground_cells)
     taken = ((cell < window.total) & (height_m > config.above_ground_m)).long()
-    described = torch.cat([points, height_m[:, None]], dim=1)
+    described = torch.cat([points, height_m[None]])
     return returns_around(described, cell, taken, cells, window)
 
 
@@ -74,10 +75,12 @@ class PointNet(nn.Sequential):
     Source: PointNet (Qi et al., CVPR 2017).
     """
 
-    def forward(self, sets: Tensor) -> Tensor:
-        """Sets (B, Q, K, F) of K points to (B, Q, W)."""
+    def forward(self, columns: Tensor) -> Tensor:
+        """Columns (F, B, Q, K) of sets of K points to (B, Q, W)."""
+        if torch.compiler.is_exporting():  # as pictures: OpenVINO turns narrow columns slowly
+            return pixelwise(self, columns.transpose(0, 1)).amax(dim=3).transpose(1, 2)
         # One flat list: layers on more axes copy it when they work in place.
-        features = super().forward(sets.flatten(0, 2)).view(*sets.shape[:3], -1)
+        features = super().forward(columns.movedim(0, 3).flatten(0, 2)).view(*columns.shape[1:], -1)
         # The gradient of `amax` is shared among equals in ten passes over every point; without one it is the faster.
         return features.max(dim=2).values if torch.is_grad_enabled() else features.amax(dim=2)
 
@@ -112,9 +115,7 @@ class PointLook(nn.Module):
 
 
 def _described(centers_m: Tensor, points: Tensor) -> Tensor:
-    """Rows (B, Q, K, 8) of returns seen from a centre."""
-    apart, (strength, age, height) = (points[..., :3] - centers_m[:, :, None]) / 2, points[..., 3:].unbind(dim=3)
-    away, newest = apart[..., :2].norm(dim=3), (age < NEWEST_S).to(points.dtype)
-    # Column by column, then turned: putting narrow columns side by side takes several times as long.
-    columns = [*apart.unbind(dim=3), away, height / 2, strength.clamp(0, 1), age * 2, newest]
-    return torch.stack(columns).movedim(0, 3)
+    """Columns (8, B, Q, K) of returns (6, B, Q, K) seen from a centre."""
+    apart, (strength, age, height) = (points[:3] - centers_m.movedim(2, 0)[..., None]) / 2, points[3:]
+    away, newest = apart[:2].norm(dim=0), (age < NEWEST_S).to(points.dtype)
+    return torch.stack([*apart, away, height / 2, strength.clamp(0, 1), age * 2, newest])

@@ -62,22 +62,20 @@ class RadarLook(nn.Module):
 
     def forward(self, centers_m: Tensor, near: NearReturns) -> Tensor:
         """Centres (B, Q, 3) to corrections (B, Q, D)."""
-        batch, queries, returns, _ = near.returns.shape
-        per_return = self.point_net(_described(centers_m, near.returns).flatten(0, 2))
-        per_return = per_return.view(batch, queries, returns, -1)
+        described = _described(centers_m, near.returns)
+        per_return = self.point_net(described.movedim(0, 3).flatten(0, 2)).view(*described.shape[1:], -1)
         number = near.number[..., None].to(per_return.dtype)
         pooled = [per_return.amax(dim=2), per_return.mean(dim=2), (1 + number).log() / 4]
         return self.project(torch.cat(pooled, dim=2)) * (number > 0)
 
 
 def _described(centers_m: Tensor, returns: Tensor) -> Tensor:
-    """Rows (B, Q, K, 13) of returns seen from a centre."""
-    x, y, z, section, radial, known, sight_x, sight_y, age = returns.unbind(dim=3)
+    """Columns (13, B, Q, K) of returns (9, B, Q, K) seen from a centre."""
+    x, y, z, section, radial, known, sight_x, sight_y, age = returns
     apart_x, apart_y = (x - centers_m[..., :1]) / 2, (y - centers_m[..., 1:2]) / 2
     # Off along the line of sight and across it: radars tell the first well and the second badly.
     along, across = apart_x * sight_x + apart_y * sight_y, apart_y * sight_x - apart_x * sight_y
     above, speed = (z - centers_m[..., 2:]) / 2, radial / 5
-    # Column by column, then turned: putting narrow columns side by side takes several times as long.
     places = [apart_x, apart_y, above, along, across]
     speeds = [speed, speed * sight_x, speed * sight_y, known]
-    return torch.stack([*places, *speeds, section.clamp(-20, 40) / 20, sight_x, sight_y, age * 5]).movedim(0, 3)
+    return torch.stack([*places, *speeds, section.clamp(-20, 40) / 20, sight_x, sight_y, age * 5])

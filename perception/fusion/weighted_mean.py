@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tricast.perception.batch import MODALITY_ORDER
 from tricast.perception.layers.convolution import ConvNorm
@@ -41,7 +42,20 @@ class WeightedMean(nn.Module):
             mean = torch.addcmul(mean, bev, weights[:, m, :, None, None])
         seen = torch.stack(observed, dim=1).to(bevs[0].dtype)
         there = present[:, :, None, None].to(seen.dtype).expand_as(seen)
-        return self.join(torch.cat([mean, seen * there, there], dim=1))
+        told = torch.cat([seen * there, there], dim=1)
+        if torch.compiler.is_exporting():
+            return self._joined_apart(mean, told)
+        return self.join(torch.cat([mean, told], dim=1))
+
+    def _joined_apart(self, mean: Tensor, told: Tensor) -> Tensor:
+        """The same in two sums: OpenVINO would lay out all of the mean anew to put a few maps behind it."""
+        first, *others = self.join
+        assert isinstance(first, nn.Conv2d)
+        weight, width = first.weight, mean.shape[1]
+        joined = functional.conv2d(mean, weight[:, :width], first.bias) + functional.conv2d(told, weight[:, width:])
+        for layer in others:
+            joined = layer(joined)
+        return joined
 
     def shares(self, bevs: tuple[Tensor, ...], present: Tensor) -> Tensor:
         """How much each sensor has in each cell (B, 3, Y, X) of the mean: summed sizes of what it adds.

@@ -28,6 +28,16 @@ class Pointwise(nn.Conv2d):
         return functional.linear(features.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
+def pixelwise(layers: nn.Sequential, features: Tensor) -> Tensor:
+    """Linear maps and activations on every pixel (B, C, Y, X), as convolutions."""
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            features = functional.conv2d(features, layer.weight[:, :, None, None], layer.bias)
+        else:
+            features = layer(features)
+    return features
+
+
 class ConvNorm(nn.Sequential):
     """Convolution, batch normalisation, ReLU; the size is divided by the stride."""
 

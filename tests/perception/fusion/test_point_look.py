@@ -50,21 +50,21 @@ def test_returns_of_the_cells_around_are_found_and_no_others() -> None:
     far = [[4.5, 3.5, 1.3], [2.5, 1.5, 1.4], [-2.5, 3.5, 1.5]]
     found = _near([ground, *near, *far], 2.5, 3.5)
     assert found.number.tolist() == [[3]]
-    assert {round(z, 1) for z in found.returns[0, 0, :, 2].tolist()} == {1.0, 1.1, 1.2}
+    assert {round(z, 1) for z in found.returns[2, 0, 0].tolist()} == {1.0, 1.1, 1.2}
 
 
 def test_ground_is_what_lies_low_among_its_neighbours() -> None:
     """On a slope: heights count from the lowest return around, not from the vehicle's own ground."""
     found = _near([[5.5, 5.5, 3.0], [5.4, 5.5, 3.1], [5.5, 5.4, 4.5]], 5.5, 5.5)
     assert found.number.tolist() == [[1]]
-    torch.testing.assert_close(found.returns[0, 0, 0, [2, 5]], torch.tensor([4.5, 1.5]))
+    torch.testing.assert_close(found.returns[[2, 5], 0, 0, 0], torch.tensor([4.5, 1.5]))
 
 
 def test_of_many_returns_some_are_taken_evenly() -> None:
     points = [[0.5, 0.5, 0.0], *([0.5, 0.5, 1.0 + k] for k in range(12))]
     found = _near(points, 0.5, 0.5)
     assert found.number.tolist() == [[12]]
-    assert found.returns[0, 0, :, 2].tolist() == [1.0, 4.0, 7.0, 10.0]
+    assert found.returns[2, 0, 0].tolist() == [1.0, 4.0, 7.0, 10.0]
 
 
 def test_windows_end_at_the_border_and_samples_stay_apart() -> None:
@@ -73,7 +73,7 @@ def test_windows_end_at_the_border_and_samples_stay_apart() -> None:
     cells = torch.tensor([[_cell(-7.5, 7.5), _cell(7.5, 7.5)]] * 2)
     found = near_points(batch, cells, CONFIG, SIDE, RANGE_M)
     assert found.number.tolist() == [[1, 1], [1, 0]]
-    assert found.returns[0, :, 0, 2].tolist() == [1.0, 2.0] and found.returns[1, 0, 0, 2] == 3.0
+    assert found.returns[2, 0, :, 0].tolist() == [1.0, 2.0] and found.returns[2, 1, 0, 0] == 3.0
 
 
 def test_padding_rows_and_no_rows_at_all_are_nothing() -> None:
@@ -85,7 +85,7 @@ def test_padding_rows_and_no_rows_at_all_are_nothing() -> None:
 def test_only_queries_with_returns_are_corrected() -> None:
     torch.manual_seed(0)
     look = PointLook(CONFIG, 5)
-    near = NearReturns(returns=torch.randn(1, 2, 4, 6), number=torch.tensor([[4, 0]]))
+    near = NearReturns(returns=torch.randn(6, 1, 2, 4), number=torch.tensor([[4, 0]]))
     corrections, shapes = look(torch.zeros(1, 2, 3), near)
     assert not corrections.any()  # nothing at the start
     assert shapes.any(dim=2).tolist() == [[True, False]]
@@ -96,27 +96,27 @@ def test_only_queries_with_returns_are_corrected() -> None:
 def test_a_shape_is_the_same_wherever_it_stands() -> None:
     torch.manual_seed(0)
     look = PointLook(CONFIG, 5)
-    points, moved = torch.randn(1, 1, 4, 6), torch.tensor([20.0, -7.0, 0.5])
+    points, moved = torch.randn(6, 1, 1, 4), torch.tensor([20.0, -7.0, 0.5])
     near = NearReturns(returns=points, number=torch.tensor([[4]]))
-    away = NearReturns(returns=points + torch.cat([moved, torch.zeros(3)]), number=near.number)
+    away = NearReturns(returns=points + torch.cat([moved, torch.zeros(3)])[:, None, None, None], number=near.number)
     torch.testing.assert_close(look(torch.zeros(1, 1, 3), near)[1], look(moved.expand(1, 1, 3), away)[1])
 
 
 def test_the_largest_features_are_the_same_with_and_without_a_gradient() -> None:
     torch.manual_seed(0)
-    point_net, sets = PointLook(CONFIG, width=16).point_net, torch.randn(2, 3, 4, 8)
+    point_net, sets = PointLook(CONFIG, width=16).point_net, torch.randn(8, 2, 3, 4)
     with_gradient = point_net(sets)
     with torch.no_grad():
         assert torch.equal(point_net(sets), with_gradient)
-    single = torch.cat([point_net(sets[:, :, [k]])[None] for k in range(4)])
+    single = torch.cat([point_net(sets[..., [k]])[None] for k in range(4)])
     torch.testing.assert_close(with_gradient, single.amax(dim=0))
 
 
 def test_a_return_looked_at_several_times_is_learned_from_as_once() -> None:
     torch.manual_seed(0)
-    point_net, alone = PointLook(CONFIG, width=16).point_net, torch.randn(1, 1, 1, 8)
+    point_net, alone = PointLook(CONFIG, width=16).point_net, torch.randn(8, 1, 1, 1)
     gradients = []
-    for sets in (alone, alone.expand(1, 1, 4, 8)):
+    for sets in (alone, alone.expand(8, 1, 1, 4)):
         point_net.zero_grad()
         point_net(sets).square().sum().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in point_net.parameters() if p.grad is not None]))

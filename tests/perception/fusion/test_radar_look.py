@@ -27,13 +27,13 @@ def test_returns_of_the_cells_around_are_found_and_no_others() -> None:
     near, far = [[1.5, 2.5, 1.0], [3.5, 4.5, 2.0], [2.5, 3.4, 3.0]], [[4.5, 3.5, 4.0], [2.5, 1.5, 5.0]]
     found = _near([*far, *near], 2.5, 3.5)
     assert found.number.tolist() == [[3]]
-    assert set(found.returns[0, 0, :, 4].tolist()) == {1.0, 2.0, 3.0}
+    assert set(found.returns[4, 0, 0].tolist()) == {1.0, 2.0, 3.0}
 
 
 def test_of_many_returns_some_are_taken_evenly() -> None:
     found = _near([[0.05 + k / 16, 0.5, float(k)] for k in range(12)], 0.5, 0.5)
     assert found.number.tolist() == [[12]]
-    assert found.returns[0, 0, :, 4].tolist() == [0.0, 3.0, 6.0, 9.0]
+    assert found.returns[4, 0, 0].tolist() == [0.0, 3.0, 6.0, 9.0]
 
 
 def test_without_returns_there_is_nothing() -> None:
@@ -44,7 +44,7 @@ def test_without_returns_there_is_nothing() -> None:
 def test_only_queries_with_returns_are_corrected() -> None:
     torch.manual_seed(0)
     look = RadarLook(CONFIG, 5)
-    near = NearReturns(returns=torch.randn(1, 2, 4, 9), number=torch.tensor([[4, 0]]))
+    near = NearReturns(returns=torch.randn(9, 1, 2, 4), number=torch.tensor([[4, 0]]))
     assert not look(torch.zeros(1, 2, 3), near).any()  # nothing at the start
     torch.nn.init.ones_(look.project.bias)
     assert look(torch.zeros(1, 2, 3), near)[0].all(dim=1).tolist() == [True, False]
@@ -54,9 +54,10 @@ def test_returns_tell_the_same_wherever_they_are_and_in_any_order() -> None:
     torch.manual_seed(0)
     look = RadarLook(CONFIG, 5)
     torch.nn.init.normal_(look.project.weight)
-    near = NearReturns(returns=torch.randn(1, 1, 4, 9), number=torch.tensor([[4]]))
+    near = NearReturns(returns=torch.randn(9, 1, 1, 4), number=torch.tensor([[4]]))
     expected, moved = look(torch.zeros(1, 1, 3), near), torch.tensor([20.0, -7.0, 0.5])
-    away = dataclasses.replace(near, returns=near.returns.flip(2) + torch.cat([moved, torch.zeros(6)]))
+    apart = torch.cat([moved, torch.zeros(6)])[:, None, None, None]
+    away = dataclasses.replace(near, returns=near.returns.flip(3) + apart)
     torch.testing.assert_close(look(moved.expand(1, 1, 3), away), expected)
 
 
@@ -65,6 +66,6 @@ def test_every_column_has_a_say(column: int) -> None:
     torch.manual_seed(0)
     look = RadarLook(CONFIG, 5)
     torch.nn.init.normal_(look.project.weight)
-    near = NearReturns(returns=torch.rand(1, 1, 4, 9), number=torch.tensor([[4]]))
-    other = dataclasses.replace(near, returns=near.returns + torch.eye(9)[column] / 2)
+    near = NearReturns(returns=torch.rand(9, 1, 1, 4), number=torch.tensor([[4]]))
+    other = dataclasses.replace(near, returns=near.returns + torch.eye(9)[column, :, None, None, None] / 2)
     assert not torch.allclose(look(torch.zeros(1, 1, 3), near), look(torch.zeros(1, 1, 3), other))
