@@ -13,7 +13,7 @@ from torch.nn import functional
 from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import BatchConfig, SensorBatch
 from tricast.perception.layers.convolution import Bottleneck, ConvNorm, on_present
-from tricast.perception.layers.pillars import cells_of, scatter_max
+from tricast.perception.layers.pillars import cells_of, lengths, scatter_max
 
 POINT_FEATURES = 10
 NEWEST_S = 0.1
@@ -110,5 +110,5 @@ class LidarEncoder(nn.Module):
         shape = [height / 3, (height / 6) ** 2, strength.clamp(0, 1), age * 2]
         newest = (age < NEWEST_S).to(points.dtype)
         # Column by column, then turned: putting narrow columns side by side takes several times as long.
-        described = torch.stack([*place, *shape, *offsets.T, place.norm(dim=0), newest])
+        described = torch.stack([*place, *shape, *offsets.T, lengths(*place), newest])
         return row, described.T.contiguous()

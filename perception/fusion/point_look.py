@@ -14,6 +14,7 @@ from tricast.perception.batch import SensorBatch
 from tricast.perception.encoders.lidar_pointnet import NEWEST_S
 from tricast.perception.fusion.near_returns import NearReturns, Window, on_grid, returns_around, values_at
 from tricast.perception.layers.convolution import pixelwise
+from tricast.perception.layers.pillars import lengths
 
 FEATURES = 8
 FAR_UP_M = 1e3
@@ -117,5 +118,5 @@ class PointLook(nn.Module):
 def _described(centers_m: Tensor, points: Tensor) -> Tensor:
     """Columns (8, B, Q, K) of returns (6, B, Q, K) seen from a centre."""
     apart, (strength, age, height) = (points[:3] - centers_m.movedim(2, 0)[..., None]) / 2, points[3:]
-    away, newest = apart[:2].norm(dim=0), (age < NEWEST_S).to(points.dtype)
+    away, newest = lengths(apart[0], apart[1]), (age < NEWEST_S).to(points.dtype)
     return torch.stack([*apart, away, height / 2, strength.clamp(0, 1), age * 2, newest])
