@@ -72,6 +72,35 @@ def test_a_tenth_of_the_queries_of_one_tick_may_differ_and_no_more(network: Netw
         check_parity(ShiftedFutures(network, QUERIES // 10, ticks=1), network, batches[:2])
 
 
+class SwappedEnd(ShiftedFutures):
+    """Besides, the last query starts elsewhere, in the first few ticks."""
+
+    def __call__(self, batch: SensorBatch, memory: QueryMemory) -> tuple[QueryOutputs, QueryMemory]:
+        swaps = self.left
+        outputs, memory = super().__call__(batch, memory)
+        if not swaps:
+            return outputs, memory
+        free = next(c for c in range(10_000) if c not in outputs.query_cells[0].tolist())
+        cells = outputs.query_cells.clone()
+        cells[:, -1] = free
+        return dataclasses.replace(outputs, query_cells=cells), memory
+
+
+def test_a_query_that_starts_elsewhere_may_move_all_others_of_one_tick_a_little(
+    network: Network, ticks: list[TickSample]
+) -> None:
+    """Equal peaks at the end: rounding chooses, and the other queries attend to what it chose."""
+    batches = subset_batches(network, ticks)
+    assert len(batches) == 8
+    assert check_parity(SwappedEnd(network, QUERIES, 0.1, ticks=1), network, batches) == 0
+    with pytest.raises(InputError, match="8 ticks: got queries that start elsewhere in 2 of them"):
+        check_parity(SwappedEnd(network, QUERIES, 0.1, ticks=2), network, batches)
+    with pytest.raises(InputError, match="tick 0: got mode_points_m off by"):
+        check_parity(SwappedEnd(network, QUERIES, 3.0, ticks=1), network, batches)
+    with pytest.raises(InputError, match="tick 0: got mode_points_m off by"):
+        check_parity(ShiftedFutures(network, QUERIES, 0.1, ticks=1), network, batches)  # none started elsewhere
+
+
 def test_in_16_bits_a_tenth_of_the_numbers_may_differ(network: Network, ticks: list[TickSample]) -> None:
     batches = subset_batches(network, ticks)
     assert check_parity(ShiftedFutures(network, QUERIES // 20), network, batches, HALF) >= 1
