@@ -88,7 +88,8 @@ def decoded(image: CameraFrame, size_px: tuple[int, int]) -> Picture | None:
     if pixels.shape[1::-1] == size_px:
         return pixels
     with torch_threads(1), torch.inference_mode():
-        # Turned after it has a batch: so PyTorch sees that channels come last, and leaves them there.
+        # Copied, as PyTorch warns of what is not to be written to; turned when it has a batch already, which tells it
+        # that channels come last, where it leaves them.
         whole = torch.from_numpy(np.array(pixels))[None].permute(0, 3, 1, 2)
         resized = functional.interpolate(whole, size=size_px[::-1], mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy()

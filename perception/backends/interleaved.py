@@ -27,7 +27,7 @@ def run_interleaved(backends: Sequence[Backend], batches: Sequence[SensorBatch],
 def interleaved_ms(runs: Mapping[str, Callable[[], object]], rounds: int, *, warmup: int = 2) -> dict[str, list[float]]:
     """Milliseconds of each way, one value a round. Who begins changes from round to round.
 
-    So none is always the one that finds the caches cold.
+    So none is always the one that finds the caches cold. `SETTLE_S` goes by before each.
 
     Args:
         runs: Ways by name.

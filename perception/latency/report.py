@@ -35,7 +35,7 @@ def _latency(f: Mapping[str, Any]) -> str:
     lines = ["ms                  p50      p90      p99    p99.9      max     mean"]
     lines.append("tick            " + _row(f["latency_ms"]))
     lines.append("jitter control  " + _row(f["jitter_control_ms"]))
-    lines.append("all threads'    " + _row(f["cores_control_ms"]))
+    lines.append("cores control   " + _row(f["cores_control_ms"]))
     memory = f["peak_memory_mb"]
     device = "" if memory["device"] is None else f", device {memory['device']:.0f} MB"
     host = "not told" if memory["host"] is None else f"{memory['host']:.0f} MB"

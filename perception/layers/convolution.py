@@ -29,7 +29,7 @@ class Pointwise(nn.Conv2d):
 
 
 def pixelwise(layers: nn.Sequential, features: Tensor) -> Tensor:
-    """Linear maps and activations on every pixel (B, C, Y, X), as convolutions."""
+    """Layers that are linear maps or activations, on every pixel: (B, C, Y, X) to (B, C', Y, X), as convolutions."""
     for layer in layers:
         if isinstance(layer, nn.Linear):
             features = functional.conv2d(features, layer.weight[:, :, None, None], layer.bias)

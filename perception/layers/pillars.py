@@ -33,7 +33,7 @@ def cells_of(points_m: Tensor, sample: Tensor, count: int, cells: int, range_m: 
 
 
 def lengths(x: Tensor, y: Tensor) -> Tensor:
-    """Of vectors in the plane, by their coordinates; those of length zero have no gradient.
+    """Of vectors in the plane, by their coordinates, all of one shape and unit; those of length zero have no gradient.
 
     PyTorch's `norm` along a first axis takes seventy times as long.
     """

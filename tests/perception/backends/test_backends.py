@@ -55,11 +55,6 @@ def lacking_in_tensorrt(path: Path) -> list[str]:
     return lacking
 
 
-@pytest.fixture
-def network(small_model: ModelConfig) -> Network:
-    return random_network(small_model, seed=0)
-
-
 class _NothingFromTheHost(TorchFunctionMode):
     """Refuses what a CUDA graph cannot record: tensors made of values on the host, and values read back."""
 

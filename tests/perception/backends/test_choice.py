@@ -7,18 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.perception.backends.networks import random_network, subset_batches
+from tests.perception.backends.networks import subset_batches
 from tricast.configs.errors import InputError
 from tricast.perception.backends import choice
 from tricast.perception.backends.choice import auto_backend, thread_counts
 from tricast.perception.backends.interface import EagerBackend
-from tricast.perception.model import ModelConfig, Network
+from tricast.perception.model import Network
 from tricast.perception.tick_sample import TickSample
-
-
-@pytest.fixture
-def network(small_model: ModelConfig) -> Network:
-    return random_network(small_model, seed=0)
 
 
 def test_auto_remembers_what_it_measured(

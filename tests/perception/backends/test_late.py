@@ -5,23 +5,17 @@ import threading
 import time
 from collections.abc import Sequence
 
-import pytest
 import torch
 
-from tests.perception.backends.networks import fixed_backend, random_network
+from tests.perception.backends.networks import fixed_backend
 from tricast.perception.backends.fixed_shapes import FixedShapes
 from tricast.perception.backends.interface import GraphBackend, not_installed
 from tricast.perception.backends.late import MOST_OPENINGS, PROOF_TICKS, LateBackend
 from tricast.perception.batch import SensorBatch
 from tricast.perception.collation import collate
-from tricast.perception.model import ModelConfig, Network
+from tricast.perception.model import Network
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.tick_sample import TickSample
-
-
-@pytest.fixture
-def network(small_model: ModelConfig) -> Network:
-    return random_network(small_model, seed=0)
 
 
 def _late(network: Network, shapes: FixedShapes | None = None, *, beside: bool = False) -> LateBackend:

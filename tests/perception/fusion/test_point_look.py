@@ -121,3 +121,12 @@ def test_a_return_looked_at_several_times_is_learned_from_as_once() -> None:
         point_net(sets).square().sum().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in point_net.parameters() if p.grad is not None]))
     torch.testing.assert_close(*gradients)
+
+
+def test_exported_layers_give_what_the_layers_give() -> None:
+    torch.manual_seed(0)
+    point_net, columns = PointLook(CONFIG, width=16).point_net, torch.randn(8, 2, 3, 4)
+    with torch.no_grad():
+        exported = torch.export.export(point_net, (columns,))
+        assert any("conv2d" in str(node.target) for node in exported.graph.nodes)
+        torch.testing.assert_close(exported.module()(columns), point_net(columns))
