@@ -1,4 +1,4 @@
-"""Memory that one tick frees is kept for the next one."""
+"""Memory that one tick, or training step, frees is kept for the next one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
 LARGEST_BYTES = 32 << 20
 """Larger pieces are asked of the system each time: the most that glibc lets be set."""
 KEPT_BYTES = 256 << 20
+KEPT_IN_TRAINING_BYTES = (2 << 30) - 1
+"""All that mallopt can be told, an `int`."""
 
 
-def keep_freed_memory() -> bool:
-    """Have the C library keep freed memory, up to `KEPT_BYTES`, in place of giving it back; holds for the process.
+def keep_freed_memory(kept_bytes: int = KEPT_BYTES) -> bool:
+    """Have the C library keep freed memory in place of giving it back; holds for the process.
 
     A tick allocates and frees the same megabytes again and again. Given back, each page of them is cleared and mapped
     anew by the kernel at every tick, which in eager mode takes a good part of a tick. Results stay the same.
+
+    Args:
+        kept_bytes: How much is kept at most.
 
     Returns:
         Whether the C library has such settings (glibc, see mallopt(3)); elsewhere nothing changes.
@@ -27,4 +32,4 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(MMAP_THRESHOLD, LARGEST_BYTES)) and bool(mallopt(TRIM_THRESHOLD, KEPT_BYTES))
+    return bool(mallopt(MMAP_THRESHOLD, LARGEST_BYTES)) and bool(mallopt(TRIM_THRESHOLD, kept_bytes))

@@ -55,6 +55,34 @@ class Window:
         return self.count * self.side**2
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Distinct:
+    """Of K returns taken for each query those that are not another of them once more, M together.
+
+    Args:
+        slot: (M,) int64 places in (B, Q, K), in order.
+        query: (M,) int64 places in (B, Q).
+        times: (M,) float32, how often each was taken.
+
+    """
+
+    slot: Tensor
+    query: Tensor
+    times: Tensor
+
+
+def distinct(number: Tensor, returns: int) -> Distinct:
+    """Which of so many returns taken evenly of `number` (B, Q) are distinct; how many that are hangs on the numbers."""
+    place = torch.arange(returns, device=number.device) * number[..., None] // returns
+    first = functional.pad(place[..., 1:] > place[..., :-1], (1, 0), value=True) & (number[..., None] > 0)
+    slot = first.flatten().nonzero().squeeze(1)
+    query = slot // returns
+    # Until the next one, or the end of the query's.
+    following = torch.cat([slot[1:], slot.new_tensor([number.numel() * returns])[: len(slot)]])
+    times = torch.minimum(following, (query + 1) * returns) - slot
+    return Distinct(slot=slot, query=query, times=times.float())
+
+
 def on_grid(points: Tensor, sample: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     """Returns with one for nothing at the end, so that a batch without any needs no case of its own, and their cells.
 

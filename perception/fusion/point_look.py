@@ -12,9 +12,9 @@ from torch.nn import functional
 from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import SensorBatch
 from tricast.perception.encoders.lidar_pointnet import NEWEST_S
-from tricast.perception.fusion.near_returns import NearReturns, Window, on_grid, returns_around, values_at
+from tricast.perception.fusion.near_returns import NearReturns, Window, distinct, on_grid, returns_around, values_at
 from tricast.perception.layers.convolution import pixelwise
-from tricast.perception.layers.pillars import lengths
+from tricast.perception.layers.pillars import lengths, scatter_max
 
 FEATURES = 8
 FAR_UP_M = 1e3
@@ -76,14 +76,30 @@ class PointNet(nn.Sequential):
     Source: PointNet (Qi et al., CVPR 2017).
     """
 
-    def forward(self, columns: Tensor) -> Tensor:
-        """Columns (F, B, Q, K) of sets of K points to (B, Q, W)."""
+    def forward(self, columns: Tensor, number: Tensor) -> Tensor:
+        """Columns (F, B, Q, K) of sets of K points, taken evenly of `number` (B, Q), to (B, Q, W); zeros of none.
+
+        On a CPU layers see a point once that was taken several times: less than half of K are left on average.
+        """
         if torch.compiler.is_exporting():  # as pictures: OpenVINO turns narrow columns slowly
-            return pixelwise(self, columns.transpose(0, 1)).amax(dim=3).transpose(1, 2)
+            return pixelwise(self, columns.transpose(0, 1)).amax(dim=3).transpose(1, 2) * (number > 0)[..., None]
+        if columns.device.type == "cpu" and not torch.compiler.is_compiling():
+            return self.of_distinct(columns, number)
+        return self.of_all(columns, number)
+
+    def of_distinct(self, columns: Tensor, number: Tensor) -> Tensor:
+        """As `forward`, each point once; shapes on the way hang on how many there are."""
+        points = distinct(number, columns.shape[3])
+        features = super().forward(columns.flatten(1).index_select(1, points.slot).T)
+        return scatter_max(features, points.query, number.numel()).view(*number.shape, -1)
+
+    def of_all(self, columns: Tensor, number: Tensor) -> Tensor:
+        """As `forward`, in shapes that are always the same."""
         # One flat list: layers on more axes copy it when they work in place.
         features = super().forward(columns.movedim(0, 3).flatten(0, 2)).view(*columns.shape[1:], -1)
         # The gradient of `amax` is shared among equals in ten passes over every point; without one it is the faster.
-        return features.max(dim=2).values if torch.is_grad_enabled() else features.amax(dim=2)
+        largest = features.max(dim=2).values if torch.is_grad_enabled() else features.amax(dim=2)
+        return largest * (number > 0)[..., None]
 
 
 class PointLook(nn.Module):
@@ -108,10 +124,9 @@ class PointLook(nn.Module):
 
     def forward(self, centers_m: Tensor, near: NearReturns) -> tuple[Tensor, Tensor]:
         """Centres (B, Q, 3) to corrections (B, Q, D) and shapes (B, Q, W + 1)."""
-        largest = self.point_net(_described(centers_m, near.returns))
+        largest = self.point_net(_described(centers_m, near.returns), near.number)
         number = near.number[..., None].to(largest.dtype)
         shapes = torch.cat([largest, (1 + number).log() / 4], dim=2)
-        shapes = shapes * (number > 0)
         return self.project(shapes) * (number > 0), shapes
 
 

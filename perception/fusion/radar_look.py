@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from tricast.configs.strict import StrictConfig
 from tricast.perception.batch import SensorBatch
-from tricast.perception.fusion.near_returns import NearReturns, Window, on_grid, returns_around
+from tricast.perception.fusion.near_returns import NearReturns, Window, distinct, on_grid, returns_around
+from tricast.perception.layers.pillars import scatter_max
 
 FEATURES = 13
 
@@ -63,10 +64,24 @@ class RadarLook(nn.Module):
     def forward(self, centers_m: Tensor, near: NearReturns) -> Tensor:
         """Centres (B, Q, 3) to corrections (B, Q, D)."""
         described = _described(centers_m, near.returns)
+        every = described.device.type != "cpu" or torch.compiler.is_compiling()
+        pooled = self.of_all(described) if every else self.of_distinct(described, near.number)
+        number = near.number[..., None].to(described.dtype)
+        return self.project(torch.cat([*pooled, (1 + number).log() / 4], dim=2)) * (number > 0)
+
+    def of_all(self, described: Tensor) -> tuple[Tensor, Tensor]:
+        """Maximum and mean (B, Q, W) of what is described (F, B, Q, K), in shapes that are always the same."""
         per_return = self.point_net(described.movedim(0, 3).flatten(0, 2)).view(*described.shape[1:], -1)
-        number = near.number[..., None].to(per_return.dtype)
-        pooled = [per_return.amax(dim=2), per_return.mean(dim=2), (1 + number).log() / 4]
-        return self.project(torch.cat(pooled, dim=2)) * (number > 0)
+        return per_return.amax(dim=2), per_return.mean(dim=2)
+
+    def of_distinct(self, described: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, each return seen once: an eighth of K is left on average. Zeros where there are none."""
+        returns = distinct(number, described.shape[3])
+        per_return = self.point_net(described.flatten(1).index_select(1, returns.slot).T)
+        largest = scatter_max(per_return, returns.query, number.numel())
+        shares = per_return * (returns.times / described.shape[3])[:, None]
+        mean = torch.zeros_like(largest).index_add(0, returns.query, shares)
+        return largest.view(*number.shape, -1), mean.view(*number.shape, -1)
 
 
 def _described(centers_m: Tensor, returns: Tensor) -> Tensor:

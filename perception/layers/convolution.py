@@ -80,8 +80,8 @@ def on_present(module: nn.Module, features: Tensor, slots: Tensor, shape: tuple[
     """Run a module on the present members of a batch only, so that its statistics never see what is absent.
 
     Args:
-        module: From (L, ...) to (L, *shape).
-        features: (B, ...).
+        module: From (L, C, Y, X) to (L, *shape).
+        features: (B, C, Y, X).
         slots: (L,) int64, the present members.
         shape: Channels, rows and columns of what the module gives.
 
@@ -92,10 +92,17 @@ def on_present(module: nn.Module, features: Tensor, slots: Tensor, shape: tuple[
     count = len(features)
     if len(slots) == count:
         return module(features)
-    zeros = torch.zeros((count, *shape), dtype=features.dtype, device=features.device)
+    rows = torch.zeros((count, *shape[1:], shape[0]), dtype=features.dtype, device=features.device)
     if not len(slots):
-        return zeros
-    return zeros.to(memory_format=torch.channels_last).index_copy(0, slots, module(features[slots]).to(features.dtype))
+        return _channels_second(rows)
+    # Members are picked and put back where channels come last, as maps lie in memory: gradients stay so too.
+    made = module(_channels_second(features.permute(0, 2, 3, 1).index_select(0, slots)))
+    return _channels_second(rows.index_copy(0, slots, made.to(features.dtype).permute(0, 2, 3, 1)))
+
+
+def _channels_second(rows: Tensor) -> Tensor:
+    """(B, Y, X, C) seen as (B, C, Y, X)."""
+    return rows.permute(0, 3, 1, 2)
 
 
 def fold_norms(module: nn.Module) -> None:

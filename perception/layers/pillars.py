@@ -61,7 +61,8 @@ def scatter_max(features: Tensor, cell: Tensor, rows: int) -> Tensor:
 def _maxima(features: Tensor, cell: Tensor, rows: int) -> Tensor:
     index = cell[:, None].expand(-1, features.shape[1])
     # At least as long as what is put into it: TensorRT takes no other scattering.
-    maxima = features.new_zeros(max(rows, len(features)), features.shape[1])
+    kept = max(rows, len(features)) if torch.compiler.is_exporting() else rows
+    maxima = features.new_zeros(kept, features.shape[1])
     # In place: no copy of a large grid.
     return maxima.scatter_reduce_(0, index, features, "amax", include_self=True)[:rows]
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tricast.configs.errors import InputError
+from tricast.perception.kept_memory import KEPT_IN_TRAINING_BYTES, keep_freed_memory
 from tricast.perception.losses.channels import ChannelMeter
 from tricast.perception.losses.criterion import LossTable
 from tricast.perception.model import Network
@@ -179,6 +180,7 @@ class Trainer:
         in_sequence = settings.batch_size * settings.sequence_ticks
         last_step = -(-settings.max_samples // in_sequence) * settings.sequence_ticks
         interval = _Interval()
+        keep_freed_memory(KEPT_IN_TRAINING_BYTES)
         with _reproducible(settings.threads, self._device):
             steps = range(self.progress.step, last_step)
             batches = moved(batches_from(self._source, steps, workers=settings.loading_processes), self._device)

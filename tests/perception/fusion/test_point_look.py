@@ -3,7 +3,7 @@
 import torch
 
 from tricast.perception.batch import SensorBatch
-from tricast.perception.fusion.near_returns import NearReturns
+from tricast.perception.fusion.near_returns import NearReturns, distinct
 from tricast.perception.fusion.point_look import PointLook, PointLookConfig, near_points
 
 SIDE, RANGE_M = 16, 8.0
@@ -102,31 +102,49 @@ def test_a_shape_is_the_same_wherever_it_stands() -> None:
     torch.testing.assert_close(look(torch.zeros(1, 1, 3), near)[1], look(moved.expand(1, 1, 3), away)[1])
 
 
-def test_the_largest_features_are_the_same_with_and_without_a_gradient() -> None:
-    torch.manual_seed(0)
-    point_net, sets = PointLook(CONFIG, width=16).point_net, torch.randn(8, 2, 3, 4)
-    with_gradient = point_net(sets)
-    with torch.no_grad():
-        assert torch.equal(point_net(sets), with_gradient)
-    single = torch.cat([point_net(sets[..., [k]])[None] for k in range(4)])
-    torch.testing.assert_close(with_gradient, single.amax(dim=0))
+NUMBER = torch.tensor([[0, 1, 3], [4, 9, 2]])
+"""Of each of two by three queries, where four returns are taken."""
 
 
-def test_a_return_looked_at_several_times_is_learned_from_as_once() -> None:
+def _taken() -> torch.Tensor:
+    """(8, 2, 3, 4) returns as they are taken, some of them more than once."""
+    place = torch.arange(4) * NUMBER[..., None] // 4
+    return torch.randn(8, 2, 3, 9).gather(3, place.expand(8, 2, 3, 4))
+
+
+def test_returns_taken_several_times_are_distinct_once() -> None:
+    found = distinct(NUMBER, 4)
+    assert found.query.tolist() == [1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5]
+    assert (found.slot % 4).tolist() == [0, 0, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 2]
+    assert found.times.tolist() == [4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2]
+    assert not len(distinct(torch.zeros(1, 2, dtype=torch.int64), 4).slot)
+
+
+def test_layers_that_see_a_return_once_give_what_they_give_of_all() -> None:
     torch.manual_seed(0)
-    point_net, alone = PointLook(CONFIG, width=16).point_net, torch.randn(8, 1, 1, 1)
-    gradients = []
-    for sets in (alone, alone.expand(8, 1, 1, 4)):
+    point_net, taken, told = PointLook(CONFIG, width=16).point_net, _taken(), []
+    for features_of in (point_net.of_all, point_net.of_distinct):
         point_net.zero_grad()
-        point_net(sets).square().sum().backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in point_net.parameters() if p.grad is not None]))
-    torch.testing.assert_close(*gradients)
+        largest = features_of(taken, NUMBER)
+        largest.square().sum().backward()
+        with torch.no_grad():
+            torch.testing.assert_close(features_of(taken, NUMBER), largest)
+        gradients = [p.grad.flatten() for p in point_net.parameters() if p.grad is not None]
+        told.append((largest.detach(), torch.cat(gradients)))
+    assert told[0][0].any(dim=2).tolist() == [[False, True, True], [True, True, True]]
+    for all_of, once in zip(*told, strict=True):
+        torch.testing.assert_close(once, all_of)
+
+
+def test_without_a_return_anywhere_there_is_nothing() -> None:
+    point_net, none = PointLook(CONFIG, width=16).point_net, torch.zeros(1, 2, dtype=torch.int64)
+    assert not point_net(torch.randn(8, 1, 2, 4), none).any()
 
 
 def test_exported_layers_give_what_the_layers_give() -> None:
     torch.manual_seed(0)
-    point_net, columns = PointLook(CONFIG, width=16).point_net, torch.randn(8, 2, 3, 4)
+    point_net, taken = PointLook(CONFIG, width=16).point_net, _taken()
     with torch.no_grad():
-        exported = torch.export.export(point_net, (columns,))
+        exported = torch.export.export(point_net, (taken, NUMBER))
         assert any("conv2d" in str(node.target) for node in exported.graph.nodes)
-        torch.testing.assert_close(exported.module()(columns), point_net(columns))
+        torch.testing.assert_close(exported.module()(taken, NUMBER), point_net(taken, NUMBER))

@@ -69,3 +69,13 @@ def test_every_column_has_a_say(column: int) -> None:
     near = NearReturns(returns=torch.rand(9, 1, 1, 4), number=torch.tensor([[4]]))
     other = dataclasses.replace(near, returns=near.returns + torch.eye(9)[column, :, None, None, None] / 2)
     assert not torch.allclose(look(torch.zeros(1, 1, 3), near), look(torch.zeros(1, 1, 3), other))
+
+
+def test_a_network_that_sees_a_return_once_gives_what_it_gives_of_all() -> None:
+    torch.manual_seed(0)
+    look, number = RadarLook(CONFIG, 5), torch.tensor([[1, 3, 4], [9, 2, 0]])
+    place = torch.arange(4) * number[..., None] // 4
+    taken = torch.randn(13, 2, 3, 9).gather(3, place.expand(13, 2, 3, 4))
+    for every, once in zip(look.of_all(taken), look.of_distinct(taken, number), strict=True):
+        torch.testing.assert_close(once[number > 0], every[number > 0])
+        assert not once[number == 0].any()
