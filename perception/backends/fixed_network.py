@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from tricast.perception.backends.fixed_shapes import LIDAR_COLUMN, FixedInputs
 from tricast.perception.batch import SensorBatch
 from tricast.perception.encoders.lidar_pointnet import LidarEncoder, LidarFeatures
+from tricast.perception.fusion.point_look import PointNet
+from tricast.perception.fusion.radar_look import RadarLook
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.query_memory import ObjectNotes
 from tricast.perception.query_outputs import LayerOutputs, QueryOutputs
@@ -42,7 +44,7 @@ class _MaskedLidar(nn.Module):
 
 
 class FixedNetwork(nn.Module):
-    """From `FixedInputs.tensors()` to tensors named by `output_names`; no shape depends on which sensors are there.
+    """From `FixedInputs.tensors()` to tensors named by `output_names`; no shape depends on what sensors deliver.
 
     Fusion gives absent sensors no weight, look-ups and attention are masked; only the LiDAR's fine map goes around
     them, and gets a mask here. What is remembered goes in moved to the tick, and what is to be remembered comes out:
@@ -53,6 +55,9 @@ class FixedNetwork(nn.Module):
         super().__init__()
         self.network = copy.deepcopy(network).eval()
         self.network.lidar_encoder = _MaskedLidar(self.network.lidar_encoder)  # type: ignore[assignment]
+        for module in self.network.modules():
+            if isinstance(module, PointNet | RadarLook):
+                module.fixed_shapes = True
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """One tick."""

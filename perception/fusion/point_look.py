@@ -76,6 +76,9 @@ class PointNet(nn.Sequential):
     Source: PointNet (Qi et al., CVPR 2017).
     """
 
+    fixed_shapes = False
+    """Whether no shape may hang on how many returns there are."""
+
     def forward(self, columns: Tensor, number: Tensor) -> Tensor:
         """Columns (F, B, Q, K) of sets of K points, taken evenly of `number` (B, Q), to (B, Q, W); zeros of none.
 
@@ -83,9 +86,9 @@ class PointNet(nn.Sequential):
         """
         if torch.compiler.is_exporting():  # as pictures: OpenVINO turns narrow columns slowly
             return pixelwise(self, columns.transpose(0, 1)).amax(dim=3).transpose(1, 2) * (number > 0)[..., None]
-        if columns.device.type == "cpu" and not torch.compiler.is_compiling():
-            return self.of_distinct(columns, number)
-        return self.of_all(columns, number)
+        if self.fixed_shapes or columns.device.type != "cpu":
+            return self.of_all(columns, number)
+        return self.of_distinct(columns, number)
 
     def of_distinct(self, columns: Tensor, number: Tensor) -> Tensor:
         """As `forward`, each point once; shapes on the way hang on how many there are."""

@@ -49,6 +49,9 @@ class RadarLook(nn.Module):
     hands each box the returns in its frustum.
     """
 
+    fixed_shapes = False
+    """See `PointNet.fixed_shapes`."""
+
     def __init__(self, config: RadarLookConfig, width: int) -> None:
         super().__init__()
         self.point_net = nn.Sequential(
@@ -64,7 +67,7 @@ class RadarLook(nn.Module):
     def forward(self, centers_m: Tensor, near: NearReturns) -> Tensor:
         """Centres (B, Q, 3) to corrections (B, Q, D)."""
         described = _described(centers_m, near.returns)
-        every = described.device.type != "cpu" or torch.compiler.is_compiling()
+        every = self.fixed_shapes or described.device.type != "cpu"
         pooled = self.of_all(described) if every else self.of_distinct(described, near.number)
         number = near.number[..., None].to(described.dtype)
         return self.project(torch.cat([*pooled, (1 + number).log() / 4], dim=2)) * (number > 0)
