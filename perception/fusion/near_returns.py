@@ -73,13 +73,13 @@ class Distinct:
 
 def distinct(number: Tensor, returns: int) -> Distinct:
     """Which of so many returns taken evenly of `number` (B, Q) are distinct; how many that are hangs on the numbers."""
-    place = torch.arange(returns, device=number.device) * number[..., None] // returns
+    place = _evenly(number, returns)
     first = functional.pad(place[..., 1:] > place[..., :-1], (1, 0), value=True) & (number[..., None] > 0)
     slot = first.flatten().nonzero().squeeze(1)
     query = slot // returns
     # Until the next one, or the end of the query's.
-    following = torch.cat([slot[1:], slot.new_tensor([number.numel() * returns])[: len(slot)]])
-    times = torch.minimum(following, (query + 1) * returns) - slot
+    end = (query + 1) * returns
+    times = torch.minimum(torch.cat([slot[1:], end[-1:]]), end) - slot
     return Distinct(slot=slot, query=query, times=times.float())
 
 
@@ -117,13 +117,18 @@ def returns_around(columns: Tensor, cell: Tensor, taken: Tensor, cells: Tensor, 
     begin, lengths = _runs(ends, cells, window.side, window.reach)  # (B, Q, rows of the window) each
     until = lengths.cumsum(dim=2)
     number = until[..., -1]
-    place = torch.arange(window.returns, device=cell.device) * number[..., None] // window.returns  # (B, Q, K)
+    place = _evenly(number, window.returns)
     # Compared as floats, which are exact here: runtimes take twice as long for integers.
     row = (place.float()[..., None] >= until.float()[:, :, None]).sum(dim=3).clamp(max=lengths.shape[2] - 1)
     index = (begin - until + lengths).gather(2, row) + place
     chosen = values_at(order, index.clamp(max=len(order) - 1))
     returns = columns.index_select(1, chosen.flatten()).view(len(columns), *chosen.shape)
     return NearReturns(returns=returns, number=number)
+
+
+def _evenly(number: Tensor, returns: int) -> Tensor:
+    """Which of `number` (B, Q) returns each of so many slots takes: (B, Q, K), spread evenly over them."""
+    return torch.arange(returns, device=number.device) * number[..., None] // returns
 
 
 def values_at(values: Tensor, index: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ def test_absent_members_of_a_batch_give_zeros_and_the_others_what_they_give_alon
 
 
 def test_gradients_of_maps_stay_as_the_maps_lie_in_memory() -> None:
-    """Turned on the way, a map of 128 x 128 cells would be copied across its rows: a tenth of a training step."""
+    """Turned on the way, a map of 128 x 128 cells would be copied across its rows, once a step."""
     rows, told = torch.randn(3, 4, 4, 6, requires_grad=True), []
     maps = rows.permute(0, 3, 1, 2)
     maps.register_hook(lambda gradient: told.append(gradient.permute(0, 2, 3, 1).is_contiguous()))
