@@ -18,10 +18,13 @@ class SensorCalibration:
     """One sensor of a rig.
 
     Args:
-        channel: The sensor's name, its topic's middle and its frame id: `CAM_FRONT`.
+        channel: The sensor's name, its topic's middle and its frame id: `CAM_FRONT`. It has no slash.
         modality: What it is.
         ego_from_sensor: Its extrinsics.
         lens: How a camera sees; None for LiDAR and radar.
+
+    Raises:
+        CalibrationError: The channel is no name of a topic's part, or a lens is missing or out of place.
 
     """
 
@@ -31,6 +34,13 @@ class SensorCalibration:
     lens: Lens | None = None
 
     def __post_init__(self) -> None:
+        if not self.channel or "/" in self.channel:
+            raise CalibrationError(
+                where=f"channel {self.channel!r}",
+                got="a name that cannot be one part of a topic",
+                expected="a name without slashes, such as LIDAR_TOP",
+                remedy="rename the sensor",
+            )
         if (self.lens is not None) != (self.modality == "camera"):
             raise CalibrationError(
                 where=self.channel,

@@ -24,6 +24,8 @@ Modality: TypeAlias = Literal["camera", "lidar", "radar"]
 ImageEncoding: TypeAlias = Literal["jpeg", "png", "rgb8"]
 
 UNKNOWN_RING = np.uint16(65535)
+DEEP_MODES = ("I", "I;16", "I;16B", "F")
+"""Of Pillow, with more than 8 bits a colour, which a conversion to RGB would cut off at 255."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,6 +96,8 @@ class CameraFrame:
             with Image.open(io.BytesIO(self.data), formats=[self.encoding.upper()]) as image:
                 if at_least_px is not None:
                     image.draft("RGB", at_least_px)
+                if image.mode in DEEP_MODES:
+                    raise ValueError(f"more than 8 bits a colour, {image.mode}; it has to be brought to 8")
                 image.decodermaxblock = len(self.data)  # at once, not piece by piece
                 image.load()
                 yield image if image.mode == "RGB" else image.convert("RGB")

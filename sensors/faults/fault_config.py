@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tricast.configs.strict import StrictConfig, load_config
 
@@ -22,6 +22,14 @@ class TimedFault(SensorFault):
 
     start_s: float = Field(default=0.0, ge=0)
     stop_s: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _lasting(self) -> TimedFault:
+        if self.stop_s is not None and self.stop_s <= self.start_s:
+            raise ValueError(
+                f"stop_s after start_s {self.start_s:g}, not {self.stop_s:g}: the fault would never happen"
+            )
+        return self
 
 
 class SensorLoss(TimedFault):

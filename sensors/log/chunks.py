@@ -29,6 +29,7 @@ LZ4_ERROR: type[Exception] = _lz4.LZ4BlockError
 MAX_RECORD_BYTES = 1 << 30
 CHUNK_HEADER = struct.Struct("<QQQI")
 COMPRESSIONS = (b"", b"zstd", b"lz4")
+LAST_OPCODE = 0x0F
 FIRST_PRIVATE_OPCODE = 0x80
 LOOSE_MESSAGE = struct.Struct("<HIQQ")
 """Channel id, sequence, log time and publish time, before the data."""
@@ -64,17 +65,27 @@ class ChunkPlace:
 
 @dataclass(kw_only=True)
 class FileLayout:
-    """Chunks and tables of an MCAP file, and what is broken about its outer structure."""
+    """Chunks and tables of an MCAP file, and what is broken about its outer structure.
+
+    Args:
+        chunks: In the order of the file.
+        schemas: By id, those outside of chunks.
+        channels: Likewise.
+        damage: One sentence for each place where something is lost.
+        oddities: One for each where nothing is.
+
+    """
 
     chunks: list[ChunkPlace]
     schemas: dict[int, Schema]
     channels: dict[int, Channel]
     damage: list[str]
+    oddities: list[str]
 
 
 def scan(path: Path) -> FileLayout:
     """Find all chunks without decompressing any."""
-    layout = FileLayout(chunks=[], schemas={}, channels={}, damage=[])
+    layout = FileLayout(chunks=[], schemas={}, channels={}, damage=[], oddities=[])
     size = path.stat().st_size
     with path.open("rb") as file:
         position, ended = len(MAGIC), False
@@ -84,8 +95,7 @@ def scan(path: Path) -> FileLayout:
             if opcode == Opcode.FOOTER and length == 20:
                 ended = True
                 break
-            known = 1 <= opcode <= 0x0F or opcode >= FIRST_PRIVATE_OPCODE
-            whole = known and length <= MAX_RECORD_BYTES and position + 9 + length <= size
+            whole = length <= MAX_RECORD_BYTES and position + 9 + length <= size
             if not (whole and _read_record(file, opcode, position, length, layout)):
                 found = _next_chunk(file, position + 1, size)
                 layout.damage.append(
@@ -140,10 +150,19 @@ def _read_record(file: BinaryIO, opcode: int, position: int, length: int, layout
         layout.chunks.append(place)
     elif opcode == Opcode.MESSAGE:
         return _add_loose(file, position, length, layout.chunks)
-    elif opcode >= FIRST_PRIVATE_OPCODE:
-        # Others' records are passed over, but not a chunk whose opcode was hit.
-        return _chunk_at(file, position, length) is None
-    elif opcode == Opcode.MESSAGE_INDEX and layout.chunks and not layout.chunks[-1].loose:
+    elif (hit := _chunk_at(file, position, length)) is not None:
+        # No other record looks like one; whether its content is whole is told by its checksum.
+        layout.chunks.append(hit)
+        layout.oddities.append(f"byte {position}: a chunk that is marked as another record ({opcode}); it is read")
+    else:
+        file.seek(position + 9)
+        return _read_table(file, opcode, length, layout)
+    return True
+
+
+def _read_table(file: BinaryIO, opcode: int, length: int, layout: FileLayout) -> bool:
+    """Note what a record tells of chunks and channels; others' are passed over, False if it can be of nobody."""
+    if opcode == Opcode.MESSAGE_INDEX and layout.chunks and not layout.chunks[-1].loose:
         channel_id, array_bytes = struct.unpack("<HI", file.read(6)) if length >= 6 else (0, 0)
         layout.chunks[-1].counts[channel_id] = array_bytes // 16
     elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
@@ -157,7 +176,7 @@ def _read_record(file: BinaryIO, opcode: int, position: int, length: int, layout
                 layout.channels[channel.id] = channel
         except (McapError, struct.error, UnicodeDecodeError, EOFError):
             return False
-    return True
+    return 1 <= opcode <= LAST_OPCODE or opcode >= FIRST_PRIVATE_OPCODE
 
 
 def _add_loose(file: BinaryIO, position: int, length: int, places: list[ChunkPlace]) -> bool:

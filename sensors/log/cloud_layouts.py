@@ -45,19 +45,29 @@ def time_offsets_ns(points: NDArray[Any], timestamp_ns: int) -> NDArray[np.int32
     """Each point's time minus the header's stamp (N,), None where the cloud has no times that fit.
 
     Integers are nanoseconds after the header (Ouster's `t`, Autoware's `time_stamp`), floats are seconds after it
-    (Velodyne's `time`) or absolute seconds or nanoseconds (`timestamp` of Hesai, RoboSense and Livox).
+    (Velodyne's `time`) or absolute seconds or nanoseconds (`timestamp` of Hesai, RoboSense and Livox). A point whose
+    time is NaN or 0, as drivers mark missing returns, is taken to be the header's.
     """
     times = column(points, TIME_NAMES)
-    if times is None:
+    if times is None or (len(times) and not np.isfinite(times).any()):
         return None
-    if not len(times):
-        return np.zeros(0, np.int32)
-    largest = float(np.nanmax(np.abs(times.astype(np.float64)))) if np.isfinite(times).any() else np.inf
+    offsets = np.zeros(len(times), np.int32)
+    known = np.isfinite(times) & (times != 0)
+    if known.any():
+        told = _offsets_ns(times[known], timestamp_ns)
+        if np.abs(told).max() > MAX_OFFSET_NS:
+            return None
+        offsets[known] = told
+    return offsets
+
+
+def _offsets_ns(times: NDArray[Any], timestamp_ns: int) -> NDArray[Any]:
+    """Finite times (N,), N > 0, minus the header's stamp, whichever way they are told."""
+    seconds = times.astype(np.float64)
+    largest = np.abs(seconds).max()
+    if largest > ABSOLUTE_NS:
+        return times.astype(np.int64) - timestamp_ns
     if np.issubdtype(times.dtype, np.integer):
-        offsets = times.astype(np.int64) - (timestamp_ns if largest > ABSOLUTE_NS else 0)
-    elif largest > ABSOLUTE_NS:
-        offsets = times.astype(np.int64) - timestamp_ns
-    else:
-        whole_s, rest_ns = divmod(timestamp_ns, 1_000_000_000) if largest > ABSOLUTE_S else (0, 0)
-        offsets = np.round(np.nan_to_num(times.astype(np.float64) - whole_s) * 1e9) - rest_ns
-    return offsets.astype(np.int32) if np.abs(offsets).max() <= MAX_OFFSET_NS else None
+        return times.astype(np.int64)
+    whole_s, rest_ns = divmod(timestamp_ns, 1_000_000_000) if largest > ABSOLUTE_S else (0, 0)
+    return np.round((seconds - whole_s) * 1e9) - rest_ns

@@ -12,17 +12,17 @@ from mcap.records import Channel, Schema
 from mcap.records import Message as McapMessage
 
 from tricast.configs.errors import InputError
-from tricast.sensors.calibration import Rig, SensorCalibration, check_calibrated
-from tricast.sensors.errors import CalibrationError, LogError
+from tricast.sensors.calibration import Rig, check_calibrated
+from tricast.sensors.errors import LogError
 from tricast.sensors.frames import Modality
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.chunks import MAGIC, ChunkPlace, DamagedChunkError, records, scan
-from tricast.sensors.log.cloud_layouts import is_radar_layout
 from tricast.sensors.log.cloud_messages import point_cloud
+from tricast.sensors.log.own_rig import OwnRig
 from tricast.sensors.log.radar_scan_messages import RADAR_SCAN, radar_scan
-from tricast.sensors.log.schema import deserialize, learn_types
-from tricast.sensors.log.sensor_topics import CAMERA_INFO, CLOUD, COMPRESSED_IMAGE, IMAGE, sensor_of
+from tricast.sensors.log.schema import deserialize
+from tricast.sensors.log.sensor_topics import CLOUD, COMPRESSED_IMAGE, IMAGE, sensor_of
 from tricast.sensors.log.stream import ForeignMessage, Losses, Message, channel_of, stream_order, why_left_out
 from tricast.sensors.log.transform_buffer import TransformBuffer, frame_named
 from tricast.sensors.log.writer import ODOMETRY_TOPIC, TRUTH_TOPIC
@@ -55,10 +55,9 @@ class McapLog:
         self._chunks = sorted(layout.chunks, key=lambda chunk: (chunk.start_ns, chunk.offset))
         self._channels: dict[int, Channel] = dict(layout.channels)
         self._schemas: dict[int, Schema] = dict(layout.schemas)
-        for schema in self._schemas.values():
-            _learn(schema)
         self._outer_damage = layout.damage
         self.losses = Losses()
+        self._oddities = [f"{path}: {place}" for place in layout.oddities]
         self._tables_whole = False
         self._odometry: bool | None = None
         self._frames = TransformBuffer()
@@ -71,6 +70,8 @@ class McapLog:
         self.losses = Losses()
         for place in self._outer_damage:
             self.losses.add("unknown", f"{self.path}: {place}")
+        for oddity in self._oddities:
+            self.losses.tell(oddity)
         chunks = [
             chunk
             for chunk in self._chunks
@@ -139,7 +140,6 @@ class McapLog:
         for record in parts:
             if isinstance(record, Schema):
                 self._schemas[record.id] = record
-                _learn(record)
             elif isinstance(record, Channel):
                 self._channels[record.id] = record
 
@@ -168,7 +168,7 @@ class McapLog:
             if decode is None or schema is None:
                 continue
             try:
-                message = decode(deserialize(record.data, schema.name), record.log_time)
+                message = decode(_content(schema, record), record.log_time)
             except InputError as error:
                 self.losses.add(channel.topic, f"{self.path}: {channel.topic} at {record.log_time} ns: {error}")
                 continue
@@ -255,7 +255,7 @@ class McapLog:
             for schema, channel, record in self._raw(chunk, count_losses=False):
                 if schema is not None and (channel.topic, schema.name) == WRITTEN_BESIDE[1]:
                     with suppress(Exception):  # rosbags raises many kinds; other transforms of it may be sound
-                        self._frames.add_message(deserialize(record.data, schema.name), static=True)
+                        self._frames.add_message(_content(schema, record), static=True)
         return pose
 
     def _first_look(self, rig: Rig | None) -> None:
@@ -300,54 +300,31 @@ class McapLog:
         )
 
     def _own_rig(self) -> Rig:
-        frames = TransformBuffer()
-        frame_of: dict[str, str] = {}
-        lenses: dict[str, Any] = {}
-        modalities: dict[str, Modality] = {}
+        own = OwnRig(str(self.path))
         for chunk in self._chunks:
             for schema, channel, record in self._raw(chunk, count_losses=False):
-                if schema is None:
+                if schema is None or not own.wants(channel.topic, schema.name):
                     continue
-                name = sensor_of(channel.topic, schema.name)
                 try:
-                    if channel.topic == "/tf_static":
-                        frames.add_message(deserialize(record.data, schema.name), static=True)
-                    elif name and schema.name == CAMERA_INFO and name not in lenses:
-                        info = deserialize(record.data, schema.name)
-                        lenses[name] = ros.lens_of(info, name)
-                        frame_of[name] = frame_named(info.header.frame_id, name)
-                    elif name and schema.name == CLOUD and name not in modalities:
-                        cloud = deserialize(record.data, schema.name)
-                        modalities[name] = "radar" if is_radar_layout({f.name for f in cloud.fields}) else "lidar"
-                        frame_of[name] = frame_named(cloud.header.frame_id, name)
-                    elif name and schema.name == RADAR_SCAN and name not in modalities:
-                        frame_of[name] = frame_named(deserialize(record.data, schema.name).header.frame_id, name)
-                        modalities[name] = "radar"
-                except InputError as error:
-                    raise CalibrationError(
-                        where=f"{self.path}: {channel.topic}: {error.where}",
-                        got=error.got,
-                        expected=error.expected,
-                        remedy=error.remedy,
-                    ) from error
+                    content = _content(schema, record)
                 except Exception:  # bytes that are not the type's: counted as lost when the stream is read
                     continue
-            seen = set(lenses) | set(modalities)
-            if self._seen_all(seen) and all(frames.lookup(ros.EGO_FRAME, frame_of[name]) for name in seen):
+                own.add(channel.topic, schema.name, content)
+            if own.complete(self._sensors()) and self._tables_known():
                 break
-        sensors: list[SensorCalibration] = []
-        for name, frame in frame_of.items():
-            pose, modality = frames.lookup(ros.EGO_FRAME, frame), modalities.get(name, "camera")
-            if pose is not None:
-                lens = lenses.get(name) if modality == "camera" else None
-                sensors.append(SensorCalibration(channel=name, modality=modality, ego_from_sensor=pose, lens=lens))
-        return Rig.of(sensors)
+        rig = own.rig()
+        self._oddities.extend(own.oddities())
+        return rig
 
-    def _seen_all(self, seen: set[str]) -> bool:
-        """Whether every sensor topic of the file is among those seen; needs the summary's list of channels."""
+    def _sensors(self) -> set[str]:
+        """Every sensor that a topic known so far names."""
         schemas = {channel.topic: self._schemas.get(channel.schema_id) for channel in self._channels.values()}
-        wanted = {sensor_of(topic, schema.name) for topic, schema in schemas.items() if schema is not None} - {None}
-        return wanted <= seen
+        found = {sensor_of(topic, schema.name) for topic, schema in schemas.items() if schema is not None}
+        return {name for name in found if name is not None}
+
+    def _tables_known(self) -> bool:
+        """Whether all channels of the file are known: by its summary, or from the chunks read so far."""
+        return all(chunk.counts and chunk.counts.keys() <= self._channels.keys() for chunk in self._chunks)
 
 
 def _in_order(
@@ -366,10 +343,9 @@ def _in_order(
         yield heapq.heappop(heap)[2]
 
 
-def _learn(schema: Schema) -> None:
-    """Have the decoder know a type that is read and that only the file itself describes."""
-    if schema.name == RADAR_SCAN and schema.encoding == "ros2msg":
-        learn_types(schema.name, schema.data.decode(errors="replace"))
+def _content(schema: Schema, record: McapMessage) -> Any:
+    """What a message holds, by the definition in the file where its type is not a standard one."""
+    return deserialize(record.data, schema.name, schema.data if schema.encoding == "ros2msg" else None)
 
 
 def _check_magic(path: Path) -> None:

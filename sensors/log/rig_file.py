@@ -88,7 +88,7 @@ def load_rig(path: Path) -> Rig:
 
 
 def save_rig(rig: Rig, path: Path) -> None:
-    """Write a rig; `load_rig` gives it back bit for bit."""
+    """Write a rig, whole or not at all; `load_rig` gives it back bit for bit."""
     entries: dict[str, dict[str, Any]] = {}
     for channel, sensor in rig.sensors.items():
         entries[channel] = {
@@ -100,7 +100,9 @@ def save_rig(rig: Rig, path: Path) -> None:
             names: dict[type, str] = {PinholeLens: "pinhole", FisheyeLens: "fisheye", MeiLens: "mei"}
             values: dict[str, Any] = {name: np.array(value).tolist() for name, value in vars(sensor.lens).items()}
             entries[channel]["lens"] = {"model": names[type(sensor.lens)], **values}
-    path.write_text(yaml.safe_dump({"sensors": entries}, sort_keys=False), encoding="utf-8")
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(yaml.safe_dump({"sensors": entries}, sort_keys=False), encoding="utf-8")
+    partial.replace(path)
 
 
 def _lens(entry: SensorEntry) -> Lens | None:

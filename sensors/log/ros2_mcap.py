@@ -142,7 +142,7 @@ class Ros2McapWriter:
             finally:
                 self._file.close()
             self._partial.replace(self.path)
-            self._write_metadata()
+        self._write_metadata()
 
     @contextmanager
     def _on_disk(self) -> Generator[None]:
@@ -160,8 +160,22 @@ class Ros2McapWriter:
     def _write_metadata(self) -> None:
         """Write rosbag2's description, unless one that belongs to another file lies here."""
         target = self.path.with_name("metadata.yaml")
-        if target.exists() and f"- {self.path.name}\n" not in target.read_text(encoding="utf-8", errors="replace"):
-            return
+        partial = target.with_name(target.name + ".partial")
+        try:
+            if target.exists() and f"- {self.path.name}\n" not in target.read_text(encoding="utf-8", errors="replace"):
+                return
+            partial.write_text(yaml.safe_dump(self._described(), sort_keys=False), encoding="utf-8")
+            partial.replace(target)
+        except OSError as error:
+            raise LogError(
+                where=str(target),
+                got=error.strerror or str(error),
+                expected="a place for rosbag2's description of the file",
+                remedy=f"make room there; {self.path.name} itself is whole",
+            ) from error
+
+    def _described(self) -> dict[str, Any]:
+        """The file as rosbag2 describes it."""
         first_ns = self._first_ns or 0
         entries = [*self._topics.values(), *self._copied.values()]
         topics = [
@@ -187,9 +201,7 @@ class Ros2McapWriter:
             "compression_format": "",
             "compression_mode": "",
         }
-        target.write_text(
-            yaml.safe_dump({"rosbag2_bagfile_information": information}, sort_keys=False), encoding="utf-8"
-        )
+        return {"rosbag2_bagfile_information": information}
 
 
 def _opened(path: Path, partial: Path) -> BinaryIO:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +35,13 @@ def schema_text(type_name: str) -> str:
     return text
 
 
-def learn_types(type_name: str, text: str) -> bool:
-    """Register a type, and those that it uses, from the `.msg` texts that a log keeps; gives whether it is known then.
-
-    What is known already stays as it is.
-    """
-    known = typestore().types
-    if type_name not in known:
-        try:
-            types = get_types_from_msg(text, type_name)
-        except Exception:  # the parser raises many kinds on text that is no definition: the type stays unknown
-            return False
-        typestore().register({name: fields for name, fields in types.items() if name not in known})
-    return type_name in typestore().types
+@lru_cache(maxsize=16)
+def _typestore_with(type_name: str, definition: bytes) -> Any:
+    """The type store with one type more, and those that it uses. Another log may define the same type otherwise."""
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    types = get_types_from_msg(definition.decode(errors="replace"), type_name)
+    store.register({name: fields for name, fields in types.items() if name not in store.types})
+    return store
 
 
 def serialize(message: Any) -> bytes:
@@ -55,9 +49,17 @@ def serialize(message: Any) -> bytes:
     return bytes(typestore().serialize_cdr(message, message.__msgtype__))
 
 
-def deserialize(data: bytes, type_name: str) -> Any:
-    """Message from CDR bytes; point data is a view, not a copy."""
-    return typestore().deserialize_cdr(data, type_name)
+def deserialize(data: bytes, type_name: str, definition: bytes | None = None) -> Any:
+    """Message from CDR bytes; point data is a view, not a copy.
+
+    Args:
+        data: The bytes.
+        type_name: Its type.
+        definition: The `.msg` texts that came with it, by which a type is read that is not among the standard ones.
+
+    """
+    known = definition is None or type_name in typestore().types
+    return (typestore() if known else _typestore_with(type_name, definition)).deserialize_cdr(data, type_name)
 
 
 def stamp(timestamp_ns: int) -> Any:

@@ -52,32 +52,40 @@ class TransformBuffer:
         self._edges: dict[str, _Edge] = {}
         self.version = 0
         """Grows whenever a static transform is new or changes."""
+        self.broken: dict[str, CalibrationError] = {}
+        """By frame, what is wrong with the transform last told of it; none that a sound one has followed."""
 
-    def add_message(self, message: Any, *, static: bool) -> None:
+    def add_message(self, message: Any, *, static: bool, keep_broken: bool = False) -> None:
         """Take a `tf2_msgs/TFMessage`.
+
+        Args:
+            message: Transforms.
+            static: Whether they hold for ever.
+            keep_broken: Only note in `broken` what is no rigid transform.
 
         Raises:
             CalibrationError: One is no rigid transform; the others are taken all the same.
 
         """
-        broken: CalibrationError | None = None
+        error: CalibrationError | None = None
         for entry in message.transforms:
             t, q = entry.transform.translation, entry.transform.rotation
+            child = _clean(entry.child_frame_id)
             try:
                 pose = SE3(quaternion_wxyz=(q.w, q.x, q.y, q.z), translation_m=(t.x, t.y, t.z))
-            except InputError as error:
-                broken = CalibrationError(
-                    where=entry.child_frame_id,
-                    got=error.got,
-                    expected=error.expected,
-                    remedy=error.remedy,
-                )
+            except InputError as wrong:
+                error = CalibrationError(where=child, got=wrong.got, expected=wrong.expected, remedy=wrong.remedy)
+                self.broken[child] = error
                 continue
-            self.add(
-                _clean(entry.header.frame_id), _clean(entry.child_frame_id), pose, stamp_ns(entry.header.stamp), static
-            )
-        if broken is not None:
-            raise broken
+            self.broken.pop(child, None)
+            self.add(_clean(entry.header.frame_id), child, pose, stamp_ns(entry.header.stamp), static)
+        if error is not None and not keep_broken:
+            raise error
+
+    def broken_below(self, *frames: str) -> CalibrationError | None:
+        """What is wrong with the transform that is missing above one of some frames; None where none is known."""
+        tops = (list(self._to_root(frame, None))[-1] for frame in frames)
+        return next((self.broken[top] for top in tops if top in self.broken), None)
 
     def add(self, parent: str, child: str, parent_from_child: SE3, timestamp_ns: int, static: bool) -> None:
         """Take one transform; a frame has one parent, the newest said."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
+from tricast.sensors.errors import SensorDataError
 from tricast.sensors.frames import CameraFrame, EgoPose
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.cloud_messages import cloud_message
@@ -16,6 +17,8 @@ from tricast.sensors.log.stream import ForeignMessage, Message
 
 TRUTH_TOPIC = "/tricast/annotations"
 ODOMETRY_TOPIC = "/odometry"
+END_OF_TIME_NS = (1 << 31) * 1_000_000_000
+"""Seconds of a header are 32 bits with a sign."""
 
 
 class LogWriter:
@@ -36,8 +39,15 @@ class LogWriter:
         return self
 
     def write(self, message: Message) -> None:
-        """Append one message; its arrival becomes the log time, its stamp the header's."""
+        """Append one message; its arrival becomes the log time, its stamp the header's.
+
+        Raises:
+            SensorDataError: One of them is none that ROS 2 can tell.
+            LogError: The disk is full, or takes no more for another reason.
+
+        """
         now_ns = message.received_ns
+        _check_time(message)
         if not self._begun:
             self._begun = True
             static = ros.transform_message(now_ns, ros.rig_transforms(self._rig))
@@ -53,6 +63,17 @@ class LogWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._mcap.__exit__(kind, error, traceback)
+
+
+def _check_time(message: Message) -> None:
+    earliest_ns, latest_ns = sorted((message.timestamp_ns, message.received_ns))
+    if earliest_ns < 0 or latest_ns >= END_OF_TIME_NS:
+        raise SensorDataError(
+            where=getattr(message, "channel", type(message).__name__),
+            got=f"a message stamped {message.timestamp_ns} ns that arrived at {message.received_ns} ns",
+            expected=f"times from 0 to {END_OF_TIME_NS - 1} ns, which a ROS 2 header can hold",
+            remedy="stamp it in nanoseconds since 1970, or leave it out",
+        )
 
 
 def ros_messages(message: Message, rig: Rig) -> list[tuple[str, Any]]:

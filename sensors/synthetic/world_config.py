@@ -77,6 +77,12 @@ class LightConfig(StrictConfig):
     dusk: float = Field(default=0.25, ge=0)
     night: float = Field(default=0.25, ge=0)
 
+    @model_validator(mode="after")
+    def _some(self) -> LightConfig:
+        if self.day + self.dusk + self.night <= 0:
+            raise ValueError("one of day, dusk and night above 0, not none")
+        return self
+
 
 class RigConfig(StrictConfig):
     """How rigs differ, and how far a log's calibration is off from the sensors' true poses."""
@@ -102,6 +108,12 @@ class LidarConfig(StrictConfig):
     num_slices: int = Field(default=4, ge=1)
     """Poses per revolution: road users stand still within a slice, the vehicle moves within it."""
     optics: LidarOptics | None = None
+
+    @model_validator(mode="after")
+    def _whole_slices(self) -> LidarConfig:
+        if self.num_slices > self.num_columns:
+            raise ValueError(f"num_slices of at most num_columns {self.num_columns}, not {self.num_slices}")
+        return self
 
 
 class CameraConfig(StrictConfig):

@@ -20,6 +20,12 @@ def test_channels_are_sorted_whatever_the_order_of_sensors() -> None:
     assert first.channels("camera") == ("CAM_FRONT",)
 
 
+@pytest.mark.parametrize("channel", ["", "roof/left"])
+def test_a_channel_that_is_no_part_of_a_topic_is_refused(channel: str) -> None:
+    with pytest.raises(CalibrationError, match="without slashes"):
+        SensorCalibration(channel=channel, modality="lidar", ego_from_sensor=SE3())
+
+
 def test_an_empty_rig_is_ordinary() -> None:
     assert Rig().channels() == ()
     assert "CAM_FRONT" not in Rig()

@@ -47,6 +47,13 @@ def test_bytes_that_are_no_jpeg_are_refused_with_channel_and_time(data: bytes) -
         frame("jpeg", data).pixels()
 
 
+def test_a_picture_of_more_than_8_bits_is_refused_not_cut_off() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(0, 60_000, 2_500, dtype=np.uint16).reshape(4, 6)).save(buffer, "PNG")
+    with pytest.raises(SensorDataError, match="more than 8 bits"):
+        frame("png", buffer.getvalue()).pixels()
+
+
 def test_raw_pixels_of_the_wrong_length_are_refused() -> None:
     with pytest.raises(SensorDataError, match="rgb8"):
         frame("rgb8", b"123").pixels()

@@ -269,6 +269,11 @@ def test_unknown_settings_and_kinds_are_refused() -> None:
         faulty({"kind": "rain"})
 
 
+def test_a_fault_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(ConfigError, match="never happen"):
+        faulty({"kind": "sensor_loss", "start_s": 5.0, "stop_s": 3.0})
+
+
 @pytest.mark.parametrize("name", ["fog", "night", "lidar_loss"])
 def test_packaged_faults_run_over_the_demo_log(name: str, tmp_path: Path) -> None:
     log = FaultyLog(open_log(demo_log_path()), load_faults(name))

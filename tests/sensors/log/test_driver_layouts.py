@@ -80,6 +80,24 @@ def test_times_of_another_clock_are_not_taken_for_offsets() -> None:
     assert time_offsets_ns(np.zeros(0, np.dtype([("time", "<f4")])), STAMP_NS) is not None
 
 
+@pytest.mark.parametrize(
+    ("kind", "times", "offsets_ns"),
+    [
+        ("<f8", [1_700_000_000.25, np.nan, 1_700_000_000.375], [0, 0, 125_000_000]),
+        ("<f8", [1_700_000_000.25, 0.0, 1_700_000_000.375], [0, 0, 125_000_000]),
+        ("<f8", [STAMP_NS, np.nan, STAMP_NS + 1_000_000], [0, 0, 1_000_000]),
+        ("<u8", [STAMP_NS, 0, STAMP_NS + 1_000_000], [0, 0, 1_000_000]),
+        ("<f4", [-0.05, np.nan, 0.0], [-50_000_000, 0, 0]),
+    ],
+    ids=["seconds", "seconds, zero", "nanoseconds", "whole nanoseconds", "after the header"],
+)
+def test_a_return_without_a_time_takes_none_from_the_others(kind: str, times: Any, offsets_ns: list[int]) -> None:
+    points = np.array([(time,) for time in times], np.dtype([("timestamp", kind)]))
+    offsets = time_offsets_ns(points, STAMP_NS)
+    assert offsets is not None
+    np.testing.assert_allclose(offsets, offsets_ns, atol=200)
+
+
 ROWS = [(1.0, 2.0, 3.0, 4.0), (5.0, 6.0, 7.0, 8.0), (-1.0, 0.0, 0.5, 9.0), (2.0, 2.0, 2.0, 2.0)]
 PLAIN = [*XYZ, ("intensity", "<f4")]
 
@@ -140,17 +158,15 @@ def test_ranges_and_angles_of_a_radar_scan_become_points_with_positive_azimuth_t
     assert len(radar_scan(SimpleNamespace(header=message.header, returns=[]), "RADAR", 0)) == 0
 
 
-def test_radar_scans_are_read_from_a_log_that_describes_their_type(tmp_path: Path) -> None:
+def radar_log(path: Path, mount: SE3, more: str = "") -> Path:
+    """A log of one scan whose returns have further fields, with the definition of its own."""
     store = get_typestore(Stores.ROS2_HUMBLE)
     for name, text in RADAR_TEXTS.items():
-        store.register(get_types_from_msg(text, name))
+        store.register(get_types_from_msg(text + more * name.endswith("RadarReturn"), name))
     text, _ = store.generate_msgdef(RADAR_SCAN, ros_version=2)
-    returned = store.types["radar_msgs/msg/RadarReturn"]
-    message = store.types[RADAR_SCAN](
-        header=header(STAMP_NS, "radar_frame"),
-        returns=[returned(range=10.0, azimuth=0.5, elevation=0.0, doppler_velocity=-2.0, amplitude=5.0)],
-    )
-    mount = SE3(translation_m=(3.0, 0.0, 0.5))
+    values = {"range": 10.0, "azimuth": 0.5, "elevation": 0.0, "doppler_velocity": -2.0, "amplitude": 5.0}
+    returned = store.types["radar_msgs/msg/RadarReturn"](**values, **({"quality": 0.5} if more else {}))
+    message = store.types[RADAR_SCAN](header=header(STAMP_NS, "radar_frame"), returns=[returned])
     recorded = ForeignMessage(
         topic="/sensors/RADAR/scan",
         channel_id=1,
@@ -162,17 +178,27 @@ def test_radar_scans_are_read_from_a_log_that_describes_their_type(tmp_path: Pat
         sequence=0,
         data=bytes(store.serialize_cdr(message, RADAR_SCAN)),
     )
-    with Ros2McapWriter(tmp_path / "radar.mcap") as writer:
+    with Ros2McapWriter(path) as writer:
         writer.write("/tf_static", transform_message(STAMP_NS, [("base_link", "radar_frame", mount)]), STAMP_NS)
         writer.copy(recorded)
-    log = open_log(tmp_path / "radar.mcap")
-    assert log.rig["RADAR"].modality == "radar"
-    assert log.rig["RADAR"].ego_from_sensor == mount
-    (scan,) = log.messages()
-    assert isinstance(scan, RadarScan)
-    assert (scan.timestamp_ns, scan.received_ns) == (STAMP_NS, STAMP_NS + 5)
-    np.testing.assert_allclose(scan.points_m, [[10 * np.cos(0.5), 10 * np.sin(0.5), 0.0]], atol=1e-5)
-    assert scan.radial_velocities_mps[0] == -2.0
+    return path
+
+
+def test_radar_scans_are_read_by_the_definition_that_each_log_keeps(tmp_path: Path) -> None:
+    mount = SE3(translation_m=(3.0, 0.0, 0.5))
+    paths = [
+        radar_log(tmp_path / "longer.mcap", mount, "\nfloat32 quality\n"),
+        radar_log(tmp_path / "radar.mcap", mount),
+    ]
+    for path in paths:
+        log = open_log(path)
+        assert log.rig["RADAR"].modality == "radar"
+        assert log.rig["RADAR"].ego_from_sensor == mount
+        (scan,) = log.messages()
+        assert isinstance(scan, RadarScan)
+        assert (scan.timestamp_ns, scan.received_ns) == (STAMP_NS, STAMP_NS + 5)
+        np.testing.assert_allclose(scan.points_m, [[10 * np.cos(0.5), 10 * np.sin(0.5), 0.0]], atol=1e-5)
+        assert scan.radial_velocities_mps[0] == -2.0
 
 
 def image(encoding: str, rows: list[bytes], width: int, step: int | None = None) -> Any:

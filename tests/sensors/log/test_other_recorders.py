@@ -52,10 +52,10 @@ def mounts(*placed: tuple[str, SE3]) -> Entry:
     return "/tf_static", ros.transform_message(T0, [("base_link", name, pose) for name, pose in placed]), T0
 
 
-def sweep(step: int) -> Entry:
+def sweep(step: int, channel: str = "LIDAR") -> Entry:
     points = np.full((4, 3), step, np.float32)
     at_ns = T0 + step * STEP
-    return "/sensors/LIDAR/points", cloud_message(LidarSweep.from_points("LIDAR", at_ns, points)), at_ns
+    return f"/sensors/{channel}/points", cloud_message(LidarSweep.from_points(channel, at_ns, points)), at_ns
 
 
 def moved(step: int) -> Entry:
@@ -112,14 +112,34 @@ def test_records_that_the_format_leaves_to_others_are_passed_over(tmp_path: Path
         assert (len(list(log.messages())), log.losses.total) == (3, damaged)
 
 
-def test_a_chunk_whose_opcode_was_hit_is_no_record_of_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("opcode", [0x00, 0x02, 0x04, 0x07, 0x0E, 0x16, 0x86])
+def test_a_chunk_whose_opcode_was_hit_is_read_and_told(tmp_path: Path, opcode: int) -> None:
     entries = [mounts(("LIDAR", SE3())), *map(sweep, range(3))]
     path = written(tmp_path / "log.mcap", entries, chunk_size=1)
-    data = bytearray(path.read_bytes())
-    data[scan(path).chunks[2].offset] |= 0x80
+    data, place = bytearray(path.read_bytes()), scan(path).chunks[2].offset
+    data[place] = opcode
     path.write_bytes(data)
     log = McapLog(path)
-    assert (len(list(log.messages())), log.losses.messages) == (2, {"unknown": 1})
+    assert (len(list(log.messages())), log.losses.messages) == (3, {})
+    assert f"byte {place}: a chunk that is marked as another record ({opcode})" in log.losses.details[0]
+
+
+def test_a_sensor_that_begins_late_is_read_of_a_file_without_its_end(tmp_path: Path) -> None:
+    late = [sweep(n, channel="REAR") for n in (1, 2)]
+    entries = [mounts(("LIDAR", SE3()), ("REAR", SE3())), *map(sweep, range(3)), *late]
+    path = written(tmp_path / "log.mcap", entries, chunk_size=1)
+    last = scan(path).chunks[-1]
+    path.write_bytes(path.read_bytes()[: last.offset + 9 + last.length])
+    log = McapLog(path)
+    assert log.rig.channels() == ("LIDAR", "REAR")
+    assert (len(list(log.messages())), log.losses.messages) == (5, {"unknown": 1})
+
+
+def test_channels_that_the_summary_does_not_repeat_are_found(tmp_path: Path) -> None:
+    entries = [mounts(("LIDAR", SE3()), ("REAR", SE3())), sweep(0), sweep(1, channel="REAR")]
+    path = written(tmp_path / "log.mcap", entries, chunk_size=1, repeat_channels=False, repeat_schemas=False)
+    log = McapLog(path)
+    assert (log.rig.channels(), len(list(log.messages())), log.losses.total) == (("LIDAR", "REAR"), 2, 0)
 
 
 def test_a_length_beyond_all_numbers_is_damage(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from rosbags.highlevel import AnyReader
 
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
-from tricast.sensors.errors import LogError
+from tricast.sensors.errors import LogError, SensorDataError
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.lenses import FisheyeLens, MeiLens, PinholeLens
@@ -170,6 +170,26 @@ def test_a_full_disk_is_told(tmp_path: Path, count: int) -> None:
         for message in messages(count):
             writer.write(message)
     assert not (tmp_path / "log.mcap").exists()
+
+
+def test_a_place_that_takes_no_description_is_told_and_the_log_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "metadata.yaml").mkdir()
+    with (
+        pytest.raises(LogError, match=r"metadata\.yaml.*log\.mcap itself is whole"),
+        LogWriter(tmp_path / "log.mcap", RIG) as writer,
+    ):
+        for message in messages():
+            writer.write(message)
+    assert len(list(McapLog(tmp_path / "log.mcap").messages())) == len(messages())
+
+
+@pytest.mark.parametrize("time_ns", [-5, (1 << 31) * 1_000_000_000])
+def test_a_time_that_ros_cannot_tell_is_refused(tmp_path: Path, time_ns: int) -> None:
+    with (
+        pytest.raises(SensorDataError, match=r"LIDAR.*ROS 2 header"),
+        LogWriter(tmp_path / "log.mcap", RIG) as writer,
+    ):
+        writer.write(LidarSweep.from_points("LIDAR", time_ns, np.ones((1, 3), np.float32)))
 
 
 def long_log(path: Path) -> int:

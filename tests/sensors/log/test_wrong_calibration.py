@@ -96,6 +96,30 @@ def test_an_impossible_calibration_is_refused(
     assert len(list(McapLog(path, RIG).messages())) == 3
 
 
+def test_an_impossible_transform_that_no_sensor_needs_is_told(tmp_path: Path) -> None:
+    def beside(topic: str, message: Any) -> bool:
+        if topic == "/tf_static":
+            message.transforms += ros.transform_message(T0, [("base_link", "imu_link", SE3())]).transforms
+            message.transforms[-1].transform.rotation.w = 0.0
+        return True
+
+    log = McapLog(log_with(tmp_path / "log.mcap", beside))
+    assert (len(list(log.messages())), log.losses.total) == (3, 0)
+    assert "/tf_static: imu_link" in log.losses.details[0]
+
+
+def test_an_impossible_transform_on_the_way_to_a_sensor_is_refused(tmp_path: Path) -> None:
+    def over_roof(topic: str, message: Any) -> bool:
+        if topic == "/tf_static":
+            message.transforms[1].header.frame_id = "roof"
+            message.transforms += ros.transform_message(T0, [("base_link", "roof", SE3())]).transforms
+            message.transforms[-1].transform.rotation.w = 0.0
+        return True
+
+    with pytest.raises(CalibrationError, match="/tf_static: roof"):
+        McapLog(log_with(tmp_path / "log.mcap", over_roof))
+
+
 @pytest.mark.parametrize("topic", ["/tf_static", "/sensors/CAM/camera_info"])
 def test_a_camera_without_calibration_is_a_loss(tmp_path: Path, topic: str) -> None:
     def without(name: str, message: Any) -> bool:

@@ -204,6 +204,19 @@ def test_size_alone_tells_at_most_half_of_the_classes() -> None:
     assert nearest_class_accuracy(2000) <= 0.5
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("light: {day: 0, dusk: 0, night: 0}", "above 0, not none"),
+        ("lidar: {num_slices: 10, num_columns: 8}", "at most num_columns 8"),
+    ],
+)
+def test_settings_of_a_world_that_cannot_be_are_refused(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        load_world(str(tmp_path / "mine.yaml"))
+
+
 def test_an_unknown_setting_of_a_world_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("town: {num_treez: 3}\n")
     with pytest.raises(ConfigError, match="num_treez"):
