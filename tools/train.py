@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 import yaml
 
 from tricast.configs.errors import InputError
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
             remedy="leave out --resume" if args.resume else "add --resume to go on, or choose another folder",
         )
     start = _start(args)
+    _check_device(config)
     with joined(config.training.device) as processes:
         if processes.first:
             args.out.mkdir(parents=True, exist_ok=True)
@@ -75,6 +77,17 @@ def run(args: argparse.Namespace) -> int:
         processes.wait()
         _train(args, config, processes, start)
     return 0
+
+
+def _check_device(config: TrainingRunConfig) -> None:
+    """Whether the device is there; looked at before shards are made, which may take hours."""
+    if config.training.device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            where="training.device",
+            got="'cuda' on a machine without a CUDA device",
+            expected="a device that is there",
+            remedy="set it to 'cpu', or train where there is a GPU",
+        )
 
 
 def _start(args: argparse.Namespace) -> Path | None:

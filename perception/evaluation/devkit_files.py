@@ -24,6 +24,7 @@ TRACKING_CLASSES = ("bicycle", "bus", "car", "motorcycle", "pedestrian", "traile
 """The nuScenes tracking names, in the devkit's order."""
 
 NS_PER_US = 1000
+LATEST_US = (2**63 - 1) // NS_PER_US
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,9 +267,11 @@ def _scenes(document: Any, tokens: Mapping[str, Any], where: Path) -> dict[str, 
         sample = stated.get(token) if isinstance(stated, dict) else None
         try:
             scene, time_us = str(sample["scene"]), int(sample["timestamp"])  # pyright: ignore[reportOptionalSubscript]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             got = f"sample '{token}' without scene and timestamp"
             raise _error(where, got, "both, which tracking needs", remedy) from error
+        if abs(time_us) > LATEST_US:
+            raise _error(where, f"sample '{token}' at {time_us:g} us", "a time in 64 bits of nanoseconds", remedy)
         scenes[token] = (numbers.setdefault(scene, len(numbers)), time_us * NS_PER_US)
     return scenes
 

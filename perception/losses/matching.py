@@ -95,6 +95,7 @@ def seed_matches(seed_objects: Tensor, seed_mask: Tensor, num_seeded: int) -> Ma
 def _assigned(cost: Tensor, distance: Tensor, query_mask: Tensor, truth: TruthBatch, config: MatchingConfig) -> Matches:
     gate = config.gate_m + 0.5 * truth.sizes_m[:, None, :, 0]
     allowed = (distance <= gate) & query_mask[:, :, None] & truth.positive[:, None, :]
+    allowed = allowed & cost.isfinite()  # what is not finite is for the check of the loss to tell
     costs = torch.where(allowed, cost, FORBIDDEN).double().cpu().numpy()
     possible, positive = allowed.cpu().numpy(), truth.positive.cpu().numpy()
     parts: list[np.ndarray] = [np.zeros((3, 0), np.int64)]

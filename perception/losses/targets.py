@@ -14,6 +14,8 @@ MIN_SIGMA_M = 0.4
 SIGMA_PER_M = 0.15
 """Standard deviation of a Gaussian: this share of the object's footprint's mean side."""
 IGNORED_MARGIN_M = 0.8
+OPEN_REACH_M = 9.6
+"""An object that is left open is so to each side of its centre; longer ones are cut."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,7 +110,7 @@ def heatmap_targets(
     shape = (batch, num_classes, num_cells, num_cells)
     footprint_m = (truth.sizes_m[..., 0] * truth.sizes_m[..., 1]).sqrt()
     sigma_m = (SIGMA_PER_M * footprint_m).clamp(min=MIN_SIGMA_M)
-    squared_m, index, inside = _window(truth, num_classes, num_cells, range_m)
+    squared_m, index, inside = _window(truth, REACH_M, num_classes, num_cells, range_m)
     height = torch.exp(-0.5 * squared_m / sigma_m[..., None] ** 2)
     peaks = torch.zeros(batch * num_classes * num_cells**2, device=positive.device)
     shown = positive[..., None] & inside
@@ -117,14 +119,17 @@ def heatmap_targets(
     peaks[index[..., index.shape[-1] // 2][positive]] = 1.0
     counted = torch.ones_like(peaks, dtype=torch.bool)
     open_m = 0.5 * truth.sizes_m[..., :2].amax(dim=-1) + IGNORED_MARGIN_M
+    squared_m, index, inside = _window(truth, OPEN_REACH_M, num_classes, num_cells, range_m)
     counted[index[ignored[..., None] & inside & (squared_m <= open_m[..., None] ** 2)]] = False
     counted |= peaks == 1.0
     return HeatmapTargets(peaks=peaks.reshape(shape), counted=counted.reshape(shape))
 
 
-def _window(truth: TruthBatch, num_classes: int, num_cells: int, range_m: float) -> tuple[Tensor, Tensor, Tensor]:
+def _window(
+    truth: TruthBatch, reach_m: float, num_classes: int, num_cells: int, range_m: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Cells around each centre: squared distance to it (B, T, W), index into the flat heatmap, and whether on it."""
-    window = cells_within(REACH_M, num_cells=num_cells, range_m=range_m)
+    window = cells_within(reach_m, num_cells=num_cells, range_m=range_m)
     cells = cells_around(truth.centers_m, window, num_cells=num_cells, range_m=range_m)
     squared_m = (cells.apart_x**2 + cells.apart_y**2) * (2 * range_m / num_cells) ** 2
     sample = torch.arange(len(squared_m), device=squared_m.device)[:, None, None]

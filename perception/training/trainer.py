@@ -5,17 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from tricast.configs.errors import InputError
 from tricast.perception.kept_memory import KEPT_IN_TRAINING_BYTES, keep_freed_memory
-from tricast.perception.losses.channels import ChannelMeter
-from tricast.perception.losses.criterion import LossTable
 from tricast.perception.model import Network
 from tricast.perception.model_weights import copy_weights, read_tensors, save_weights
 from tricast.perception.precision import use_half
@@ -25,6 +21,7 @@ from tricast.perception.training.batches import BatchSource, TrainingBatch, batc
 from tricast.perception.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from tricast.perception.training.config import TrainingConfig, TrainingRunConfig
 from tricast.perception.training.curves import Curve, tensorboard_writer
+from tricast.perception.training.interval import Interval
 from tricast.perception.training.optimization import AveragedModel, learning_rate, make_optimizer
 from tricast.perception.training.processes import ALONE, Processes
 from tricast.perception.training.shards import ShardSet
@@ -37,27 +34,6 @@ METER_EVERY_STEPS = 5
 
 class NonFiniteLossError(RuntimeError):
     """A loss or gradient is NaN or infinite; the message is the table of losses."""
-
-
-@dataclass
-class _Interval:
-    """What has been seen since the last row of the curve."""
-
-    losses: dict[str, Tensor] = field(default_factory=dict)
-    steps: int = 0
-    meter: ChannelMeter = field(default_factory=ChannelMeter)
-    waiting_s: float = 0.0
-    began_s: float = field(default_factory=time.monotonic)
-
-    def add(self, tables: Sequence[LossTable], norm: Tensor) -> None:
-        """Take the losses of a step, as means over its parts."""
-        parts = [{"loss": table.total, **table.terms} for table in tables]
-        means = {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
-        named = {**means, "gradient_norm": norm}
-        # Fetched in one go: a GPU is waited for once, not once for every loss.
-        for name, value in zip(named, torch.stack([v.float() for v in named.values()]).cpu(), strict=True):
-            self.losses[name] = self.losses.get(name, torch.zeros(())) + value
-        self.steps += 1
 
 
 class Trainer:
@@ -179,7 +155,7 @@ class Trainer:
         # To the end of a sequence: a run is saved between sequences only, and may be resumed with a longer plan.
         in_sequence = settings.batch_size * settings.sequence_ticks
         last_step = -(-settings.max_samples // in_sequence) * settings.sequence_ticks
-        interval = _Interval()
+        interval = Interval()
         keep_freed_memory(KEPT_IN_TRAINING_BYTES)
         with _reproducible(settings.threads, self._device):
             steps = range(self.progress.step, last_step)
@@ -197,7 +173,7 @@ class Trainer:
                 self._step([self._next(batches, interval) for _ in self._source.numbers(range(1))], interval)
                 if self.progress.step % settings.log_every_steps == 0:
                     self._log(interval)
-                    interval = _Interval()
+                    interval = Interval()
                 if self._validation_due():
                     self.validate()
             self.progress.seconds = earlier_s + time.monotonic() - began_s
@@ -239,13 +215,13 @@ class Trainer:
         every, size = self._config.training.validation.every_samples, self._config.training.batch_size
         return self.progress.samples // every > (self.progress.samples - size) // every
 
-    def _next(self, batches: Iterator[TrainingBatch], interval: _Interval) -> TrainingBatch:
+    def _next(self, batches: Iterator[TrainingBatch], interval: Interval) -> TrainingBatch:
         began_s = time.monotonic()
         batch = next(batches)
         interval.waiting_s += time.monotonic() - began_s
         return batch
 
-    def _step(self, parts: Sequence[TrainingBatch], interval: _Interval) -> None:
+    def _step(self, parts: Sequence[TrainingBatch], interval: Interval) -> None:
         settings = self._config.training
         rate = learning_rate(self.progress.samples, settings.max_samples, settings.optimizer)
         for group in self.optimizer.param_groups:
@@ -274,15 +250,15 @@ class Trainer:
                 if outputs is not None:
                     interval.meter.add(outputs, table, batch.truth, range_m=self._config.model.batch.range_m)
 
-    def _log(self, interval: _Interval) -> None:
+    def _log(self, interval: Interval) -> None:
         settings = self._config.training
         seconds = time.monotonic() - interval.began_s
         samples = interval.steps * settings.batch_size
         rate = learning_rate(self.progress.samples, settings.max_samples, settings.optimizer)
-        losses = self._processes.means(interval.losses, self._device)
+        losses = self._processes.means(interval.means(), self._device)
         if not self._processes.first:
             return
-        means = {name: float(value) / interval.steps for name, value in losses.items()}
+        means = {name: float(value) for name, value in losses.items()}
         figures = {
             "samples": self.progress.samples,
             "seconds": self.progress.seconds,

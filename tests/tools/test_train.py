@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from tricast.configs.strict import resolve_config_path
@@ -91,6 +92,17 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     assert main(["train", "--config", config, "--out", str(tmp_path / "run"), *chosen, *arguments]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_said_before_shards_are_made(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {**SMALL, "training": {**SMALL["training"], "device": "cuda"}}
+    Path(config).write_text(yaml.safe_dump(settings))
+    assert train(config, tmp_path / "out") == 2
+    assert "training.device" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_that_has_begun_is_not_written_over(

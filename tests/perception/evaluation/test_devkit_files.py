@@ -90,6 +90,13 @@ def test_tracking_refuses_truth_without_scenes(tmp_path: Path) -> None:
         read_tracking_files(*files(tmp_path, {"a": []}, {"a": [track()]}))
 
 
+@pytest.mark.parametrize("time", [1e308, float("inf"), float("nan"), 1 << 62])
+def test_tracking_refuses_times_that_are_none(tmp_path: Path, time: float) -> None:
+    truth = {"results": {"a": [track()]}, "samples": {"a": {"scene": "s", "timestamp": time}}}
+    with pytest.raises(InputError, match="sample 'a'"):
+        read_tracking_files(*files(tmp_path, {"a": []}, truth))
+
+
 @pytest.mark.parametrize("document", [[], {}, {"a": 1}, {"results": []}])
 def test_something_else_than_samples_is_refused(tmp_path: Path, document: Any) -> None:
     with pytest.raises(InputError, match="sample"):

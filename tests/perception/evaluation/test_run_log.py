@@ -148,6 +148,19 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
             load_truth(tmp_path / name)
 
 
+def test_a_table_with_a_damaged_byte_is_read_or_refused(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "whole.npz", x=np.arange(3000) % 7)
+    whole, refused = (tmp_path / "whole.npz").read_bytes(), 0
+    for place in range(0, len(whole), 3):
+        data = bytearray(whole)
+        data[place] ^= 0x5A
+        (tmp_path / "hit.npz").write_bytes(data)
+        with pytest.raises(SensorDataError, match=r"hit\.npz"):
+            load_truth(tmp_path / "hit.npz")
+        refused += 1
+    assert refused > 50
+
+
 def test_a_log_without_truth_is_refused(tmp_path: Path) -> None:
     log = open_log(demo_log_path())
     with LogWriter(tmp_path / "bare.mcap", log.rig) as writer:

@@ -1,5 +1,6 @@
 """Pairs of queries and objects, where the right answer can be seen."""
 
+import pytest
 import torch
 
 from tricast.perception.losses.matching import Matches, MatchingConfig, match_by_box, match_by_cell, seed_matches
@@ -38,6 +39,14 @@ def test_nothing_is_paired_beyond_the_gate_or_with_hidden_objects_or_masked_quer
     hidden = truth_of({"positive": False, "ignored": True})
     assert pairs(match_by_box(layer, all_queries(1), hidden, CONFIG)) == set()
     assert pairs(match_by_box(layer, ~all_queries(1), truth_of({}), CONFIG)) == set()
+
+
+@pytest.mark.parametrize("logit", [float("inf"), float("nan")])
+def test_a_query_whose_cost_is_not_finite_is_paired_with_nothing(truth_of, layer_of, logit: float) -> None:
+    logits = torch.zeros(1, 2, 10)
+    logits[0, 0] = logit
+    layer = layer_of([[0.1, 0.0, 0.0], [0.4, 0.0, 0.0]], class_logits=logits)
+    assert pairs(match_by_box(layer, all_queries(2), truth_of({}), CONFIG)) == {(0, 1, 0)}
 
 
 def test_more_objects_than_queries_leaves_objects_over(truth_of, layer_of) -> None:

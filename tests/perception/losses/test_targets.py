@@ -50,6 +50,14 @@ def test_an_object_that_nobody_sees_leaves_a_disc_of_its_class_open(truth_of) ->
     assert targets.counted[0, 1:].all()
 
 
+def test_a_long_object_that_nobody_sees_is_open_to_its_ends(truth_of) -> None:
+    trailer = {"centers_m": [0.5, 0.5, 0.0], "sizes_m": [12.0, 2.5, 3.5], "positive": False, "ignored": True}
+    targets = drawn(truth_of(trailer))
+    assert not targets.counted[0, 0, 8, 2:15].any()  # up to 6 m off: half the length, and the margin
+    assert targets.counted[0, 0, 8, :2].all()
+    assert targets.counted[0, 0, 8, 15]
+
+
 def test_a_seen_object_within_an_open_disc_still_counts(truth_of) -> None:
     hidden = {"centers_m": [0.5, 0.5, 0.0], "positive": False, "ignored": True}
     targets = drawn(truth_of(hidden, {"centers_m": [1.5, 0.5, 0.0]}))
