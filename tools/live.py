@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tricast.configs.errors import InputError
 from tricast.perception.backends.names import AUTO, BACKENDS
 
 
@@ -74,13 +73,14 @@ def _wants_start(node: Any) -> bool:
 
 
 def _check(node: Any) -> None:
-    """Raise what a transition refused.
+    """Raise what a transition failed by.
 
     Raises:
         InputError: The parameters or what they name are at fault.
+        Exception: Whatever else went wrong.
 
     """
-    refusal: InputError | None = node.live.refusal
+    refusal: Exception | None = node.live.refusal
     if refusal is not None:
         raise refusal
 

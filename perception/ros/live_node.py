@@ -5,6 +5,7 @@ Unconfigured > configure (parameters, weights) > inactive > activate (subscripti
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -83,6 +84,10 @@ def make_node(overrides: Sequence[Any] = ()) -> Any:
                 self.live.refusal = error
                 self.get_logger().error(str(error))
                 return lifecycle.TransitionCallbackReturn.FAILURE
+            except Exception as error:  # which rclpy would pass over without a word
+                self.live.refusal = error
+                self.get_logger().error(traceback.format_exc())
+                return lifecycle.TransitionCallbackReturn.FAILURE
             return then(state)
 
     return LiveNode()
@@ -99,7 +104,7 @@ class Live:
     def __init__(self, node: Any) -> None:
         self._node = node
         self.config = LiveConfig()
-        self.refusal: InputError | None = None
+        self.refusal: Exception | None = None
         """Why the last transition was refused; None where it was not."""
         self.state = "unconfigured"
         self.finalized = False
@@ -172,7 +177,10 @@ class Live:
         self.state = "inactive"
         if self._running is not None:
             running, self._running = self._running, None
-            running.close()
+            try:
+                running.close()
+            finally:
+                self._runtime = self._inputs = self._outputs = None
 
     def clean_up(self) -> None:
         """Stop, and let go of weights."""

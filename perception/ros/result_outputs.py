@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tricast.configs.errors import InputError
 from tricast.perception.outputs import TickResult
 from tricast.perception.ros import object_messages as objects
 from tricast.perception.ros.live_config import LiveConfig
@@ -108,7 +109,7 @@ class ResultOutputs:
         self._thread.join()
         try:
             self._files.close()
-        except OSError as error:
+        except (OSError, InputError) as error:
             self._node.get_logger().error(f"the results are not whole: {error}")
         timeout = ros_module("rclpy.duration").Duration(seconds=DELIVERY_S)
         for publisher in self._publishers.values():
@@ -213,7 +214,14 @@ class ResultOutputs:
 
 
 def free_names(out: Path) -> tuple[Path, Path]:
-    """`results.mcap` and `results.jsonl`, with the first number that is free where an earlier activation left some."""
+    """`results.mcap` and `results.jsonl`, with the first number that is free where an earlier activation left some.
+
+    What one that was killed has left unfinished is not written over either.
+    """
     numbers = itertools.chain([""], (f".{number}" for number in itertools.count(1)))
     pairs = ((out / f"results{number}.mcap", out / f"results{number}.jsonl") for number in numbers)
-    return next(pair for pair in pairs if not any(path.exists() for path in pair))
+    return next(pair for pair in pairs if not any(p.exists() or _unfinished(p).exists() for p in pair))
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(path.name + ".partial")

@@ -130,7 +130,14 @@ class VideoWriter:
             "-f", "mp4", str(self._partial),
         ]  # fmt: skip
         try:
-            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._messages)
+            # In a session of its own: Ctrl-C reaches all of a terminal's group, and pictures are still to come.
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._messages,
+                start_new_session=True,
+            )
         except OSError as error:
             raise self._error(str(error)) from error
 

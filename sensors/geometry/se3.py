@@ -58,12 +58,12 @@ class SE3:
         """Build from a (4, 4) or (3, 4) homogeneous matrix.
 
         Raises:
-            CalibrationError: The upper left (3, 3) block is not a rotation.
+            CalibrationError: It is of another shape, or the upper left (3, 3) block is not a rotation.
 
         """
         m = np.asarray(matrix, dtype=np.float64)
-        rotation = m[:3, :3]
-        if m.shape not in ((4, 4), (3, 4)) or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
+        rotation = m[:3, :3] if m.shape in ((4, 4), (3, 4)) else np.zeros((3, 3))
+        if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3):
             raise CalibrationError(
                 where="rigid transform",
                 got=f"matrix {np.round(m, 4).tolist()}",

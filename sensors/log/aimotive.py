@@ -6,6 +6,7 @@ Source: Matuszka et al., "aiMotive Dataset", ICLR 2023 workshop; layout of the p
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Iterator
@@ -52,6 +53,9 @@ STATED_DELAY_NS = 18_000_000
 static LiDAR returns moved to other times fit them best 20 ms before the stated time (mutual information)."""
 MAX_OFFSET_NS = 250_000_000
 """A LiDAR file holds the 100 ms around its frame; a point further from it than this is broken data."""
+
+RECORDS, EXTENDED_RECORDS = (100, 54), (243, 60)
+"""Where a LAS header counts its records, those at the end since LAS 1.4, and the least number of bytes of each."""
 
 
 class AimotiveLog(RecordedLog):
@@ -149,7 +153,7 @@ def _frame_stamps(frames: list[int], truth: dict[int, Path], lidar: dict[int, Pa
     for frame, path in truth.items():
         try:
             stated[frame] = int(read_json(path)["Timestamp"]) - STATED_DELAY_NS
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             continue  # the frame's truth is counted as lost when it is its turn
     for frame, path in lidar.items():
         if stated:
@@ -157,7 +161,7 @@ def _frame_stamps(frames: list[int], truth: dict[int, Path], lidar: dict[int, Pa
         try:
             times_ns = np.asarray(_read_laz(path).gps_time)
             stated[frame] = int((times_ns.min() + times_ns.max()) / 2)
-        except (OSError, ValueError):
+        except (OSError, ValueError, OverflowError):
             continue
     anchors = sorted(stated)
     stamps: dict[int, int] = {}
@@ -191,7 +195,7 @@ def _read_rig(sequence: Path) -> Rig:
         raise CalibrationError(
             where=f"{path}: {error.where}", got=error.got, expected=error.expected, remedy=error.remedy
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise CalibrationError(
             where=str(path),
             got=f"{type(error).__name__}: {error}",
@@ -268,18 +272,39 @@ def _read_poses(sequence: Path, stamps: dict[int, int]) -> list[EgoPose]:
 
 
 def _read_laz(path: Path) -> Any:
-    """The file as `laspy.LasData`, whose columns have no types."""
+    """The file as `laspy.LasData`, whose columns have no types.
+
+    Raises:
+        OSError: The file is missing or unreadable.
+        SensorDataError: It is no whole point cloud, or one whose points have no times.
+
+    """
     las: Any = laspy
+    broken = (RuntimeError, ValueError, TypeError, IndexError, EOFError, OverflowError)
+    data = path.read_bytes()
     try:
-        return las.read(path)
-    except (laspy.LaspyException, RuntimeError, ValueError, TypeError, IndexError, EOFError) as error:
-        # lazrs raises a RuntimeError on compressed bytes that are cut or wrong.
+        _check_counts(data)
+        cloud = las.read(io.BytesIO(data))
+        _ = cloud.gps_time
+        return cloud
+    except (laspy.LaspyException, *broken, AttributeError, MemoryError) as error:
+        # lazrs raises a RuntimeError on compressed bytes that are cut or wrong. A wrong header can ask for more memory
+        # than there is, and a point format without gps_time shows as an attribute that is not there.
         raise SensorDataError(
             where=str(path),
-            got=f"bytes that are not a LAZ point cloud ({error})",
+            got=f"bytes that are not such a point cloud ({type(error).__name__}: {error})",
             expected="a whole .laz file with gps_time",
             remedy="download the file again",
         ) from error
+
+
+def _check_counts(data: bytes) -> None:
+    """Raise ValueError where a header counts more records than the file has room for: laspy reads each, for hours."""
+    extended = (EXTENDED_RECORDS,) if data[24:26] >= bytes((1, 4)) else ()
+    for place, size in (RECORDS, *extended):
+        count = int.from_bytes(data[place : place + 4], "little")
+        if count * size > len(data):
+            raise ValueError(f"a header that counts {count} records in a file of {len(data)} bytes")
 
 
 def _read_lidar(path: Path, sensor: SensorCalibration, timestamp_ns: int) -> LidarSweep:

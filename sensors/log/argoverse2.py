@@ -68,7 +68,8 @@ class Argoverse2Log(RecordedLog):
 
     LiDAR points carry no times of their own: the dataset has compensated them to the stamp of their sweep, with which
     they arrive. Sweeps are expected where the dataset annotated one, between the first and the last that is there;
-    poses and truth before and after all sensor data are left out.
+    poses and truth before and after all sensor data are left out. Both LiDARs and every camera with a folder are
+    expected: what one without a calibration has measured is counted as lost.
 
     Args:
         path: A log's folder, or a folder of the dataset that holds one log.
@@ -76,7 +77,7 @@ class Argoverse2Log(RecordedLog):
 
     Raises:
         LogError: There is no log or more than one, or its poses or annotations are broken.
-        CalibrationError: The calibration is missing or broken.
+        CalibrationError: The calibration is missing or broken, or it is of none of the log's sensors.
         InputError: `pyarrow` is not installed.
 
     """
@@ -84,7 +85,9 @@ class Argoverse2Log(RecordedLog):
     def __init__(self, path: Path, rig: Rig | None = None) -> None:
         folder = _log_folder(path)
         own_rig = _read_rig(folder)
-        super().__init__(path, "argoverse2", rig or own_rig, _plan(folder, own_rig))
+        # Points are stored in the ego frame: those of a LiDAR that the log does not place go by the given rig alone.
+        placed = Rig(sensors={**(rig or own_rig).sensors, **own_rig.sensors})
+        super().__init__(path, "argoverse2", rig or own_rig, _plan(folder, placed))
 
 
 def is_argoverse2(path: Path) -> bool:
@@ -108,7 +111,7 @@ def _log_folder(path: Path) -> Path:
 
 def _plan(folder: Path, rig: Rig) -> Iterator[PlannedMessage]:
     annotated = _read_annotations(folder / TRUTH)
-    images = {channel: _stamped(folder / CAMERA_FOLDER / channel, ".jpg") for channel in rig.channels("camera")}
+    images = {channel: _stamped(folder / CAMERA_FOLDER / channel, ".jpg") for channel in _recorded_cameras(folder)}
     sweeps = _stamped(folder / LIDAR_FOLDER, ".feather")
     stamps = [*sweeps, *(stamp for paths in images.values() for stamp in paths)]
     first_ns, last_ns = min(stamps, default=0), max(stamps, default=-1)
@@ -120,8 +123,8 @@ def _plan(folder: Path, rig: Rig) -> Iterator[PlannedMessage]:
     expected = {s for s in annotated.stamps_ns if min(sweeps, default=0) <= s <= max(sweeps, default=-1)}
     for at_ns in sorted(expected.union(sweeps)):
         path = folder / LIDAR_FOLDER / f"{at_ns}.feather"
-        for channel in rig.channels("lidar"):
-            yield planned_sensor(channel, at_ns, partial(_read_lidar, path, rig[channel], at_ns))
+        for channel in LASERS:
+            yield planned_sensor(channel, at_ns, partial(_read_lidar, path, rig, channel, at_ns))
     motion = EgoMotion(poses)
     histories = annotated.histories(motion)
     for at_ns in annotated.stamps_ns:
@@ -134,6 +137,11 @@ def _stamped(folder: Path, suffix: str) -> dict[int, Path]:
     return {int(path.stem): path for path in sorted(folder.glob(f"*{suffix}")) if path.stem.isdigit()}
 
 
+def _recorded_cameras(folder: Path) -> list[str]:
+    """Cameras that have a folder: a log may be downloaded without images."""
+    return sorted(path.name for path in (folder / CAMERA_FOLDER).glob("*") if path.is_dir())
+
+
 def _around(poses: list[EgoPose], first_ns: int, last_ns: int) -> list[EgoPose]:
     """Poses of a span of time, and the nearest one on each side of it."""
     before = [i for i, pose in enumerate(poses) if pose.timestamp_ns <= first_ns]
@@ -142,13 +150,13 @@ def _around(poses: list[EgoPose], first_ns: int, last_ns: int) -> list[EgoPose]:
 
 
 def _read_rig(folder: Path) -> Rig:
-    """LiDARs, and the cameras that have a folder: a log may be downloaded without images."""
+    """LiDARs, and the cameras that have a folder, as far as the tables have them."""
     path = folder / EXTRINSICS
     try:
         table = read_feather(path, {"sensor_name": np.str_, **dict.fromkeys(POSE_COLUMNS, np.float64)})
         names = [str(name) for name in table["sensor_name"]]
         mounts = {name: EGO_FROM_AXLE @ pose for name, pose in zip(names, _poses(table), strict=True)}
-        recorded = [name for name in names if (folder / CAMERA_FOLDER / name).is_dir()]
+        recorded = [name for name in _recorded_cameras(folder) if name in mounts]
         sensors = [
             SensorCalibration(channel=name, modality="lidar", ego_from_sensor=mounts[name])
             for name in LASERS
@@ -156,18 +164,19 @@ def _read_rig(folder: Path) -> Rig:
         ]
         path = folder / INTRINSICS
         lenses = _read_lenses(path) if recorded else {}
-        for name in recorded:
-            sensors.append(
-                SensorCalibration(channel=name, modality="camera", ego_from_sensor=mounts[name], lens=lenses[name])
-            )
+        sensors += [
+            SensorCalibration(channel=name, modality="camera", ego_from_sensor=mounts[name], lens=lenses[name])
+            for name in recorded
+            if name in lenses
+        ]
         return Rig.of(sensors)
     except (CalibrationError, SensorDataError) as error:
         where = f"{path}: {error.where}" if isinstance(error, CalibrationError) else error.where
         raise CalibrationError(where=where, got=error.got, expected=error.expected, remedy=error.remedy) from error
-    except (OSError, KeyError) as error:
+    except OSError as error:
         raise CalibrationError(
             where=str(path),
-            got=error.strerror or str(error) if isinstance(error, OSError) else f"no camera {error}",
+            got=error.strerror or str(error),
             expected="the log's calibration of every sensor",
             remedy="download the calibration again",
         ) from error
@@ -178,6 +187,13 @@ def _read_lenses(path: Path) -> dict[str, PinholeLens]:
     lenses: dict[str, PinholeLens] = {}
     for row, name in enumerate(table["sensor_name"]):
         focal_x, focal_y, center_x, center_y, width, height = (float(table[column][row]) for column in LENS_COLUMNS)
+        if not (np.isfinite(width) and np.isfinite(height)):
+            raise CalibrationError(
+                where=str(name),
+                got=f"an image of {width} x {height} pixels",
+                expected="whole numbers",
+                remedy="download the calibration again",
+            )
         lenses[str(name)] = PinholeLens(
             width_px=int(width), height_px=int(height), focal_px=(focal_x, focal_y), principal_px=(center_x, center_y)
         )
@@ -211,8 +227,9 @@ def _read_poses(path: Path) -> list[EgoPose]:
     return poses_with_twist(placed)
 
 
-def _read_lidar(path: Path, sensor: SensorCalibration, timestamp_ns: int) -> LidarSweep:
+def _read_lidar(path: Path, rig: Rig, channel: str, timestamp_ns: int) -> LidarSweep:
     """The part of a sweep that one LiDAR measured, in its own frame; the file holds the ego frame's coordinates."""
+    sensor = rig[channel]
     columns = {"x": np.float32, "y": np.float32, "z": np.float32, "intensity": np.float32, "laser_number": np.uint16}
     table = read_feather(path, columns)
     lasers = LASERS[sensor.channel]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -98,12 +99,13 @@ def _structured(message: Any, channel: str) -> NDArray[Any]:
     if message.height > 1 and message.row_step > used and len(data) == message.row_step * message.height:
         data = np.ascontiguousarray(data.reshape(message.height, message.row_step)[:, :used]).reshape(-1)
     size = used * message.height
-    known = all(field.datatype in POINT_FIELD_TYPES and field.offset < message.point_step for field in message.fields)
-    if not {"x", "y", "z"} <= set(names) or len(set(names)) != len(names) or size != len(data) or not known:
+    within = all(_end(field) <= message.point_step for field in message.fields)
+    if not {"x", "y", "z"} <= set(names) or len(set(names)) != len(names) or size != len(data) or not within:
         raise SensorDataError(
             where=channel,
-            got=f"fields {names} and {len(message.data)} bytes for {message.width}x{message.height} points",
-            expected="fields x, y, z and as many bytes as points",
+            got=f"fields {names} and {len(message.data)} bytes for {message.width}x{message.height} points "
+            f"of {message.point_step} bytes",
+            expected="fields x, y, z, all of known types and within a point, and as many bytes as points",
             remedy="record the topic again or leave it out",
         )
     order = ">" if message.is_bigendian else "<"
@@ -116,3 +118,9 @@ def _structured(message: Any, channel: str) -> NDArray[Any]:
         }
     )
     return data.view(dtype)
+
+
+def _end(field: Any) -> float:
+    """Place in a point after a field's first value; infinite where its type is none of ROS."""
+    text = POINT_FIELD_TYPES.get(field.datatype)
+    return math.inf if text is None else field.offset + np.dtype(text).itemsize

@@ -32,6 +32,7 @@ from tricast.sensors.log.recorded import (
     POSE,
     POSE_CHANNEL,
     SENSOR,
+    Mended,
     PlannedMessage,
     RecordedLog,
     only_one,
@@ -41,6 +42,7 @@ from tricast.sensors.log.recorded import (
     read_camera_frame,
     read_float_table,
 )
+from tricast.sensors.log.stream import Message
 from tricast.sensors.motion_compensation import EgoMotion
 
 LIDAR = "velodyne_points"
@@ -63,14 +65,15 @@ class KittiRawLog(RecordedLog):
 
     A sweep is stamped with the time at which the scanner faces forward, when the cameras are triggered; each point's
     own time follows from its azimuth (the scanner turns clockwise seen from above, from the back over the front), and
-    the sweep arrives with its last point. Velocities and futures of boxes are known where there are poses.
+    the sweep arrives with its last point. Where no time of its beginning or end is stated, it turned as usual.
+    Velocities and futures of boxes are known where there are poses.
 
     Args:
         path: A drive's folder with the calibration in it or beside it, or a folder that holds one drive.
         rig: Calibration to use in place of the dataset's own.
 
     Raises:
-        LogError: There is no drive, or more than one, or its times or tracklets are broken.
+        LogError: There is no drive, or more than one, or its tracklets or the times of a sensor are broken.
         CalibrationError: A calibration file is missing or broken.
 
     """
@@ -108,14 +111,8 @@ def _plan(drive: Path, rig: Rig) -> Iterator[PlannedMessage]:
         for frame in frames:
             path, at_ns = drive / channel / "data" / f"{frame:010d}{suffix}", stamps[channel][frame]
             yield planned_sensor(channel, at_ns, partial(read_camera_frame, path, channel, at_ns))
-    begins, ends = (_read_edge(drive / LIDAR / f"timestamps_{edge}.txt", present[LIDAR]) for edge in ("start", "end"))
-    for frame in frames:
-        at_ns = stamps[LIDAR][frame]
-        turn = _Revolution.around(at_ns, begins.get(frame), ends.get(frame))
-        path = drive / LIDAR / "data" / f"{frame:010d}.bin"
-        load = partial(_read_lidar, path, turn)
-        yield PlannedMessage(rank=SENSOR, channel=LIDAR, earliest_ns=at_ns, latest_ns=turn.end_ns, load=load)
-    poses, broken = _read_poses(drive)
+    yield from _planned_sweeps(drive, frames, stamps[LIDAR], present[LIDAR])
+    poses, broken = _read_poses(drive, stamps[LIDAR])
     yield from (*planned_poses(poses), *broken)
     if (drive / TRACKLETS).exists():
         motion = EgoMotion(poses)
@@ -126,6 +123,19 @@ def _plan(drive: Path, rig: Rig) -> Iterator[PlannedMessage]:
             yield planned_truth(
                 at_ns, partial(tracklet_truth, boxes, histories, motion.odom_from_ego(at_ns), frame, at_ns)
             )
+
+
+def _planned_sweeps(
+    drive: Path, frames: list[int], stamps: dict[int, int], present: Iterable[int]
+) -> Iterator[PlannedMessage]:
+    begins, no_begin = _read_edge(drive / LIDAR / "timestamps_start.txt", present)
+    ends, no_end = _read_edge(drive / LIDAR / "timestamps_end.txt", present)
+    for frame in frames:
+        at_ns = stamps[frame]
+        turn = _Revolution.around(at_ns, begins.get(frame), ends.get(frame))
+        untold = [errors[frame] for errors in (no_begin, no_end) if frame in errors]
+        load = partial(_read_lidar, drive / LIDAR / "data" / f"{frame:010d}.bin", turn, untold)
+        yield PlannedMessage(rank=SENSOR, channel=LIDAR, earliest_ns=at_ns, latest_ns=turn.end_ns, load=load)
 
 
 def _numbered(folder: Path) -> dict[int, Path]:
@@ -140,28 +150,41 @@ def _filled(stamps: dict[str, dict[int, int]]) -> dict[str, dict[int, int]]:
 
 
 def _read_stamps(path: Path, frames: Iterable[int]) -> dict[int, int]:
-    """Time in nanoseconds of every frame: the line with its number, counted from 0."""
-    try:
-        lines = path.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _broken_times(str(path), f"no readable text ({type(error).__name__})") from error
-    stamps: dict[int, int] = {}
-    for frame in frames:
-        line = lines[frame].strip() if frame < len(lines) else ""
-        match = STAMP.fullmatch(line)
-        if match is None:
-            raise _broken_times(f"{path} line {frame + 1}", repr(line[:40]) if line else "no time")
-        try:
-            second = timegm(strptime(match.group(1), "%Y-%m-%d %H:%M:%S"))
-        except ValueError as error:
-            raise _broken_times(f"{path} line {frame + 1}", repr(line)) from error
-        stamps[frame] = second * SECOND_NS + int(match.group(2).ljust(9, "0"))
+    """Time in nanoseconds of every frame; the LogError of the first that has none."""
+    stamps, broken = _read_good_stamps(path, frames)
+    for error in broken.values():
+        raise error
     return stamps
 
 
-def _read_edge(path: Path, frames: Iterable[int]) -> dict[int, int]:
-    """Times at which the sweeps begin or end; none where there is no such file."""
-    return _read_stamps(path, frames) if path.exists() else {}
+def _read_good_stamps(path: Path, frames: Iterable[int]) -> tuple[dict[int, int], dict[int, LogError]]:
+    """Times of frames, each by the line with its number counted from 0, and what is wrong with those of the others."""
+    try:
+        lines = path.read_bytes().split(b"\n")  # not `splitlines`: a broken byte must not count as a line's end
+    except OSError as error:
+        return {}, dict.fromkeys(frames, _broken_times(str(path), f"no readable file ({type(error).__name__})"))
+    stamps: dict[int, int] = {}
+    broken: dict[int, LogError] = {}
+    for frame in frames:
+        line = lines[frame].decode("ascii", "replace").strip() if frame < len(lines) else ""
+        try:
+            stamps[frame] = _time_ns(line)
+        except ValueError:
+            broken[frame] = _broken_times(f"{path} line {frame + 1}", repr(line[:40]) if line else "no time")
+    return stamps, broken
+
+
+def _time_ns(text: str) -> int:
+    """Time in nanoseconds of a text; ValueError where it is no time."""
+    match = STAMP.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    return timegm(strptime(match.group(1), "%Y-%m-%d %H:%M:%S")) * SECOND_NS + int(match.group(2).ljust(9, "0"))
+
+
+def _read_edge(path: Path, frames: Iterable[int]) -> tuple[dict[int, int], dict[int, LogError]]:
+    """Times at which the sweeps begin or end, and what is wrong with others; nothing where there is no such file."""
+    return _read_good_stamps(path, frames) if path.exists() else ({}, {})
 
 
 def _broken_times(where: str, got: str) -> LogError:
@@ -204,7 +227,7 @@ def _read_rig(drive: Path) -> Rig:
     except CalibrationError as error:
         where = f"{path}: {error.where}"
         raise CalibrationError(where=where, got=error.got, expected=error.expected, remedy=error.remedy) from error
-    except (KeyError, ValueError, np.linalg.LinAlgError) as error:
+    except (KeyError, ValueError, OverflowError, np.linalg.LinAlgError) as error:
         raise _broken_calibration(path, error, "lines R_rect_00, and S_rect and P_rect of every camera") from error
     return Rig.of(sensors)
 
@@ -271,9 +294,10 @@ class _Revolution:
         return np.rint(np.where(share < 0, share * before, share * after)).astype(np.int32)
 
 
-def _read_lidar(path: Path, turn: _Revolution) -> LidarSweep:
+def _read_lidar(path: Path, turn: _Revolution, untold: list[LogError]) -> LidarSweep | Mended:
+    """A sweep, and what is wrong with the stated times of its beginning and end."""
     points = read_float_table(path, LIDAR_FIELDS, min_rows=1)
-    return LidarSweep.from_points(
+    sweep = LidarSweep.from_points(
         LIDAR,
         turn.forward_ns,
         points[:, :3],
@@ -281,27 +305,28 @@ def _read_lidar(path: Path, turn: _Revolution) -> LidarSweep:
         time_offsets_ns=turn.offsets_ns(np.arctan2(points[:, 1], points[:, 0])),
         received_ns=turn.end_ns,
     )
+    if not untold:
+        return sweep
+    return Mended(message=sweep, oddity=f"{'; '.join(str(e) for e in untold)}; the sweep is taken to turn as usual")
 
 
-def _read_poses(drive: Path) -> tuple[list[EgoPose], list[PlannedMessage]]:
+def _read_poses(drive: Path, sensor_stamps: dict[int, int]) -> tuple[list[EgoPose], list[PlannedMessage]]:
     """Poses of the ego frame, and a plan for those that cannot be read, so that they count as lost."""
     files = _numbered(drive / OXTS / "data")
     if not files:
         return [], []
-    stamps = _read_stamps(drive / OXTS / "timestamps.txt", sorted(files))
+    stamps, untimed = _read_good_stamps(drive / OXTS / "timestamps.txt", sorted(files))
     folder = drive if (drive / "calib_imu_to_velo.txt").is_file() else drive.parent
     imu_from_ego = (EGO_FROM_LIDAR @ _read_transform(folder / "calib_imu_to_velo.txt")).inverse
     rows: dict[int, tuple[float, ...]] = {}
-    broken: list[PlannedMessage] = []
-    for frame, path in files.items():
+    known = sensor_stamps | stamps
+    broken = [_lost_pose(_time_near(frame, known), partial(_refuse, error)) for frame, error in untimed.items()]
+    for frame, at_ns in stamps.items():
         try:
-            rows[stamps[frame]] = _read_oxts(path)
+            rows[at_ns] = _read_oxts(files[frame])
         except (OSError, ValueError):
-            load: Any = partial(_read_oxts, path)  # fails again when it is its turn, and is counted then
-            at_ns = stamps[frame]
-            broken.append(
-                PlannedMessage(rank=POSE, channel=POSE_CHANNEL, earliest_ns=at_ns, latest_ns=at_ns, load=load)
-            )
+            # Fails again when it is its turn, and is counted then.
+            broken.append(_lost_pose(at_ns, partial(_read_oxts, files[frame])))
     if not rows:
         return [], broken
     first = rows[min(rows)]
@@ -313,6 +338,21 @@ def _read_poses(drive: Path) -> tuple[list[EgoPose], list[PlannedMessage]]:
         roll, pitch, yaw = row[3:6]
         placed[at_ns] = SE3.from_euler(roll, pitch, yaw, (x, y, z)) @ imu_from_ego
     return poses_with_twist(placed), broken
+
+
+def _time_near(frame: int, stamps: dict[int, int]) -> int:
+    """Time of a frame, or of the nearest one that has a time."""
+    if frame in stamps or not stamps:
+        return stamps.get(frame, 0)
+    return stamps[min(stamps, key=lambda other: abs(other - frame))]
+
+
+def _lost_pose(at_ns: int, load: Any) -> PlannedMessage:
+    return PlannedMessage(rank=POSE, channel=POSE_CHANNEL, earliest_ns=at_ns, latest_ns=at_ns, load=load)
+
+
+def _refuse(error: LogError) -> Message:
+    raise error.with_traceback(None)
 
 
 def _read_oxts(path: Path) -> tuple[float, ...]:

@@ -109,16 +109,22 @@ def read_camera_matrix(path: Path) -> NDArray[np.float64]:
 
     Raises:
         CalibrationError: The file has no line `P2:` of 12 numbers.
+        LogError: The file is missing or no text.
 
     """
+    got = "no such line"
     for line in _text(path).splitlines():
         name, _, values = line.partition(":")
         if name.strip() == "P2":
-            matrix = np.array([float(v) for v in values.split()])
+            got = repr(line[:80])
+            try:
+                matrix = np.array([float(v) for v in values.split()])
+            except ValueError:
+                continue
             if matrix.shape == (12,) and np.isfinite(matrix).all():
                 return matrix.reshape(3, 4) @ _homogeneous(CAMERA_FROM_SENSOR)
     raise CalibrationError(
-        where=str(path), got="no such line", expected="a line P2: of 12 numbers", remedy="use the sequence's calib file"
+        where=str(path), got=got, expected="a line P2: of 12 numbers", remedy="use the sequence's calib file"
     )
 
 
@@ -152,8 +158,11 @@ def _text(path: Path) -> str:
 
 
 def _rows(path: Path, separator: str, count: int) -> list[list[str]]:
-    rows = [line.split(separator) for line in _text(path).splitlines() if line.strip()]
-    for number, row in enumerate(rows, start=1):
+    rows: list[list[str]] = []
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        row = line.split(separator)
         if len(row) != count:
             raise LogError(
                 where=f"{path} line {number}",
@@ -161,6 +170,7 @@ def _rows(path: Path, separator: str, count: int) -> list[list[str]]:
                 expected=f"{count} fields parted by {separator!r}",
                 remedy="check that the file is whole",
             )
+        rows.append(row)
     return rows
 
 

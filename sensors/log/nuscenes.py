@@ -191,7 +191,7 @@ class _Tables:
         except CalibrationError as error:
             where = f"{self.folder / 'calibrated_sensor.json'}: {error.where}"
             raise CalibrationError(where=where, got=error.got, expected=error.expected, remedy=error.remedy) from error
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise CalibrationError(
                 where=str(self.folder / "calibrated_sensor.json"),
                 got=f"{type(error).__name__}: {error}",
@@ -216,7 +216,10 @@ class _Tables:
         return SensorCalibration(channel=channel, modality=modality, ego_from_sensor=_pose(row), lens=lens)
 
     def _chosen(self, scene: str | None) -> set[str]:
-        names = {row["name"] for row in self["scene"].values()}
+        try:
+            names = {row["name"] for row in self["scene"].values()}
+        except (KeyError, TypeError) as error:
+            raise _broken_table(self.folder / "scene.json", error) from error
         if scene is None:
             return names
         if scene not in names:
@@ -241,9 +244,9 @@ class _Tables:
             ) from error
 
 
-def _broken_table(folder: Path, error: Exception) -> LogError:
+def _broken_table(path: Path, error: Exception) -> LogError:
     return LogError(
-        where=str(folder),
+        where=str(path),
         got=f"tables that do not fit together ({type(error).__name__}: {error})",
         expected="the dataset's native tables",
         remedy="unpack the metadata archive again",

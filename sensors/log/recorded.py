@@ -30,6 +30,20 @@ IMAGE_ENDS = {"jpeg": (b"\xff\xd8", b"\xff\xd9"), "png": (b"\x89PNG", b"IEND")}
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mended:
+    """A message that could be read, though something beside it is not as it should be.
+
+    Args:
+        message: What was read.
+        oddity: What is wrong, and what was done about it; it is told, and nothing is counted as lost.
+
+    """
+
+    message: Message
+    oddity: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedMessage:
     """One message that a recording should hold, not read yet.
 
@@ -38,8 +52,8 @@ class PlannedMessage:
         channel: The sensor's channel; `odometry` or `truth` for the others.
         earliest_ns: It arrives no earlier.
         latest_ns: It arrives no later.
-        load: Reads it. Bytes that are not what they should be show as ValueError (every InputError is one),
-            KeyError, TypeError or IndexError, a missing file as OSError.
+        load: Reads it; `Mended` where there is something to tell. Bytes that are not what they should be show as
+            ValueError (every InputError is one), KeyError, TypeError or IndexError, a missing file as OSError.
 
     """
 
@@ -47,7 +61,7 @@ class PlannedMessage:
     channel: str
     earliest_ns: int
     latest_ns: int
-    load: Callable[[], Message]
+    load: Callable[[], Message | Mended]
 
     @property
     def earliest(self) -> tuple[int, int, str]:
@@ -107,7 +121,7 @@ class RecordedLog:
             losses.add_alike(planned.channel, f"{self.path}: {no_calibration(planned.channel)}")
             return None
         try:
-            message = planned.load()
+            loaded = planned.load()
         except InputError as error:
             losses.add(planned.channel, f"{self.path}: {error}; this message is left out")
         except OSError as error:
@@ -117,6 +131,9 @@ class RecordedLog:
             cause = f"{type(error).__name__}: {error}"
             losses.add(planned.channel, f"{self.path}: {place}: broken data ({cause}); this message is left out")
         else:
+            message = loaded.message if isinstance(loaded, Mended) else loaded
+            if isinstance(loaded, Mended):
+                losses.tell(f"{self.path}: {loaded.oddity}")
             if (reason := why_left_out(message, self.rig)) is None:
                 return message
             losses.add_alike(planned.channel, f"{self.path}: {reason}")
@@ -176,12 +193,12 @@ def only_one(found: list[Path], path: Path, *, kind: str, folder: str) -> Path:
     )
 
 
-def planned_sensor(channel: str, timestamp_ns: int, load: Callable[[], Message]) -> PlannedMessage:
+def planned_sensor(channel: str, timestamp_ns: int, load: Callable[[], Message | Mended]) -> PlannedMessage:
     """A sensor message that arrives when it is stamped."""
     return PlannedMessage(rank=SENSOR, channel=channel, earliest_ns=timestamp_ns, latest_ns=timestamp_ns, load=load)
 
 
-def planned_truth(timestamp_ns: int, load: Callable[[], Annotations]) -> PlannedMessage:
+def planned_truth(timestamp_ns: int, load: Callable[[], Annotations | Mended]) -> PlannedMessage:
     """Truth at its own time."""
     return PlannedMessage(
         rank=TRUTH, channel=TRUTH_CHANNEL, earliest_ns=timestamp_ns, latest_ns=timestamp_ns, load=load

@@ -31,6 +31,7 @@ from tricast.sensors.geometry.se3 import SE3, wrap_angle
 from tricast.sensors.log.recorded import (
     POSE,
     POSE_CHANNEL,
+    Mended,
     PlannedMessage,
     RecordedLog,
     planned_sensor,
@@ -216,10 +217,10 @@ def _pose_entry(path: Path) -> list[float]:
     )
 
 
-def _read_truth(path: Path, ids_path: Path, ego_from_camera: SE3, timestamp_ns: int) -> Annotations:
+def _read_truth(path: Path, ids_path: Path, ego_from_camera: SE3, timestamp_ns: int) -> Annotations | Mended:
     """Labels: bottom centres in the camera frame, rotation about the LiDAR's downward axis."""
     rows = [line.split() for line in path.read_text(encoding="ascii").splitlines() if line.strip()]
-    ids = _read_ids(ids_path, path, len(rows))
+    ids, oddity = _read_ids(ids_path, path, len(rows))
     known = [(row, name) for row, name in zip(rows, ids, strict=True) if row[0] in CLASS_NAMES]
     numbers = np.array([[float(v) for v in row[8:15]] for row, _ in known], np.float64).reshape(-1, 7)
     height, width, length = numbers[:, 0], numbers[:, 1], numbers[:, 2]
@@ -231,17 +232,26 @@ def _read_truth(path: Path, ids_path: Path, ego_from_camera: SE3, timestamp_ns: 
         yaws_rad=wrap_angle(-(numbers[:, 6] + math.pi / 2)),
         velocities_mps=np.full((len(known), 2), np.nan),
     )
-    return Annotations.from_boxes(
+    truth = Annotations.from_boxes(
         timestamp_ns, boxes, tuple(CLASS_NAMES[row[0]] for row, _ in known), tuple(name for _, name in known)
     )
+    return truth if oddity is None else Mended(message=truth, oddity=oddity)
 
 
-def _read_ids(path: Path, label_path: Path, count: int) -> list[str]:
-    """Identities: the dataset's own, kept in the same order as the labels; else names that are unique to the frame."""
+def _read_ids(path: Path, label_path: Path, count: int) -> tuple[list[str], str | None]:
+    """Identities: the dataset's own, kept in the same order as the labels; else names that are unique to the frame.
+
+    Second is what is wrong with a file that is there and does not give them.
+    """
+    of_frame = [f"{label_path.stem}-{row}" for row in range(count)]
     try:
         ids = [str(entry["objectId"]) for entry in read_json(path)]
     except FileNotFoundError:
-        ids = []
-    if len(ids) == count:
-        return ids
-    return [f"{label_path.stem}-{row}" for row in range(count)]
+        return of_frame, None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        cause = error.got if isinstance(error, LogError) else f"{type(error).__name__}: {error}"
+    else:
+        if len(ids) == count:
+            return ids, None
+        cause = f"{len(ids)} identities"
+    return of_frame, f"{path}: got {cause}; expected a list of {count} with objectId; boxes are named by frame and row"

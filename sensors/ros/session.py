@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from tricast.configs.errors import InputError
 from tricast.sensors.ros.installation import ros_module
 
 SPIN_S = 0.05
@@ -21,13 +22,23 @@ def ros_session(ros_arguments: Sequence[str] = ()) -> Generator[None]:
         ros_arguments: What follows `--ros-args` on the command line.
 
     Raises:
-        InputError: `rclpy` is not installed.
+        InputError: `rclpy` is not installed, or takes no such arguments.
 
     """
     rclpy = ros_module("rclpy")
     options = ros_module("rclpy.signals").SignalHandlerOptions.NO
     arguments = ["tricast", *(["--ros-args", *ros_arguments] if ros_arguments else [])]
-    rclpy.init(args=arguments, signal_handler_options=options)
+    try:
+        rclpy.init(args=arguments, signal_handler_options=options)
+    except Exception as error:  # of several kinds, by what is wrong with the arguments
+        if not ros_arguments:
+            raise
+        raise InputError(
+            where=f"--ros-args {' '.join(ros_arguments)}",
+            got=" ".join(str(error).split()),
+            expected="arguments for ROS 2, such as -p NAME:=VALUE or --params-file FILE",
+            remedy="correct them",
+        ) from error
     try:
         yield
     finally:

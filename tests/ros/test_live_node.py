@@ -170,6 +170,7 @@ def test_radar_scans_of_ranges_and_angles_are_heard(graph: Any) -> None:
         ("deadline_ms:=-1.0", ("deadline_ms", "greater than 0")),
         ("config:=nowhere", ("nowhere",)),
         ("queue_depth:=many", ("queue_depth",)),
+        ("nonsense", ("--ros-args -p nonsense",)),
     ],
 )
 def test_wrong_parameters_are_one_clear_line(graph: Any, parameter: str, words: tuple[str, ...]) -> None:

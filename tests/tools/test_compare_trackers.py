@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tricast.perception.evaluation.clear import ClearMetrics
 from tricast.perception.evaluation.hota import HotaMetrics
 from tricast.perception.evaluation.kitti_tracks import CarTracks, score_cars
-from tricast.sensors.errors import LogError
+from tricast.sensors.errors import CalibrationError, LogError
 from tricast.sensors.log.kitti_tracking import read_camera_matrix, read_detections, read_labels
 from tricast.tools.compare_trackers import compare
 
@@ -53,8 +53,24 @@ def test_a_label_ahead_and_to_the_left_has_its_place_and_heading(tmp_path: Path)
 def test_damaged_files_are_refused_with_their_line(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="line 2"):
         read_labels(write(tmp_path, label(0, 1) + "0 1 Car\n"))
+    with pytest.raises(LogError, match="line 4"):
+        read_labels(write(tmp_path, label(0, 1) + "\n\n0 1 Car\n"))
     with pytest.raises(LogError, match=r"missing\.txt"):
         read_detections(tmp_path / "missing.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("P1: 1\n", "no such line"),
+        (CALIBRATION.replace("600", "x"), "P2: 700 0 x"),
+        (CALIBRATION.replace("600", "inf"), "P2: 700 0 inf"),
+        (CALIBRATION.replace("600", ""), "P2: 700 0  0"),
+    ],
+)
+def test_a_matrix_that_is_none_is_quoted(tmp_path: Path, text: str, got: str) -> None:
+    with pytest.raises(CalibrationError, match=rf"calib\.txt: got .?{got}"):
+        read_camera_matrix(write(tmp_path, text, "calib.txt"))
 
 
 def test_perfect_tracks_score_one_and_hidden_cars_and_vans_cost_nothing(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Videos and stills of a replay."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -52,6 +53,27 @@ def test_an_interrupted_video_leaves_no_file(tmp_path: Path) -> None:
         video.write(shades(1)[0])
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+INTERRUPTED = """
+import os, signal, sys, time
+import numpy as np
+from pathlib import Path
+from tricast.perception.viewing.video import VideoWriter
+signal.signal(signal.SIGINT, lambda *_: None)  # as a command does that ends its work before it ends
+with VideoWriter(Path(sys.argv[1]), fps=10) as video:
+    video.write(np.zeros((48, 64, 3), np.uint8))
+    os.killpg(0, signal.SIGINT)
+    time.sleep(0.5)
+    for _ in range(5):
+        video.write(np.zeros((48, 64, 3), np.uint8))
+"""
+
+
+def test_an_interrupt_from_the_terminal_is_not_the_encoders(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "a.mp4")]
+    subprocess.run(command, check=True, start_new_session=True, timeout=120)
+    assert imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "a.mp4"))[0] == 6
 
 
 def test_a_video_without_images_is_no_file(tmp_path: Path) -> None:

@@ -122,7 +122,16 @@ def test_a_quaternion_that_is_not_of_unit_length_is_refused(quaternion: tuple[fl
 
 
 @pytest.mark.parametrize(
-    "matrix", [np.diag([1.0, 2.0, 1.0, 1.0]), np.diag([1.0, 1.0, -1.0, 1.0]), np.eye(3), np.full((4, 4), np.nan)]
+    "matrix",
+    [
+        np.diag([1.0, 2.0, 1.0, 1.0]),
+        np.diag([1.0, 1.0, -1.0, 1.0]),
+        np.full((4, 4), np.nan),
+        np.eye(3),
+        np.eye(4).ravel(),
+        np.eye(4)[None],
+        np.array(1.0),
+    ],
 )
 def test_a_matrix_that_is_no_rigid_transform_is_refused(matrix: np.ndarray) -> None:
     with pytest.raises(CalibrationError):

@@ -52,14 +52,15 @@ def calibration() -> dict[str, Any]:
     }
 
 
-def write_lidar(path: Path, at_ns: int) -> None:
+def write_lidar(path: Path, at_ns: int, point_format: int = 1) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    header = laspy.LasHeader(point_format=1, version="1.2")
+    header = laspy.LasHeader(point_format=point_format, version="1.2")
     header.scales = np.full(3, 0.001)
     cloud = laspy.LasData(header)
     cloud.x, cloud.y, cloud.z = BODY_POINTS_M.T
     cloud.intensity = np.array([10, 20, 30], np.uint16)
-    cloud.gps_time = at_ns + np.array([50_000_000.0, -50_000_000.0, 0.0])
+    if point_format:
+        cloud.gps_time = at_ns + np.array([50_000_000.0, -50_000_000.0, 0.0])
     cloud.write(str(path))
 
 
@@ -218,6 +219,30 @@ def test_a_missing_or_broken_file_is_a_loss_and_the_rest_is_delivered(
     np.testing.assert_allclose(cameras, [frame_ns(f) for f in FRAMES], atol=2)
 
 
+@pytest.mark.parametrize("truth", [True, False], ids=["annotated", "timed by the LiDAR"])
+@pytest.mark.parametrize("damage", ["no times", "points beyond memory", "records beyond the file", "endless time"])
+def test_an_odd_point_cloud_is_a_loss_whoever_tells_the_time(tmp_path: Path, damage: str, truth: bool) -> None:
+    sequence = write_recording(tmp_path)
+    path = sequence / "dynamic/raw-revolutions/frame_0000007.laz"
+    if damage == "no times":
+        write_lidar(path, frame_ns(7), point_format=0)
+    elif damage == "endless time":
+        cloud: Any = laspy.read(path)
+        cloud.gps_time = np.full(3, np.inf)
+        cloud.write(str(path))
+    else:
+        # The header's numbers of points and of records: 4 billion of either.
+        place, data = {"points beyond memory": 107, "records beyond the file": 100}[damage], path.read_bytes()
+        path.write_bytes(data[:place] + b"\xff" * 4 + data[place + 4 :])
+    for box_file in () if truth else (sequence / "dynamic/box/3d_body").iterdir():
+        box_file.unlink()
+    log = AimotiveLog(tmp_path)
+    assert len(list(log.messages())) == 3 * (6 if truth else 5) - 1
+    assert log.losses.messages == {"M_LIDAR_M": 1}
+    assert path.name in log.losses.details[0]
+    np.testing.assert_allclose([m.timestamp_ns for m in of(log, RadarScan)], [frame_ns(f) for f in FRAMES], atol=2)
+
+
 def test_points_far_from_their_frame_in_time_are_a_loss(tmp_path: Path) -> None:
     sequence = write_recording(tmp_path)
     write_lidar(sequence / "dynamic/raw-revolutions/frame_0000008.laz", frame_ns(8) + 5_000_000_000)
@@ -244,6 +269,7 @@ def test_without_annotations_the_lidar_tells_the_time(tmp_path: Path) -> None:
         ("F_CAM", "focal_length_px", [0.0, 0.0]),
         ("F_CAM", "model", "telescope"),
         ("F_CAM", "distortion_coeffs", "none"),
+        ("F_CAM", "image_resolution_px", [math.inf, 48]),
         ("F_LRR_C", "sensor_type", None),
     ],
 )

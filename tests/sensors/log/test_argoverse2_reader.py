@@ -29,6 +29,7 @@ IMAGES = [FIRST_NS + 1_020_000_000, FIRST_NS + 1_070_000_000]
 UP = SE3(translation_m=(1.35, 0.0, 1.64))
 DOWN = SE3.from_euler(math.pi, 0.0, 0.2, (1.35, 0.0, 1.5))
 CAMERA = SE3(quaternion_wxyz=(0.5, -0.5, 0.5, -0.5), translation_m=(1.6, 0.0, 1.4))
+MOUNTS = {"ring_front_center": CAMERA, "ring_rear_left": CAMERA, "up_lidar": UP, "down_lidar": DOWN}
 POINTS = np.array([[10.0, 2.0, 0.5], [-5.0, -3.0, 1.0], [20.0, 0.0, -0.25]])
 
 
@@ -69,17 +70,24 @@ def write_sweep(path: Path) -> None:
     write_feather(columns, path)
 
 
+def write_extrinsics(log: Path, mounts: dict[str, SE3]) -> None:
+    columns = {"sensor_name": np.array(list(mounts), np.str_), **pose_columns(list(mounts.values()))}
+    write_feather(columns, log / "calibration/egovehicle_SE3_sensor.feather")
+
+
+def write_intrinsics(log: Path, names: list[str], width_px: float = 64.0) -> None:
+    lens = {"fx_px": 50.0, "fy_px": 50.0, "cx_px": 31.5, "cy_px": 23.5, "k1": -0.3, "width_px": width_px}
+    columns = {name: np.full(len(names), value) for name, value in (lens | {"height_px": 48.0}).items()}
+    write_feather({"sensor_name": np.array(names), **columns}, log / "calibration/intrinsics.feather")
+
+
 def write_log(root: Path) -> Path:
     """Two seconds of poses and truth at 10 m/s, with sensor data of 0.2 s in their middle."""
     log = root / "sensor/val/log-a"
     for folder in ("calibration", "sensors/lidar", "sensors/cameras/ring_front_center"):
         (log / folder).mkdir(parents=True)
-    names = np.array(["ring_front_center", "ring_rear_left", "up_lidar", "down_lidar"])
-    extrinsics = {"sensor_name": names, **pose_columns([CAMERA, CAMERA, UP, DOWN])}
-    write_feather(extrinsics, log / "calibration/egovehicle_SE3_sensor.feather")
-    lens = {"fx_px": 50.0, "fy_px": 50.0, "cx_px": 31.5, "cy_px": 23.5, "k1": -0.3, "width_px": 64.0, "height_px": 48.0}
-    intrinsics = {"sensor_name": names[:2], **{name: np.full(2, value) for name, value in lens.items()}}
-    write_feather(intrinsics, log / "calibration/intrinsics.feather")
+    write_extrinsics(log, MOUNTS)
+    write_intrinsics(log, ["ring_front_center", "ring_rear_left"])
     times = [stamp + shift for stamp in STAMPS for shift in (-3_000_000, 47_000_000)]
     poses = [SE3(translation_m=((t - FIRST_NS) / 1e8, 0.0, 0.0)) for t in times]
     write_feather(
@@ -208,6 +216,50 @@ def test_a_broken_table_names_its_file(tmp_path: Path, name: str, error: type[Ex
             Argoverse2Log(tmp_path)
     write_feather({"sensor_name": np.array(["up_lidar"])}, path)
     with pytest.raises(error, match=Path(name).name):
+        Argoverse2Log(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("missing", "lost"),
+    [
+        (["up_lidar"], {"up_lidar": 3}),
+        (["up_lidar", "down_lidar"], {"up_lidar": 3, "down_lidar": 3}),
+        (["ring_front_center"], {"ring_front_center": 2}),
+    ],
+)
+def test_data_of_sensors_without_a_place_are_losses(tmp_path: Path, missing: list[str], lost: dict[str, int]) -> None:
+    folder = write_log(tmp_path)
+    whole = len(list(Argoverse2Log(tmp_path).messages()))
+    write_extrinsics(folder, {name: mount for name, mount in MOUNTS.items() if name not in missing})
+    log = Argoverse2Log(tmp_path)
+    assert len(list(log.messages())) == whole - sum(lost.values())
+    assert log.losses.messages == lost
+    assert all("has no calibration; its messages are left out; give one" in detail for detail in log.losses.details)
+
+
+def test_pictures_of_a_camera_without_a_lens_are_losses(tmp_path: Path) -> None:
+    write_intrinsics(write_log(tmp_path), ["ring_rear_left"])
+    log = Argoverse2Log(tmp_path)
+    assert len(of(log, LidarSweep)) == 6
+    assert log.losses.messages == {"ring_front_center": 2}
+
+
+def test_a_log_without_the_place_of_any_sensor_is_refused_and_read_with_a_given_rig(tmp_path: Path) -> None:
+    folder = write_log(tmp_path)
+    own = Argoverse2Log(tmp_path)
+    write_extrinsics(folder, {})
+    with pytest.raises(CalibrationError, match=r"down_lidar, ring_front_center, up_lidar.*--calibration"):
+        Argoverse2Log(tmp_path)
+    given = Argoverse2Log(tmp_path, own.rig)
+    for first, second in zip(of(own, LidarSweep), of(given, LidarSweep), strict=True):
+        np.testing.assert_array_equal(first.points_m, second.points_m)
+    assert given.losses.total == 0
+
+
+@pytest.mark.parametrize("width_px", [math.nan, math.inf])
+def test_a_width_that_is_no_number_names_its_file_and_camera(tmp_path: Path, width_px: float) -> None:
+    write_intrinsics(write_log(tmp_path), ["ring_front_center"], width_px)
+    with pytest.raises(CalibrationError, match=r"intrinsics\.feather: ring_front_center"):
         Argoverse2Log(tmp_path)
 
 

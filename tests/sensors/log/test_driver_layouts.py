@@ -120,6 +120,14 @@ def test_rows_that_are_filled_up_are_read() -> None:
     np.testing.assert_array_equal(point_cloud(message, "LIDAR", STAMP_NS).points_m, np.array(ROWS)[:, :3])
 
 
+@pytest.mark.parametrize(("name", "value"), [("offset", 14), ("datatype", 8), ("datatype", 99)])
+def test_a_field_that_reaches_out_of_its_point_is_refused(name: str, value: int) -> None:
+    message = cloud(PLAIN, ROWS)
+    setattr(message.fields[3], name, value)
+    with pytest.raises(SensorDataError, match=r"LIDAR: got fields .* 64 bytes for 4x1 points of 16 bytes"):
+        point_cloud(message, "LIDAR", STAMP_NS)
+
+
 def test_a_lidar_that_measures_a_doppler_is_one_where_that_is_known() -> None:
     message = cloud([*PLAIN, ("velocity", "<f4")], [(*row, -3.0) for row in ROWS])
     assert isinstance(point_cloud(message, "FMCW", STAMP_NS), RadarScan)

@@ -191,6 +191,65 @@ def test_times_that_are_missing_or_wrong_name_their_line(tmp_path: Path, text: s
         KittiRawLog(tmp_path)
 
 
+@pytest.mark.parametrize("line", [b"", b"yesterday", b"2011-09-26 13:02:\xff\x0b5.6"])
+def test_a_sweep_without_a_time_of_its_beginning_turns_as_usual_and_that_is_told(tmp_path: Path, line: bytes) -> None:
+    drive = write_drive(tmp_path)
+    path = drive / "velodyne_points/timestamps_start.txt"
+    write_times(path, -60_000_000)
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([lines[0], line, *lines[2:]]))
+    log = KittiRawLog(tmp_path)
+    backwards_ms = [sweep.time_offsets_ns[2] / 1e6 for sweep in of(log, LidarSweep)]
+    np.testing.assert_allclose(backwards_ms, [-60, -50, -60], atol=0.02)
+    assert log.losses.total == 0
+    assert len(log.losses.details) == 1
+    assert "timestamps_start.txt line 2" in log.losses.details[0]
+    assert "turn as usual" in log.losses.details[0]
+
+
+def test_a_file_of_beginnings_that_is_none_is_told_once(tmp_path: Path) -> None:
+    drive = write_drive(tmp_path)
+    (drive / "velodyne_points/timestamps_start.txt").mkdir()
+    log = KittiRawLog(tmp_path)
+    assert len(list(log.messages())) == FRAMES * 4
+    assert (log.losses.total, len(log.losses.details)) == (0, 1)
+
+
+@pytest.mark.parametrize("line", [b"", b"2011-13-26 13:02:25.5", b"\xff"])
+def test_a_pose_without_a_time_is_a_loss_at_the_time_of_its_frame(tmp_path: Path, line: bytes) -> None:
+    drive = write_drive(tmp_path)
+    path = drive / "oxts/timestamps.txt"
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([lines[0], line, *lines[2:]]))
+    log = KittiRawLog(tmp_path)
+    assert len(list(log.messages())) == FRAMES * 4 - 1
+    assert [pose.timestamp_ns for pose in of(log, EgoPose)] == [FIRST_NS, FIRST_NS + 2 * STEP_NS]
+    assert log.losses.messages == {"odometry": 1}
+    assert "oxts/timestamps.txt line 2" in log.losses.details[0]
+    list(log.messages(end_ns=FIRST_NS + STEP_NS - 1))
+    assert log.losses.total == 0
+
+
+@pytest.mark.parametrize("text", [None, "", "\n\n\n"])
+def test_without_any_time_every_pose_is_a_loss_and_the_sensors_are_delivered(tmp_path: Path, text: str | None) -> None:
+    drive = write_drive(tmp_path)
+    (drive / "oxts/timestamps.txt").unlink()
+    if text is not None:
+        (drive / "oxts/timestamps.txt").write_text(text)
+    (drive / "oxts/data/0000000009.txt").write_text("")  # of a frame that no sensor has
+    log = KittiRawLog(tmp_path)
+    assert len(list(log.messages())) == FRAMES * 3
+    assert log.losses.messages == {"odometry": FRAMES + 1}
+
+
+@pytest.mark.parametrize("size", ["inf 48", "64 nan", "64"])
+def test_a_size_that_is_no_number_names_its_file(tmp_path: Path, size: str) -> None:
+    path = write_drive(tmp_path).parent / "calib_cam_to_cam.txt"
+    path.write_text(path.read_text().replace("S_rect_02: 64 48", f"S_rect_02: {size}"))
+    with pytest.raises(CalibrationError, match=r"calib_cam_to_cam\.txt"):
+        KittiRawLog(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["calib_cam_to_cam.txt", "calib_velo_to_cam.txt", "calib_imu_to_velo.txt"])
 @pytest.mark.parametrize("text", [None, "", "R: 1 2 3\nT: 1 2\nR_rect_00: 1", "R: 2 0 0 0 2 0 0 0 2\nT: 0 0 0\n"])
 def test_a_broken_calibration_names_its_file(tmp_path: Path, name: str, text: str | None) -> None:

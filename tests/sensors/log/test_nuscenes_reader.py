@@ -293,6 +293,12 @@ def test_broken_tables_are_refused_by_name(tables: Tables) -> None:
         NuscenesLog(root)
 
 
+def test_a_scene_without_a_name_is_refused_by_its_table(tables: Tables) -> None:
+    del tables.rows["scene"][0]["name"]
+    with pytest.raises(LogError, match=r"scene\.json.*'name'"):
+        NuscenesLog(tables.write())
+
+
 def test_two_versions_need_a_choice(tables: Tables) -> None:
     root = tables.write()
     (root / "v1.0-other").mkdir()
@@ -306,6 +312,12 @@ def test_a_broken_calibration_is_a_calibration_error(tables: Tables) -> None:
     with pytest.raises(CalibrationError, match=r"calibrated_sensor\.json.*uncalibrated camera"):
         NuscenesLog(tables.write())
     tables.rows["calibrated_sensor"][0]["camera_intrinsic"] = []
+    with pytest.raises(CalibrationError, match=r"calibrated_sensor\.json"):
+        NuscenesLog(tables.write())
+
+
+def test_a_width_that_is_no_number_is_a_calibration_error(tables: Tables) -> None:
+    tables.rows["sample_data"][0]["width"] = math.inf
     with pytest.raises(CalibrationError, match=r"calibrated_sensor\.json"):
         NuscenesLog(tables.write())
 

@@ -134,6 +134,20 @@ def test_without_the_identities_objects_are_named_by_frame_and_row(root: Path) -
     assert log.losses.total == 0
 
 
+@pytest.mark.parametrize(
+    "text", ["", "{broken", '{"a": 1}', "7", "[1, 2]", '[{"name": "a"}, {"name": "b"}]', '[{"objectId": "a"}]', "\xff"]
+)
+def test_broken_identities_cost_no_boxes_and_are_told(root: Path, text: str) -> None:
+    (root / "radar/training/label_2/00012.json").write_text(text, encoding="latin-1")
+    log = ViewOfDelftLog(root)
+    assert len(list(log.messages())) == 10
+    assert log.losses.total == 0
+    assert len(log.losses.details) == 1
+    assert "00012.json" in log.losses.details[0]
+    assert "named by frame and row" in log.losses.details[0]
+    assert [truth.instance_ids for truth in of(log, Annotations)] == [("00012-0",), ("object-a",)]
+
+
 def test_poses_are_those_of_the_ego_frame(root: Path) -> None:
     first, second = of(ViewOfDelftLog(root), EgoPose)
     np.testing.assert_allclose(first.odom_from_ego.translation, [3, 4, 0], atol=1e-9)
