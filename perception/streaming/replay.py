@@ -17,7 +17,7 @@ from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
 from tricast.perception.outputs import TickResult
 from tricast.perception.streaming.latency import percentiles
-from tricast.perception.streaming.manifest import ManifestFollower, read_manifests
+from tricast.perception.streaming.manifest import HISTORY_NS, ManifestFollower, read_manifests
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.results_json import ResultsJsonWriter
 from tricast.perception.streaming.results_mcap import ResultsMcapWriter
@@ -127,6 +127,8 @@ def replay(
     if options.follow is not None:
         manifests = (m for m in read_manifests(options.follow) if start_ns is None or m.timestamp_ns >= start_ns)
         follower = ManifestFollower(log.rig, manifests, channels=channels)
+        # The first ticks name what came before them.
+        start_ns = None if start_ns is None else start_ns - HISTORY_NS
     counts = _Counts()
     out.mkdir(parents=True, exist_ok=True)
     (out / "summary.json").unlink(missing_ok=True)

@@ -194,7 +194,8 @@ def test_a_part_of_a_log_follows_the_ticks_of_that_part(
     log = open_log(log_path)
     start_s = (results[len(results) // 2].tick.timestamp_ns - log.start_ns) / 1e9
     options = ReplayOptions(follow=tmp_path / "live.mcap", start_s=start_s)
-    replay(log, PipelineConfig(), tmp_path / "part", options=options)
+    summary = replay(log, PipelineConfig(), tmp_path / "part", options=options)
+    assert summary["followed"]["missing"] == {}
     lines = (tmp_path / "part" / "results.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["timestamp_ns"] >= log.start_ns + round(start_s * 1e9)
     assert json.loads(lines[-1])["timestamp_ns"] == results[-1].tick.timestamp_ns
