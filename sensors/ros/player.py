@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tricast.configs.errors import InputError
 from tricast.sensors.log import messages as ros
 from tricast.sensors.log.schema import serialize, stamp
 from tricast.sensors.log.stream import DrivingLog, ForeignMessage, Losses, Message, foreign_messages, offered_qos
@@ -85,9 +86,7 @@ class LogPlayer:
         """What the log could not deliver, in any round."""
         qos = ros_module("rclpy.qos")
         self._clock = node.create_publisher(ros_module("rosgraph_msgs.msg").Clock, "/clock", qos.QoSProfile(depth=10))
-        node.declare_parameter("rate", float(options.rate))
-        node.declare_parameter("paused", False)
-        node.declare_parameter("position_s", float(options.start_s))
+        self._declare({"rate": float(options.rate), "paused": False, "position_s": float(options.start_s)})
         node.add_on_set_parameters_callback(self._set_parameters)
 
     @property
@@ -111,9 +110,9 @@ class LogPlayer:
         self.pause(not self._paused)
 
     def seek(self, position_s: float) -> None:
-        """Go on at so many seconds after the log's first message."""
+        """Go on at so many seconds after the log's first message, at most at its last."""
         with self._control:
-            self._seek_ns = self._log.start_ns + max(0, round(position_s * SECOND_NS))
+            self._seek_ns = min(self._log.start_ns + max(0, round(position_s * SECOND_NS)), self._log.end_ns)
             self._control.notify_all()
 
     def set_rate(self, rate: float) -> None:
@@ -271,6 +270,22 @@ class LogPlayer:
         self._now_ns, self._told_s = now_ns, time.monotonic()
         clock = ros.message_class("rosgraph_msgs/msg/Clock")
         self._clock.publish(serialize(clock(clock=stamp(now_ns))))
+
+    def _declare(self, defaults: dict[str, Any]) -> None:
+        """Declare parameters, and begin with what the command line sets them to."""
+        for name, default in defaults.items():
+            try:
+                parameter = self._node.declare_parameter(name, default)
+                refused = "" if parameter.value == default else self._set_parameters([parameter]).reason
+            except Exception as error:  # rclpy has several kinds for values of another type
+                refused = str(error)
+            if refused:
+                raise InputError(
+                    where=f"parameter {name}",
+                    got=refused,
+                    expected=f"a value such as {str(default).lower()}",
+                    remedy="correct -p after --ros-args",
+                )
 
     def _set_parameters(self, parameters: list[Any]) -> Any:
         result = ros_module("rcl_interfaces.msg").SetParametersResult

@@ -142,6 +142,24 @@ def test_who_joins_while_a_log_plays_is_sent_static_transforms(graph: Any) -> No
     assert graph.end(player, number=signal.SIGTERM)[0] == 0
 
 
+def test_a_log_plays_from_the_first_as_its_parameters_say(graph: Any) -> None:
+    clock = graph.ear.listen("/clock", "rosgraph_msgs/msg/Clock")
+    begin_ns = open_log(demo_log_path()).start_ns
+    given = ("-p", "paused:=true", "-p", "position_s:=2.0")
+    player = graph.start("play", str(demo_log_path()), "--json", "--ros-args", *given)
+    graph.wait_for(lambda: clock and stamp_ns(clock[-1][1].clock) - begin_ns == 2_000_000_000, what="the position")
+    time.sleep(0.5)
+    assert stamp_ns(clock[-1][1].clock) - begin_ns == 2_000_000_000
+    assert set_parameter(graph, "tricast_play", "paused", False)
+    assert graph.end(player, number=0, within_s=30)[0] == 0
+
+
+def test_a_parameter_of_another_kind_is_one_clear_line(graph: Any) -> None:
+    player = graph.start("play", str(demo_log_path()), "--ros-args", "-p", "rate:=fast")
+    assert graph.end(player, number=0, within_s=30)[0] == 2
+    assert graph.errors(1).strip().splitlines()[-1].startswith("tricast: error: parameter rate")
+
+
 def test_a_loop_and_a_seek_set_the_clock_and_send_static_transforms_again(graph: Any) -> None:
     clock = graph.ear.listen("/clock", "rosgraph_msgs/msg/Clock")
     static = graph.ear.listen("/tf_static", "tf2_msgs/msg/TFMessage", latched=True)
