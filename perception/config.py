@@ -59,6 +59,13 @@ def chosen_config(
         )
     detector = "network" if weights is not None else detector
     config = load_config(PipelineConfig, name or detector or "network")
+    if detector is None and "detector" not in config.model_fields_set and "network" in config.model_fields_set:
+        raise InputError(
+            where=f"{name}: network",
+            got="settings of the network without a word of the detector, which then is 'cluster'",
+            expected="'detector: network' beside them",
+            remedy="add it, or give --detector",
+        )
     if weights is not None:
         config = config.with_network(weights=weights)
     config = config if detector is None else config.model_copy(update={"detector": detector})

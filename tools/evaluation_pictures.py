@@ -70,7 +70,7 @@ def _drawn(
     for frame, truth in ticks(messages, synchronizer):
         result = pipeline.step(frame)
         if frame.timestamp_ns == now_ns:
-            return compose(frame, result, truth)
+            return compose(frame, result, truth, since_ns=log.start_ns)
     return None
 
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tricast.configs.disk import writing
 from tricast.configs.errors import InputError
 from tricast.perception.backends.names import BACKENDS
 from tricast.sensors.log.stream import DrivingLog
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from tricast.perception.config import PipelineConfig
 
 MAX_WORKERS = 64
+PICTURES = ("replay.gif", "replay.mp4", "replay.rrd", "still.png", "still_late.png")
+WRITTEN = (*PICTURES, "config.yaml", "metadata.yaml", "results.jsonl", "results.mcap", "summary.json")
+"""What a run directory may hold."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if args.faults is not None:
         log = FaultyLog(log, load_faults(args.faults))
     check_writable(args.out)
+    _make_way(args)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         observers = _observers(stack, args, log)
@@ -86,6 +91,26 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(describe(summary, args.out))
     return 2 if args.strict and summary["lost_messages"] else 0
+
+
+def _make_way(args: argparse.Namespace) -> None:
+    """Take pictures of an earlier run out of the way: they would pass for this one's.
+
+    Raises:
+        InputError: What the run is to read lies where it is to write.
+
+    """
+    for read in (args.log, args.follow):
+        if read is not None and any((args.out / name).resolve() == read.resolve() for name in WRITTEN):
+            raise InputError(
+                where=f"--out {args.out}",
+                got=f"the folder of {read.name}, which is to be read",
+                expected="another folder",
+                remedy="choose one that holds nothing of what is replayed",
+            )
+    for name in PICTURES:
+        with writing(args.out / name):
+            (args.out / name).unlink(missing_ok=True)
 
 
 def with_sensor_share(config: PipelineConfig) -> PipelineConfig:
@@ -149,10 +174,11 @@ def describe(summary: dict[str, Any], out: Path) -> str:
     lines = [
         f"{summary['ticks']} ticks over {summary['duration_s']:.1f} s, "
         f"{summary['objects_per_tick']:.1f} tracked objects a tick, {timing}",
-        f"results in {out}: " + ", ".join(sorted(p.name for p in out.iterdir() if p.suffix != ".partial")),
+        f"results in {out}: " + ", ".join(name for name in sorted(WRITTEN) if (out / name).exists()),
     ]
     if "followed" in summary and summary["followed"]["missing"]:
-        lines.append(f"messages that the followed results name and the log lacks: {summary['followed']['missing']}")
+        missing = ", ".join(f"{count} of {name}" for name, count in sorted(summary["followed"]["missing"].items()))
+        lines.append(f"messages that the followed results name and this part of the log lacks: {missing}")
     if summary.get("stopped_early"):
         lines.append("ended early by a signal; the results are whole up to there")
     if summary["lost_messages"]:

@@ -16,6 +16,7 @@ from tricast.configs.errors import InputError
 from tricast.configs.strict import load_config, parse_config
 from tricast.perception.detectors.network_config import weights_path
 from tricast.perception.model_weights import read_tensors
+from tricast.perception.streaming.replay import check_writable
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.processes import Processes, joined
 from tricast.perception.training.published_vit import load_vit, read_vit
@@ -23,7 +24,7 @@ from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.trainer import CHECKPOINT, Trainer
 from tricast.sensors.synthetic.world_config import load_world
 from tricast.tools.make_shards import RECORDED, names_of_scenes, shards_of_logs, shards_of_world
-from tricast.tools.user_input import positive_int
+from tricast.tools.user_input import positive_float, positive_int
 
 LOGS = "logs"
 """Folder, beside those of worlds, of the shards that logs are made into."""
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="processes that render scenes; shards are the same",
     )
     parser.add_argument("--max-samples", type=int, metavar="N", help="planned length; the learning rate ends there")
-    parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long; --resume goes on")
+    parser.add_argument("--minutes", type=positive_float, metavar="M", help="stop after so long; --resume goes on")
     parser.add_argument("--threads", type=int, metavar="T")
     parser.add_argument(
         "--camera-weights",
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     _check_device(config)
     with joined(config.training.device) as processes:
         if processes.first:
-            args.out.mkdir(parents=True, exist_ok=True)
+            check_writable(args.out)
             _shards(args, config)
             (args.out / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         processes.wait()

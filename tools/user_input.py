@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,22 @@ def positive_int(text: str) -> int:
         number = 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"got {text!r}; expected 1 or more")
+    return number
+
+
+def positive_float(text: str) -> float:
+    """A number above 0, as `type=` of an option.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else; the parser says of which option, and ends with 2.
+
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not (number > 0 and math.isfinite(number)):
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected more than 0")
     return number
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import yaml
 
+from tricast.configs.disk import writing
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
 from tricast.perception.outputs import TickResult
@@ -284,10 +285,16 @@ def _numpy_threads() -> int:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that its name only ever stands for a whole one."""
+    """Write a text file so that its name only ever stands for a whole one.
+
+    Raises:
+        InputError: The disk is full, or takes no more for another reason.
+
+    """
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with writing(path):
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
 
 
 def check_writable(out: Path) -> None:

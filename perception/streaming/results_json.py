@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tricast.configs.disk import writing
 from tricast.perception.outputs import TickResult, Trajectories
 from tricast.sensors.calibration import MODALITIES
 
@@ -99,14 +101,24 @@ class ResultsJsonWriter:
         return self
 
     def write(self, result: TickResult) -> None:
-        """Append one tick."""
-        self._file.write(result_line(result) + "\n")
+        """Append one tick.
+
+        Raises:
+            InputError: The disk is full, or takes no more for another reason.
+
+        """
+        with writing(self._path):
+            self._file.write(result_line(result) + "\n")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
-        if kind is None:
+        if kind is not None:
+            with suppress(OSError):  # what went wrong first is what is told
+                self._file.close()
+            return
+        with writing(self._path):
+            self._file.close()
             self._partial.replace(self._path)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tricast.configs.disk import writing
 from tricast.perception.outputs import TickResult
 from tricast.perception.viewing.bev_picture import draw_bev
 from tricast.perception.viewing.camera_overlay import draw_cameras
@@ -70,8 +71,9 @@ class PictureRecorder:
             for name, still in (("still.png", self._still), ("still_late.png", self._late_still)):
                 if still is not None:
                     partial = self._out / f"{name}.partial"
-                    Image.fromarray(still).save(partial, format="PNG")
-                    partial.replace(self._out / name)
+                    with writing(self._out / name):
+                        Image.fromarray(still).save(partial, format="PNG")
+                        partial.replace(self._out / name)
         finally:
             # Whatever became of the stills: the encoder is a process of its own, which would go on.
             if self._video is not None and kind is None:

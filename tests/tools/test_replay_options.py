@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,51 @@ def test_results_of_a_replay_can_be_followed_from_the_command_line(tmp_path: Pat
     assert main([*command, "--out", str(tmp_path / "b"), *follow]) == 0
     written = [(tmp_path / run / "results.jsonl").read_bytes() for run in "ab"]
     assert written[0] == written[1] != b""
+
+
+def test_a_run_does_not_write_over_what_it_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["replay", str(demo_log_path()), "--detector", "cluster", "--no-pictures", "--duration", "0.5"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    results = tmp_path / "results.mcap"
+    before = results.read_bytes()
+    assert main([*command, "--out", str(tmp_path), "--follow", str(results)]) == 2
+    assert main(["replay", str(results), *command[2:], "--out", str(tmp_path)]) == 2
+    assert "choose one that holds nothing of what is replayed" in capsys.readouterr().err
+    assert results.read_bytes() == before
+
+
+def test_pictures_of_an_earlier_run_do_not_pass_for_this_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("replay.mp4", "still.png", "notes.txt"):
+        (tmp_path / name).write_text("of another run")
+    command = ["replay", str(demo_log_path()), "--detector", "cluster", "--no-pictures", "--duration", "0.5"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    names = ["config.yaml", "metadata.yaml", "results.jsonl", "results.mcap", "summary.json"]
+    assert f"results in {tmp_path}: {', '.join(names)}\n" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "notes.txt"])
+
+
+def test_settings_of_a_network_that_would_not_run_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text("network: {weights: /nowhere.safetensors}\n")
+    command = ["replay", str(demo_log_path()), "--config", str(tmp_path / "mine.yaml"), "--no-pictures"]
+    assert main([*command, "--out", str(tmp_path / "run")]) == 2
+    assert "detector: network" in capsys.readouterr().err
+    assert main([*command, "--out", str(tmp_path / "run"), "--detector", "cluster", "--duration", "0.5"]) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system limits no files")
+def test_a_disk_that_takes_no_more_is_one_line(tmp_path: Path) -> None:
+    program = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
+        "from tricast.tools.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    options = ["--detector", "cluster", "--no-pictures", "--out", str(tmp_path)]
+    command = [sys.executable, "-c", program, "replay", str(demo_log_path()), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "make room or choose another place" in done.stderr.strip().splitlines()[-1]
+    assert not (tmp_path / "results.jsonl").exists()

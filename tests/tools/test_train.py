@@ -105,6 +105,19 @@ def test_a_device_that_is_not_there_is_said_before_shards_are_made(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_cannot_be_made_and_no_time_are_refused(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert train(config, tmp_path / "file") == 2
+    assert f"--out {tmp_path / 'file'}" in capsys.readouterr().err
+    for minutes in ("-5", "nan"):
+        with pytest.raises(SystemExit) as ended:
+            train(config, tmp_path / "out", "--minutes", minutes)
+        assert ended.value.code == 2
+        assert "expected more than 0" in capsys.readouterr().err
+
+
 def test_a_run_that_has_begun_is_not_written_over(
     config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

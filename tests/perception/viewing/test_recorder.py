@@ -126,7 +126,7 @@ def test_a_replay_becomes_a_video_and_stills(tmp_path: Path, frame, make_result,
 
 def test_a_still_that_cannot_be_written_does_not_stop_the_video(tmp_path: Path, frame, make_result) -> None:
     (tmp_path / "still.png").mkdir()
-    with pytest.raises(IsADirectoryError), PictureRecorder(tmp_path) as recorder:
+    with pytest.raises(InputError, match="directory"), PictureRecorder(tmp_path) as recorder:
         recorder.add(frame, make_result(), None)
     assert len(read_back(tmp_path / "replay.mp4", (1280, 912))) == 1
 
@@ -139,7 +139,7 @@ def test_a_still_that_breaks_off_leaves_the_one_before(
         raise OSError("No space left on device")
 
     (tmp_path / "still.png").write_bytes(b"whole")
-    with pytest.raises(OSError, match="No space"), PictureRecorder(tmp_path) as recorder:
+    with pytest.raises(InputError, match="No space"), PictureRecorder(tmp_path) as recorder:
         recorder.add(frame, make_result(), None)
         monkeypatch.setattr(Image.Image, "save", full)
     assert (tmp_path / "still.png").read_bytes() == b"whole"
