@@ -5,10 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tricast.perception.losses.targets import TruthBatch, cells_around, cells_within
+from tricast.perception.losses.targets import OBJECT_REACH_M, TruthBatch, cells_around, cells_within
 
-REACH_M = 9.6
-"""Footprints reach so far to each side of their centre; longer ones are cut."""
 MARGIN_CELLS = 0.25
 """Cells whose centre lies so little outside still count, so that the narrow ones have a footprint."""
 EMPTY_WEIGHT = 0.1
@@ -26,7 +24,7 @@ def footprint_targets(truth: TruthBatch, *, num_classes: int, num_cells: int, ra
         range_m: Half the grid's side.
 
     """
-    window = cells_within(REACH_M, num_cells=num_cells, range_m=range_m)
+    window = cells_within(OBJECT_REACH_M, num_cells=num_cells, range_m=range_m)
     cells = cells_around(truth.centers_m, window, num_cells=num_cells, range_m=range_m)
     cos, sin = truth.yaws_rad.cos()[..., None], truth.yaws_rad.sin()[..., None]
     half = truth.sizes_m[..., :2] * (num_cells / (4 * range_m)) + MARGIN_CELLS

@@ -14,8 +14,8 @@ MIN_SIGMA_M = 0.4
 SIGMA_PER_M = 0.15
 """Standard deviation of a Gaussian: this share of the object's footprint's mean side."""
 IGNORED_MARGIN_M = 0.8
-OPEN_REACH_M = 9.6
-"""An object that is left open is so to each side of its centre; longer ones are cut."""
+OBJECT_REACH_M = 9.6
+"""Objects reach at most so far to each side of their centre; longer ones are cut."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,7 +119,7 @@ def heatmap_targets(
     peaks[index[..., index.shape[-1] // 2][positive]] = 1.0
     counted = torch.ones_like(peaks, dtype=torch.bool)
     open_m = 0.5 * truth.sizes_m[..., :2].amax(dim=-1) + IGNORED_MARGIN_M
-    squared_m, index, inside = _window(truth, OPEN_REACH_M, num_classes, num_cells, range_m)
+    squared_m, index, inside = _window(truth, OBJECT_REACH_M, num_classes, num_cells, range_m)
     counted[index[ignored[..., None] & inside & (squared_m <= open_m[..., None] ** 2)]] = False
     counted |= peaks == 1.0
     return HeatmapTargets(peaks=peaks.reshape(shape), counted=counted.reshape(shape))
