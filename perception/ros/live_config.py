@@ -37,7 +37,6 @@ class LiveConfig(StrictConfig):
     reliability: Literal["auto", "reliable", "best_effort"] = "auto"
     """QoS of sensor subscriptions; `auto` asks for what the publishers offer."""
     queue_depth: int = Field(default=10, ge=1, le=1000)
-    workers: int = Field(default=1, ge=1, le=64)
     deadline_ms: float = Field(default=200, gt=0, le=60_000)
     processing_warn_ms: float = Field(default=200, gt=0, le=60_000)
     result_timeout_s: float = Field(default=1.0, gt=0, le=600)
@@ -73,7 +72,6 @@ class LiveConfig(StrictConfig):
         """The runtime's: the newest tick wins."""
         return StreamingConfig(
             policy="latest",
-            workers=self.workers,
             deadline_ms=self.deadline_ms,
             processing_warn_ms=self.processing_warn_ms,
             result_timeout_s=self.result_timeout_s,

@@ -16,7 +16,8 @@ class StreamingConfig(StrictConfig):
     policy: Literal["lossless", "latest"] = "lossless"
     """`lossless` loses nothing and pushes back; `latest` never pushes back, and the newest tick wins."""
     workers: int = Field(default=1, ge=0, le=64)
-    """Threads that prepare ticks while the network runs; 0 uses no thread at all. Results do not depend on it."""
+    """Threads that prepare ticks while the network runs; 0 uses no thread at all. Results do not depend on it. Of the
+    policy `lossless`; `latest` prepares one tick at a time and has 1."""
     inbox_messages: int = Field(default=256, ge=1, le=100_000)
     queued_ticks: int = Field(default=2, ge=1, le=1000)
     """Ticks that wait for the pipeline, of the policy `lossless`; `latest` keeps one."""
@@ -33,7 +34,7 @@ class StreamingConfig(StrictConfig):
     health: HealthConfig = HealthConfig()
 
     @model_validator(mode="after")
-    def _newest_needs_threads(self) -> StreamingConfig:
-        if self.policy == "latest" and self.workers == 0:
-            raise ValueError("workers: the policy 'latest' needs at least 1")
+    def _newest_has_one_thread(self) -> StreamingConfig:
+        if self.policy == "latest" and self.workers != 1:
+            raise ValueError(f"workers: the policy 'latest' prepares in 1 thread, not {self.workers}")
         return self

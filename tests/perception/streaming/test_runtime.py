@@ -399,9 +399,10 @@ def test_what_was_late_or_reused_is_stated_in_the_result(rig: Rig, drive: list[M
     assert by_tick[1200].tick.pose_stamps_ns[-1] == 1200 * MS
 
 
-def test_the_policy_latest_needs_a_thread() -> None:
-    with pytest.raises(ValueError, match="workers"):
-        StreamingConfig(policy="latest", workers=0)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_policy_latest_prepares_in_one_thread(workers: int) -> None:
+    with pytest.raises(ValueError, match=f"workers: the policy 'latest' prepares in 1 thread, not {workers}"):
+        StreamingConfig(policy="latest", workers=workers)
 
 
 def test_default_limits_are_those_of_autoware() -> None:
