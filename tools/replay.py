@@ -178,7 +178,7 @@ def describe(summary: dict[str, Any], out: Path) -> str:
     ]
     if "followed" in summary and summary["followed"]["missing"]:
         missing = ", ".join(f"{count} of {name}" for name, count in sorted(summary["followed"]["missing"].items()))
-        lines.append(f"messages that the followed results name and this part of the log lacks: {missing}")
+        lines.append(f"messages that the followed results name and the log lacks: {missing}")
     if summary.get("stopped_early"):
         lines.append("ended early by a signal; the results are whole up to there")
     if summary["lost_messages"]:

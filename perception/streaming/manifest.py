@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mcap.exceptions import McapError
 from mcap.records import Channel
@@ -16,6 +17,7 @@ from mcap.records import Message as McapMessage
 
 from tricast.configs.errors import InputError
 from tricast.perception.streaming.results_mcap import RESULT_TOPIC, RESULT_TYPE
+from tricast.perception.streaming.tick_source import Counts, summed
 from tricast.sensors.calibration import Rig
 from tricast.sensors.errors import LogError
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
@@ -42,6 +44,8 @@ class TickManifest:
         pose_stamps_ns: Ego poses known.
         health: State per channel at the tick.
         discontinuity: Whether everything learned before was forgotten.
+        dropped_ticks: Ticks dropped since the result before; None where the result does not tell, as those of a replay.
+        not_used: Messages that no tick used as they came since the result before (see `Delivery`); None as above.
 
     """
 
@@ -50,6 +54,8 @@ class TickManifest:
     pose_stamps_ns: tuple[int, ...]
     health: Mapping[str, ChannelHealth]
     discontinuity: bool
+    dropped_ticks: int | None = None
+    not_used: Counts | None = None
 
 
 def read_manifests(path: Path) -> Iterator[TickManifest]:
@@ -92,6 +98,7 @@ def _manifests(path: Path) -> Iterator[TickManifest]:
 def _manifest(path: Path, record: McapMessage) -> TickManifest:
     try:
         message = deserialize(record.data, RESULT_TYPE)
+        dropped_ticks, not_used = _delivered(message.delivery)
     except Exception as error:  # rosbags raises many kinds on bytes that are not the type's
         raise _unusable(path, f"a message at {record.log_time} ns that is no {RESULT_TYPE} ({error})") from error
     return TickManifest(
@@ -106,14 +113,32 @@ def _manifest(path: Path, record: McapMessage) -> TickManifest:
             for h in message.health
         },
         discontinuity=bool(message.discontinuity),
+        dropped_ticks=dropped_ticks,
+        not_used=not_used,
     )
 
 
+def _delivered(delivery: Any) -> tuple[int, Counts] | tuple[None, None]:
+    """Dropped ticks and messages not used; a delivery of zeros was not kept, as no result takes no time."""
+    if delivery.total_ms == 0:
+        return None, None
+    not_used: dict[str, dict[str, int]] = {}
+    for text in delivery.not_used:
+        cause, channel, count = text.split(" ")
+        not_used.setdefault(cause, {})[channel] = int(count)
+    return int(delivery.dropped_ticks), not_used
+
+
 def _restricted(manifest: TickManifest, channels: frozenset[str]) -> TickManifest:
+    others = manifest.health.keys() - channels
+    not_used = manifest.not_used or {}
     return replace(
         manifest,
         inputs=tuple(used for used in manifest.inputs if used.channel in channels),
         health={channel: health for channel, health in manifest.health.items() if channel in channels},
+        not_used=None
+        if manifest.not_used is None
+        else {cause: {c: n for c, n in counts.items() if c not in others} for cause, counts in not_used.items()},
     )
 
 
@@ -138,12 +163,16 @@ class ManifestFollower:
 
     Attributes:
         missing: Messages that manifests name and the log lacks, by channel; `poses` for ego poses.
+        dropped_ticks: Ticks that were dropped before those made so far; None if no manifest tells.
+        not_used: Messages that the ticks made so far did not use as they came: cause, channel, count; None likewise.
 
     """
 
     def __init__(self, rig: Rig, manifests: Iterator[TickManifest], *, channels: frozenset[str] | None = None) -> None:
         self.rig = rig
         self.missing: dict[str, int] = {}
+        self.dropped_ticks: int | None = None
+        self.not_used: Counts | None = None
         self._manifests = manifests if channels is None else (_restricted(m, channels) for m in manifests)
         self._newest_ns = 0
         self._sensors: dict[tuple[str, int], SensorMessage] = {}
@@ -195,6 +224,10 @@ class ManifestFollower:
         for key in self._wanted:
             channel = "poses" if isinstance(key, int) else key[0]
             self.missing[channel] = self.missing.get(channel, 0) + 1
+        if manifest.dropped_ticks is not None:
+            self.dropped_ticks = (self.dropped_ticks or 0) + manifest.dropped_ticks
+        if manifest.not_used is not None:
+            self.not_used = summed(self.not_used or {}, manifest.not_used)
         held = [(used, self._sensors.get((used.channel, used.timestamp_ns))) for used in manifest.inputs]
         used = [(entry, message) for entry, message in held if message is not None]
         lidars: dict[str, tuple[LidarSweep, ...]] = {}
@@ -216,6 +249,7 @@ class ManifestFollower:
             radars=radars,
             inputs=tuple(entry for entry, _ in used),
             health=manifest.health,
+            not_used=manifest.not_used or {},
             discontinuity=manifest.discontinuity,
         )
         self._turn()

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import yaml
 
@@ -18,7 +19,13 @@ from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
 from tricast.perception.outputs import TickResult
 from tricast.perception.streaming.latency import percentiles
-from tricast.perception.streaming.manifest import HISTORY_NS, ManifestFollower, read_manifests
+from tricast.perception.streaming.manifest import (
+    HISTORY_NS,
+    PATIENCE_NS,
+    ManifestFollower,
+    TickManifest,
+    read_manifests,
+)
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.streaming.results_json import ResultsJsonWriter
 from tricast.perception.streaming.results_mcap import ResultsMcapWriter
@@ -33,10 +40,13 @@ from tricast.sensors.health import ChannelReport
 from tricast.sensors.log.log_part import LogPart
 from tricast.sensors.log.stream import DrivingLog, Message
 from tricast.sensors.synced_frame import SyncedFrame
-from tricast.sensors.synchronization import Synchronizer
+from tricast.sensors.synchronization import SyncCounts, Synchronizer
 
 SECOND_NS = 1_000_000_000
 SUMMARY_SCHEMA_VERSION = 1
+
+Window: TypeAlias = tuple[int | None, int | None]
+"""First and last time of arrival; None is the log's own."""
 
 
 class Observer(Protocol):
@@ -120,16 +130,16 @@ def replay(
     """
     options = options or ReplayOptions()
     channels = select_channels(log.rig, options.sensors)
-    start_ns, end_ns = LogPart(start_s=options.start_s, duration_s=options.duration_s).window_ns(log)
+    start_ns, end_ns = window_ns = LogPart(start_s=options.start_s, duration_s=options.duration_s).window_ns(log)
     pipeline = Pipeline(config)
-    origin_ns = log.start_ns if options.origin_ns is None else options.origin_ns
-    synchronizer = Synchronizer(log.rig, config.synchronizer, origin_ns=origin_ns, channels=channels)
-    follower = None
-    if options.follow is not None:
-        manifests = (m for m in read_manifests(options.follow) if start_ns is None or m.timestamp_ns >= start_ns)
-        follower = ManifestFollower(log.rig, manifests, channels=channels)
-        # The first ticks name what came before them.
+    if options.follow is None:
+        origin_ns = log.start_ns if options.origin_ns is None else options.origin_ns
+        former = Synchronizer(log.rig, config.synchronizer, origin_ns=origin_ns, channels=channels)
+    else:
+        former = ManifestFollower(log.rig, _within(read_manifests(options.follow), window_ns), channels=channels)
+        # The first ticks name what came before the part, the last ones what came late.
         start_ns = None if start_ns is None else start_ns - HISTORY_NS
+        end_ns = None if end_ns is None else end_ns + PATIENCE_NS
     counts = _Counts()
     out.mkdir(parents=True, exist_ok=True)
     (out / "summary.json").unlink(missing_ok=True)
@@ -147,16 +157,16 @@ def replay(
             for observer in observers:
                 observer.add(result.frame, result.tick, result.annotations)
 
-        messages = _counted(_paced(log.messages(start_ns=start_ns, end_ns=end_ns), options.rate, stopped), counts)
-        source = synchronizer if follower is None else follower
-        with StreamingRuntime(pipeline, source, StreamingConfig(workers=options.workers), on_result=write) as runtime:
-            for message in messages:
+        messages = _paced(log.messages(start_ns=start_ns, end_ns=end_ns), options.rate, stopped)
+        with StreamingRuntime(pipeline, former, StreamingConfig(workers=options.workers), on_result=write) as runtime:
+            for message in _counted(messages, counts, window_ns):
                 runtime.put(message)
         if counts.ticks == 0 and not stopped():
             raise _nothing_delivered(log)
-    summary = _summary(log, pipeline, synchronizer, counts)
-    if follower is not None:
-        summary["followed"] = {"results": str(options.follow), "missing": follower.missing}
+    summary = _summary(log, pipeline, former, counts)
+    if isinstance(former, ManifestFollower):
+        told = {"missing": former.missing, "dropped_ticks": former.dropped_ticks}
+        summary["followed"] = {"results": str(options.follow), **told}
     if stopped():
         summary["stopped_early"] = True
     write_whole(out / "summary.json", json.dumps(summary, indent=2) + "\n")
@@ -202,9 +212,19 @@ def _paced(messages: Iterator[Message], rate: float | None, stopped: Callable[[]
         yield message
 
 
-def _counted(messages: Iterator[Message], counts: _Counts) -> Iterator[Message]:
+def _within(manifests: Iterator[TickManifest], window_ns: Window) -> Iterator[TickManifest]:
+    start_ns, end_ns = window_ns
+    begun = (m for m in manifests if start_ns is None or m.timestamp_ns >= start_ns)
+    return begun if end_ns is None else takewhile(lambda m: m.timestamp_ns <= end_ns, begun)
+
+
+def _counted(messages: Iterator[Message], counts: _Counts, window_ns: Window) -> Iterator[Message]:
+    """Count what is odd in the part that is replayed; more may be read than that."""
+    start_ns, end_ns = window_ns
     for message in messages:
-        if isinstance(message, LidarSweep | RadarScan):
+        begun = start_ns is None or message.received_ns >= start_ns
+        within = begun and (end_ns is None or message.received_ns <= end_ns)
+        if within and isinstance(message, LidarSweep | RadarScan):
             _, invalid = message.without_invalid()
             if invalid:
                 counts.invalid_points[message.channel] = counts.invalid_points.get(message.channel, 0) + invalid
@@ -220,9 +240,18 @@ def _nothing_delivered(log: DrivingLog) -> LogError:
     )
 
 
-def _summary(log: DrivingLog, pipeline: Pipeline, synchronizer: Synchronizer, counts: _Counts) -> dict[str, Any]:
+def _not_used(former: Synchronizer | ManifestFollower) -> Mapping[str, Mapping[str, int]] | None:
+    """Messages that no tick used as they came; None where the results that are followed do not tell."""
+    if isinstance(former, Synchronizer):
+        return former.counts.as_dict()
+    return None if former.not_used is None else {**SyncCounts().as_dict(), **former.not_used}
+
+
+def _summary(
+    log: DrivingLog, pipeline: Pipeline, former: Synchronizer | ManifestFollower, counts: _Counts
+) -> dict[str, Any]:
     stages = pipeline.latency.percentiles()
-    drops = {cause: sum(by_channel.values()) for cause, by_channel in synchronizer.counts.as_dict().items()}
+    drops = _not_used(former)
     return {
         "schema_version": SUMMARY_SCHEMA_VERSION,
         "log": str(log.path),
@@ -233,8 +262,8 @@ def _summary(log: DrivingLog, pipeline: Pipeline, synchronizer: Synchronizer, co
         "duration_s": round((counts.last_ns - (counts.first_ns or 0)) / SECOND_NS, 6),
         "objects_per_tick": round(counts.objects / max(counts.ticks, 1), 3),
         "latency_ms": {**stages.get("total", percentiles([])), "stages": stages},
-        "drops": drops,
-        "drops_by_channel": synchronizer.counts.as_dict(),
+        "drops": None if drops is None else {cause: sum(by_channel.values()) for cause, by_channel in drops.items()},
+        "drops_by_channel": drops,
         "invalid_points": counts.invalid_points,
         "channels": {channel: _report(report) for channel, report in sorted(counts.channels.items())},
         "lost_messages": log.losses.total,

@@ -51,7 +51,7 @@ class Ticket:
             self,
             frame=frame,
             dropped_ticks=self.dropped_ticks + dropped.dropped_ticks + 1,
-            not_used=_summed(dropped.not_used, self.not_used),
+            not_used=summed(dropped.not_used, self.not_used),
         )
 
 
@@ -171,7 +171,8 @@ class TickSource:
         return tickets
 
 
-def _summed(first: Counts, second: Counts) -> dict[str, dict[str, int]]:
+def summed(first: Counts, second: Counts) -> dict[str, dict[str, int]]:
+    """Counts by cause and channel, together."""
     return {
         cause: {
             channel: first.get(cause, {}).get(channel, 0) + second.get(cause, {}).get(channel, 0)

@@ -21,6 +21,7 @@ from tricast.perception.streaming.results_mcap import ResultsMcapWriter
 from tricast.perception.streaming.runtime import StreamingRuntime
 from tricast.perception.streaming.runtime_result import RuntimeResult
 from tricast.perception.streaming.streaming_config import StreamingConfig
+from tricast.perception.streaming.tick_source import summed
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
 from tricast.sensors.frames import EgoPose, LidarSweep
@@ -199,3 +200,60 @@ def test_a_part_of_a_log_follows_the_ticks_of_that_part(
     lines = (tmp_path / "part" / "results.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["timestamp_ns"] >= log.start_ns + round(start_s * 1e9)
     assert json.loads(lines[-1])["timestamp_ns"] == results[-1].tick.timestamp_ns
+
+
+def test_a_part_takes_what_its_last_ticks_name_from_behind_it(
+    log_path: Path, rig: Rig, drive: list[Message], tmp_path: Path
+) -> None:
+    results = live(rig, drive, tmp_path / "live.mcap")
+    log = open_log(log_path)
+    ends = [r.tick for r in results[2:-2] if any(used.timestamp_ns == r.tick.timestamp_ns for used in r.tick.inputs)]
+    assert ends
+    # Messages arrive 5 ms after their stamp: those of the last tick lie behind a part that ends with it.
+    duration_s = (ends[0].timestamp_ns - log.start_ns) / 1e9
+    options = ReplayOptions(follow=tmp_path / "live.mcap", duration_s=duration_s)
+    summary = replay(log, PipelineConfig(), tmp_path / "part", options=options)
+    assert summary["followed"]["missing"] == {}
+    expected = [result_line(r.tick) for r in results if r.tick.timestamp_ns <= ends[0].timestamp_ns]
+    assert (tmp_path / "part" / "results.jsonl").read_text().splitlines() == expected
+
+
+def test_what_is_odd_behind_a_part_is_not_counted_in_it(rig: Rig, tmp_path: Path) -> None:
+    broken = np.array([[1.0, 1, 1], [np.nan, 0, 0]], np.float32)
+    with LogWriter(tmp_path / "drive.mcap", rig) as writer:
+        for t in range(0, 1000, 100):
+            writer.write(LidarSweep.from_points("LIDAR", t * MS, broken))
+    log = open_log(tmp_path / "drive.mcap")
+    replay(log, PipelineConfig(), tmp_path / "whole")
+    options = ReplayOptions(follow=tmp_path / "whole" / "results.mcap", start_s=0.3, duration_s=0.4)
+    summary = replay(log, PipelineConfig(), tmp_path / "part", options=options)
+    assert summary["invalid_points"] == {"LIDAR": 5}
+
+
+def test_a_followed_run_tells_what_was_dropped_live(
+    log_path: Path, rig: Rig, drive: list[Message], tmp_path: Path
+) -> None:
+    results = live(rig, drive, tmp_path / "live.mcap")
+    with ResultsMcapWriter(tmp_path / "dropped.mcap") as writer:
+        for result in results:
+            writer.write(result.tick, replace(result.delivery, dropped_ticks=2))
+    expected: dict[str, dict[str, int]] = {}
+    for result in results:
+        expected = summed(expected, result.delivery.not_used)
+    assert expected["late"]
+    options = ReplayOptions(follow=tmp_path / "dropped.mcap")
+    summary = replay(open_log(log_path), PipelineConfig(), tmp_path / "out", options=options)
+    assert summary["followed"]["dropped_ticks"] == 2 * len(results)
+    assert {cause: counts for cause, counts in summary["drops_by_channel"].items() if counts} == expected
+    assert summary["drops"]["late"] == sum(expected["late"].values())
+
+    lidar = ReplayOptions(follow=tmp_path / "dropped.mcap", sensors=("lidar",))
+    summary = replay(open_log(log_path), PipelineConfig(), tmp_path / "lidar", options=lidar)
+    assert {c for counts in summary["drops_by_channel"].values() for c in counts} == {"LIDAR"}
+
+
+def test_results_of_a_replay_do_not_tell_what_was_dropped(log_path: Path, tmp_path: Path) -> None:
+    replay(open_log(log_path), PipelineConfig(), tmp_path / "first")
+    options = ReplayOptions(follow=tmp_path / "first" / "results.mcap")
+    summary = replay(open_log(log_path), PipelineConfig(), tmp_path / "again", options=options)
+    assert summary["drops"] is summary["drops_by_channel"] is summary["followed"]["dropped_ticks"] is None
