@@ -18,28 +18,34 @@ from tricast.perception.viewing.video import VideoSink, open_video
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.synced_frame import SyncedFrame
 
+SECOND_NS = 1_000_000_000
 WIDTH_PX = 1280
 BEV_SIZE_PX = (960, 720)
 SETTLED_AFTER_TICKS = 15
+VIDEO_FPS = 30
+"""Images of a video are as far apart as their ticks, to the nearest of so many a second: ticks at 10 and 15 Hz fit."""
+LAST_S = 0.1
+"""How long the last image of a video is seen, and one before time is set back."""
+MAX_PAUSE_S = 2.0
+"""Longer holes between ticks are cut to so much."""
 
 
 class PictureRecorder:
     """Observer of a replay that writes `replay.mp4` (or `.gif`), `still.png` and `still_late.png`.
 
     `still.png` shows a tick with truth beside it, if any has truth, once tracks have settled; `still_late.png` a tick
-    from the second half.
+    from the second half. The video runs in real time.
 
     Args:
         out: The run directory.
-        fps: Images per second of the video.
-        every_nth: Draw only every nth tick; the video then runs that much faster.
+        every_nth: Draw only every nth tick.
 
     """
 
-    def __init__(self, out: Path, *, fps: float = 10.0, every_nth: int = 1) -> None:
+    def __init__(self, out: Path, *, every_nth: int = 1) -> None:
         assert every_nth >= 1
-        self._out, self._fps, self._every_nth = out, fps, every_nth
-        self._video: VideoSink | None = None
+        self._out, self._every_nth = out, every_nth
+        self._video: _RealTimeVideo | None = None
         self._first_ns: int | None = None
         self._ticks = self._drawn = 0
         self._still: NDArray[np.uint8] | None = None
@@ -62,7 +68,7 @@ class PictureRecorder:
         if worth > self._worth:
             self._still, self._worth = image, worth
         if due:
-            self._append(image)
+            self._append(image, frame.timestamp_ns)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -81,14 +87,47 @@ class PictureRecorder:
             elif self._video is not None:
                 self._video.abort()
 
-    def _append(self, image: NDArray[np.uint8]) -> None:
+    def _append(self, image: NDArray[np.uint8], at_ns: int) -> None:
         if self._video is None:
-            self._video = open_video(self._out / "replay.mp4", fps=self._fps)
-        self._video.write(image)
+            self._video = _RealTimeVideo(open_video(self._out / "replay.mp4", fps=VIDEO_FPS))
+        self._video.write(image, at_ns)
         self._drawn += 1
         # At each power of two: whenever the replay ends, the last such tick lies in its second half.
         if self._drawn == self._next_late:
             self._late_still, self._next_late = image, 2 * self._next_late
+
+
+class _RealTimeVideo:
+    """Repeats each image until the next one's time has come; of several within one step the newest is seen."""
+
+    def __init__(self, sink: VideoSink) -> None:
+        self._sink = sink
+        self._waiting: NDArray[np.uint8] | None = None
+        self._at_ns = 0
+        self._due_s = 0.0
+        """When the waiting image begins."""
+        self._written = 0
+
+    def write(self, image: NDArray[np.uint8], at_ns: int) -> None:
+        if self._waiting is not None:
+            passed_s = (at_ns - self._at_ns) / SECOND_NS
+            self._show_waiting(min(passed_s, MAX_PAUSE_S) if passed_s >= 0 else LAST_S)
+        self._waiting, self._at_ns = image, at_ns
+
+    def close(self) -> None:
+        if self._waiting is not None:
+            self._show_waiting(LAST_S)
+        self._sink.close()
+
+    def abort(self) -> None:
+        self._sink.abort()
+
+    def _show_waiting(self, seconds: float) -> None:
+        assert self._waiting is not None
+        self._due_s += seconds
+        while self._written < round(self._due_s * VIDEO_FPS):
+            self._sink.write(self._waiting)
+            self._written += 1
 
 
 class NullRecorder:

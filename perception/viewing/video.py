@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -188,9 +189,11 @@ class GifWriter:
         if not self._frames:
             return
         partial = self._path.with_name(self._path.name + ".partial")
-        pause_ms = max(20, round(1000 * self._every / self._fps))
+        # A GIF counts hundredths of a second: pauses are rounded so that together they stay right.
+        ends = [round(100 * self._every * image / self._fps) for image in range(len(self._frames) + 1)]
+        pauses_ms = [max(20, 10 * (end - begin)) for begin, end in pairwise(ends)]
         first, *others = self._frames
-        first.save(partial, format="GIF", save_all=True, append_images=others, duration=pause_ms, loop=0)
+        first.save(partial, format="GIF", save_all=True, append_images=others, duration=pauses_ms, loop=0)
         partial.replace(self._path)
 
     def abort(self) -> None:

@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from tricast.configs.errors import InputError
+from tricast.perception.viewing import recorder as recorder_module
 from tricast.perception.viewing.recorder import NullRecorder, PictureRecorder, compose
 from tricast.perception.viewing.video import GifWriter, VideoWriter, open_video
 from tricast.sensors.calibration import Rig
@@ -114,21 +117,66 @@ def test_a_long_gif_is_thinned_out(tmp_path: Path) -> None:
         assert gif.info["duration"] == 400
 
 
+def test_a_gif_keeps_time_where_pauses_are_no_hundredths(tmp_path: Path) -> None:
+    video = GifWriter(tmp_path / "a.gif", fps=30)
+    for image in shades(60, (16, 12)):
+        video.write(image)
+    video.close()
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert sum(image.info["duration"] for image in ImageSequence.Iterator(gif)) == 2000
+
+
+def at(frame: SyncedFrame, milliseconds: int) -> SyncedFrame:
+    return replace(frame, timestamp_ns=frame.timestamp_ns + milliseconds * 1_000_000)
+
+
+def pictures_of(path: Path) -> list[int]:
+    """How many images of a video, at 30 a second, show one after the other picture."""
+    images = read_back(path, (1280, 912)).astype(np.int16)
+    starts = [0] + [i for i in range(1, len(images)) if np.abs(images[i] - images[i - 1]).mean() > 2]
+    return [end - begin for begin, end in pairwise([*starts, len(images)])]
+
+
 def test_a_replay_becomes_a_video_and_stills(tmp_path: Path, frame, make_result, truth) -> None:
-    with PictureRecorder(tmp_path, fps=10) as recorder:
+    with PictureRecorder(tmp_path) as recorder:
         for tick in range(5):
-            recorder.add(frame, make_result(), truth if tick == 2 else None)
+            recorder.add(at(frame, 100 * tick), make_result(), truth if tick == 2 else None)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["replay.mp4", "still.png", "still_late.png"]
-    assert len(read_back(tmp_path / "replay.mp4", (1280, 912))) == 5
+    assert imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "replay.mp4")) == (15, pytest.approx(0.5))
     with Image.open(tmp_path / "still_late.png") as still:
         assert still.size == (1280, 912)
+
+
+@pytest.mark.parametrize(
+    ("ticks_ms", "images"),
+    [
+        # Ticks at 10 Hz with truth at 15 Hz between them.
+        ((0, 67, 100, 133, 200), [2, 1, 1, 2, 3]),
+        ((0, 50, 100, 150), [2, 1, 2, 3]),
+        ((0, 1000, 1100), [30, 3, 3]),
+        # Of two within a thirtieth of a second the newer one is seen; a hole is cut to 2 s.
+        ((0, 100, 105, 600_000), [3, 60, 3]),
+        # Time is set back.
+        ((5000, 5100, 0, 100), [3, 3, 3, 3]),
+        ((0,), [3]),
+    ],
+)
+def test_a_video_runs_in_real_time(
+    tmp_path: Path, frame, make_result, monkeypatch: pytest.MonkeyPatch, ticks_ms: tuple[int, ...], images: list[int]
+) -> None:
+    shown = iter(shades(len(ticks_ms), (1280, 912)))
+    monkeypatch.setattr(recorder_module, "compose", lambda *_, **__: next(shown))
+    with PictureRecorder(tmp_path) as recorder:
+        for milliseconds in ticks_ms:
+            recorder.add(at(frame, milliseconds), make_result(), None)
+    assert pictures_of(tmp_path / "replay.mp4") == images
 
 
 def test_a_still_that_cannot_be_written_does_not_stop_the_video(tmp_path: Path, frame, make_result) -> None:
     (tmp_path / "still.png").mkdir()
     with pytest.raises(InputError, match="directory"), PictureRecorder(tmp_path) as recorder:
         recorder.add(frame, make_result(), None)
-    assert len(read_back(tmp_path / "replay.mp4", (1280, 912))) == 1
+    assert len(read_back(tmp_path / "replay.mp4", (1280, 912))) == 3
 
 
 def test_a_still_that_breaks_off_leaves_the_one_before(
@@ -158,8 +206,9 @@ def test_the_still_shows_the_tick_that_has_truth(tmp_path: Path, frame, make_res
 def test_every_nth_draws_fewer_ticks(tmp_path: Path, frame, make_result, truth) -> None:
     with PictureRecorder(tmp_path, every_nth=3) as recorder:
         for tick in range(7):
-            recorder.add(frame, make_result(), truth if tick == 1 else None)
-    assert len(read_back(tmp_path / "replay.mp4", (1280, 912))) == 3
+            recorder.add(at(frame, 100 * tick), make_result(), truth if tick == 1 else None)
+    # Ticks 0, 3 and 6: as long as their times say.
+    assert len(read_back(tmp_path / "replay.mp4", (1280, 912))) == 9 + 9 + 3
 
 
 def test_a_replay_of_nothing_leaves_no_pictures(tmp_path: Path) -> None:
