@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from tricast.configs.errors import InputError
-from tricast.sensors.calibration import Rig, SensorCalibration
+from tricast.sensors.calibration import MODALITIES, Rig, SensorCalibration
 from tricast.sensors.faults.camera_effects import faulty_image
 from tricast.sensors.faults.fault_config import (
     APPLIES_TO,
@@ -53,6 +53,8 @@ _History: TypeAlias = dict[tuple[int, str], list[SensorMessage]]
 class FaultyLog(LogView):
     """Any log with faults; the same seed gives the same faults from wherever the reading starts.
 
+    Faults that do not happen, since they begin after the end or the log has no such sensor, are told among its losses.
+
     Args:
         log: The log as it was.
         config: The faults; poses and truth are never touched.
@@ -80,6 +82,9 @@ class FaultyLog(LogView):
         history: _History = {}
         waiting: list[tuple[tuple[int, int, str], int, Message]] = []
         for number, message in enumerate(self._log.messages(start_ns=begin_ns, end_ns=end_ns)):
+            if number == 0:
+                # Not before: a log begins its count of losses with its first message.
+                self._tell_what_never_happens(end_ns)
             # Faults never make a message arrive earlier, so what arrives before this one is complete.
             while waiting and waiting[0][0][0] < message.received_ns:
                 yield heapq.heappop(waiting)[2]
@@ -97,6 +102,22 @@ class FaultyLog(LogView):
     def offered_qos(self) -> dict[str, str]:
         """See `HoldsQos`; that of the log behind."""
         return offered_qos(self._log)
+
+    def _tell_what_never_happens(self, end_ns: int | None) -> None:
+        last_ns = self._log.end_ns if end_ns is None else min(end_ns, self._log.end_ns)
+        length_s = (last_ns - self._log.start_ns) / 1e9
+        for index, fault in enumerate(self._config.faults):
+            name = f"{self._log.path}: fault {index + 1}, {fault.kind},"
+            lacking = [c for c in fault.channels if c in MODALITIES and not self._log.rig.channels(c)]
+            if not self._affected[index]:
+                lacking = lacking or list(APPLIES_TO.get(fault.kind, MODALITIES))
+            if lacking:
+                self._log.losses.tell(f"{name} happens to no {' or '.join(lacking)}: the log has none")
+            elif not isinstance(fault, Miscalibration) and fault.start_s > length_s:
+                part = "the log ends" if last_ns == self._log.end_ns else "what is read ends"
+                self._log.losses.tell(
+                    f"{name} does not happen: it begins at {fault.start_s:g} s, {part} at {length_s:.3f} s"
+                )
 
     def _changed(self, message: Message, history: _History) -> Message | None:
         if not isinstance(message, CameraFrame | LidarSweep | RadarScan):

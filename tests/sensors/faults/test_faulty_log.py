@@ -274,6 +274,45 @@ def test_a_fault_that_ends_before_it_begins_is_refused() -> None:
         faulty({"kind": "sensor_loss", "start_s": 5.0, "stop_s": 3.0})
 
 
+LATE = {"kind": "sensor_loss", "channels": ["lidar"], "start_s": 20.0}
+
+
+def test_a_fault_that_begins_after_the_end_is_told() -> None:
+    log = HandMadeLog()
+    log.losses = Losses()
+    late = FaultyLog(log, parse_config(FaultsConfig, {"faults": [FAULTS[0], LATE]}, where="test"))
+    assert len(of(late, "LIDAR")) == 101
+    told = "by-hand.mcap: fault 2, sensor_loss, does not happen: it begins at 20 s, the log ends at 10.000 s"
+    assert (log.losses.details, log.losses.total) == ([told], 0)
+
+
+def test_a_fault_that_begins_after_the_part_that_is_read_is_told() -> None:
+    log = HandMadeLog()
+    log.losses = Losses()
+    late = FaultyLog(log, parse_config(FaultsConfig, {"faults": [LATE | {"start_s": 5.0}]}, where="test"))
+    assert len(of(late, "LIDAR")) == 50
+    assert log.losses.details == []
+    of(late, "LIDAR", end_ns=START + 3000 * MS)
+    assert [text.split(": ", 2)[2] for text in log.losses.details] == ["it begins at 5 s, what is read ends at 3.000 s"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"kind": "radar_loss", "share": 0.5}, ["radar"]),
+        ({"kind": "sensor_loss", "channels": ["lidar", "radar"]}, ["radar"]),
+        ({"kind": "blur", "sigma_px": 2}, ["camera"]),
+        ({"kind": "fog", "visibility_m": 50}, []),
+    ],
+)
+def test_a_fault_of_sensors_that_the_log_lacks_is_told(fault: dict[str, Any], told: list[str]) -> None:
+    log = HandMadeLog()
+    log.losses, log.rig = Losses(), Rig.of([HandMadeLog.rig["LIDAR"]])
+    list(FaultyLog(log, parse_config(FaultsConfig, {"faults": [fault]}, where="test")).messages())
+    expected = [f"by-hand.mcap: fault 1, {fault['kind']}, happens to no {name}: the log has none" for name in told]
+    assert log.losses.details == expected
+
+
 @pytest.mark.parametrize("name", ["fog", "night", "lidar_loss"])
 def test_packaged_faults_run_over_the_demo_log(name: str, tmp_path: Path) -> None:
     log = FaultyLog(open_log(demo_log_path()), load_faults(name))
