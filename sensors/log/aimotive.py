@@ -198,7 +198,7 @@ def _read_rig(sequence: Path) -> Rig:
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise CalibrationError(
             where=str(path),
-            got=f"{type(error).__name__}: {error}",
+            got=error.got if isinstance(error, LogError) else f"{type(error).__name__}: {error}",
             expected="sensors with sensor_type, RT_body_from_sensor and, for cameras, intrinsics",
             remedy="download the sequence's calibration again",
         ) from error
@@ -264,7 +264,7 @@ def _read_poses(sequence: Path, stamps: dict[int, int]) -> list[EgoPose]:
     except (ValueError, KeyError, TypeError) as error:
         raise LogError(
             where=str(path),
-            got=f"{type(error).__name__}: {error}",
+            got=error.got if isinstance(error, LogError) else f"{type(error).__name__}: {error}",
             expected="poses with frame_id, LiDAR times, x_m, y_m, yaw_rad and velocities",
             remedy="remove the file to replay without ego motion",
         ) from error

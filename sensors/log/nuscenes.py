@@ -101,13 +101,18 @@ class NuscenesLog(RecordedLog):
 
 
 def is_nuscenes(path: Path) -> bool:
-    """Whether a folder is a nuScenes root or one of its version folders."""
+    """Whether a folder is a nuScenes root or one of its version folders; some of its tables may be missing."""
     return path.is_dir() and bool(_versions(path))
+
+
+def has_nuscenes_files(path: Path) -> bool:
+    """Whether a folder holds the sensor files of nuScenes, with tables or without."""
+    return any((path / kind / "LIDAR_TOP").is_dir() for kind in ("samples", "sweeps"))
 
 
 def scene_names(path: Path) -> tuple[str, ...]:
     """Names of the scenes, sorted; for a version that `NuscenesLog` can open."""
-    return tuple(sorted(row["name"] for row in read_json(_versions(path)[0] / "scene.json")))
+    return tuple(sorted(row["name"] for row in read_json(_version(path) / "scene.json")))
 
 
 def scene_logs(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> Iterator[tuple[str, NuscenesLog]]:
@@ -120,29 +125,54 @@ def scene_logs(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
 
 def sample_tokens(path: Path) -> dict[int, str]:
     """Token of every sample by the time of its truth in nanoseconds; for a version that `NuscenesLog` can open."""
-    rows = read_json(_versions(path)[0] / "sample.json")
+    rows = read_json(_version(path) / "sample.json")
     return {row["timestamp"] * MICROSECOND_NS: row["token"] for row in rows}
 
 
 def _versions(path: Path) -> list[Path]:
-    if (path / "sample_data.json").is_file() and (path / "calibrated_sensor.json").is_file():
+    """Folders with tables; those that lack some only where none is whole."""
+    whole = {"sample_data", "calibrated_sensor"}
+    if whole <= (own := _tables_in(path)) or (own and path.resolve().name.startswith("v1.0-")):
         return [path]
-    return sorted(folder.parent for folder in path.glob("v1.0-*/sample_data.json"))
+    folders = {folder: _tables_in(folder) for folder in sorted(path.glob("v1.0-*"))}
+    return [f for f, held in folders.items() if "sample_data" in held] or [f for f, held in folders.items() if held]
+
+
+def _tables_in(folder: Path) -> set[str]:
+    return {name for name in TABLES if (folder / f"{name}.json").is_file()}
+
+
+def _version(path: Path) -> Path:
+    """The one folder with all tables.
+
+    Raises:
+        LogError: There is none or more than one, or a table is missing.
+
+    """
+    versions = _versions(path)
+    if len(versions) != 1:
+        raise LogError(
+            where=str(path),
+            got=f"{len(versions)} versions {[folder.name for folder in versions]}" if versions else "no tables",
+            expected="one v1.0-* folder with tables",
+            remedy="name the version's folder" if versions else "unpack the metadata archive here, beside samples/",
+        )
+    held = _tables_in(versions[0])
+    if missing := [f"{name}.json" for name in TABLES if name not in held]:
+        raise LogError(
+            where=str(versions[0]),
+            got=f"no {', '.join(missing)}",
+            expected="all tables of the dataset",
+            remedy="unpack the metadata archive again",
+        )
+    return versions[0]
 
 
 class _Tables:
     """The tables of one version, by token, cut down to the scenes that are read."""
 
     def __init__(self, path: Path, scene: str | None) -> None:
-        versions = _versions(path)
-        if len(versions) != 1:
-            raise LogError(
-                where=str(path),
-                got=f"{len(versions)} versions {[folder.name for folder in versions]}",
-                expected="one v1.0-* folder with tables",
-                remedy="name the version's folder" if versions else "check the path",
-            )
-        self.folder = versions[0]
+        self.folder = _version(path)
         self.root = self.folder.resolve().parent
         try:
             tables = {name: {row["token"]: row for row in self._read(name)} for name in TABLES}

@@ -27,7 +27,7 @@ def open_log(path: Path, *, rig: Rig | None = None) -> DrivingLog:
     from tricast.sensors.log.aimotive import AimotiveLog, is_aimotive
     from tricast.sensors.log.argoverse2 import Argoverse2Log, is_argoverse2
     from tricast.sensors.log.kitti_raw import KittiRawLog, is_kitti_raw
-    from tricast.sensors.log.nuscenes import NuscenesLog, is_nuscenes
+    from tricast.sensors.log.nuscenes import NuscenesLog, has_nuscenes_files, is_nuscenes
     from tricast.sensors.log.view_of_delft import ViewOfDelftLog, is_view_of_delft
 
     if is_nuscenes(path):
@@ -43,6 +43,8 @@ def open_log(path: Path, *, rig: Rig | None = None) -> DrivingLog:
     files = sorted(path.glob("*.mcap"))
     if len(files) == 1:
         return McapLog(files[0], rig)
+    if not files and has_nuscenes_files(path):
+        return NuscenesLog(path, rig)  # which says what is missing
     raise LogError(
         where=str(path),
         got=f"{len(files)} MCAP files" if files else "no log and no known dataset",

@@ -284,6 +284,18 @@ def test_a_broken_calibration_names_its_file(tmp_path: Path, channel: str, field
         AimotiveLog(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["calibration", "egomotion_estimated"])
+def test_json_that_is_none_is_one_message(tmp_path: Path, name: str) -> None:
+    write_recording(tmp_path)
+    path = next(tmp_path.rglob(f"{name}.json"))
+    path.write_text("[{")
+    with pytest.raises(LogError if name != "calibration" else CalibrationError) as caught:
+        AimotiveLog(tmp_path)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: got bytes that are not JSON (")
+    assert [text.count(word) for word in ("got ", "; expected ", path.name)] == [1, 1, 1]
+
+
 def test_a_given_rig_replaces_the_calibration_and_leaves_out_what_it_lacks(tmp_path: Path) -> None:
     write_recording(tmp_path)
     own = AimotiveLog(tmp_path).rig

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tricast.sensors.errors import CalibrationError, LogError, SensorDataError
 from tricast.sensors.frames import CameraFrame, EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.lenses import PinholeLens
 from tricast.sensors.log.nuscenes import NuscenesLog, is_nuscenes, scene_logs, scene_names
+from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.pcd import read_radar_pcd
 from tricast.sensors.log.stream import stream_order
 
@@ -297,6 +299,34 @@ def test_a_scene_without_a_name_is_refused_by_its_table(tables: Tables) -> None:
     del tables.rows["scene"][0]["name"]
     with pytest.raises(LogError, match=r"scene\.json.*'name'"):
         NuscenesLog(tables.write())
+
+
+def test_a_folder_without_tables_says_what_to_unpack(tables: Tables) -> None:
+    root = tables.write()
+    shutil.rmtree(root / "v1.0-mini")
+    with pytest.raises(LogError, match=r"got no tables; expected one v1\.0-\* folder.*metadata archive"):
+        open_log(root)
+    (root / "v1.0-mini").mkdir()
+    with pytest.raises(LogError, match="got no tables"):
+        open_log(root)
+
+
+def test_missing_tables_are_named(tables: Tables) -> None:
+    root = tables.write()
+    for name in ("sample_data", "scene"):
+        (root / f"v1.0-mini/{name}.json").unlink()
+    for path in (root, root / "v1.0-mini"):
+        with pytest.raises(LogError, match=r"v1\.0-mini: got no sample_data\.json, scene\.json; expected all tables"):
+            open_log(path)
+        with pytest.raises(LogError, match=r"scene\.json"):
+            scene_names(path)
+
+
+def test_a_version_that_lacks_tables_leaves_a_whole_one(tables: Tables) -> None:
+    root = tables.write()
+    (root / "v1.0-trainval").mkdir()
+    (root / "v1.0-trainval/scene.json").write_text("[]")
+    assert len(list(open_log(root).messages())) == 21
 
 
 def test_two_versions_need_a_choice(tables: Tables) -> None:
