@@ -136,7 +136,6 @@ def _keys(player: LogPlayer, stop: threading.Event) -> Iterator[None]:
 
 
 def _listen(player: LogPlayer, stop: threading.Event, ended: threading.Event) -> None:
-    rate = player.rate
     while not (ended.is_set() or stop.is_set()):
         if not select.select([sys.stdin], [], [], 0.1)[0]:
             continue
@@ -146,7 +145,6 @@ def _listen(player: LogPlayer, stop: threading.Event, ended: threading.Event) ->
         elif key in ("right", "left"):
             player.seek(player.position_s + (SEEK_S if key == "right" else -SEEK_S))
         elif key in ("up", "down"):
-            rate *= 1.25 if key == "up" else 0.8
-            player.set_rate(rate)
+            player.scale_rate(1.25 if key == "up" else 0.8)
         elif key == "q":
             stop.set()

@@ -106,8 +106,12 @@ class LogPlayer:
             self._control.notify_all()
 
     def toggle_pause(self) -> None:
-        """The other of held and running."""
-        self.pause(not self._paused)
+        """The other of held and running; the parameter follows."""
+        self._set_parameter("paused", not self._paused)
+
+    def scale_rate(self, factor: float) -> None:
+        """Play so many times as fast as now; the parameter follows."""
+        self._set_parameter("rate", self._rate * factor)
 
     def seek(self, position_s: float) -> None:
         """Go on at so many seconds after the log's first message, at most at its last."""
@@ -286,6 +290,10 @@ class LogPlayer:
                     expected=f"a value such as {str(default).lower()}",
                     remedy="correct -p after --ros-args",
                 )
+
+    def _set_parameter(self, name: str, value: bool | float) -> None:
+        """As `ros2 param set` would, by the node's callback."""
+        self._node.set_parameters([ros_module("rclpy.parameter").Parameter(name, value=value)])
 
     def _set_parameters(self, parameters: list[Any]) -> Any:
         result = ros_module("rcl_interfaces.msg").SetParametersResult

@@ -1,12 +1,17 @@
 """A log onto the graph and from the graph into a log."""
 
+import os
+import pty
 import signal
+import sys
+import threading
 import time
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from mcap.reader import make_reader
 
@@ -17,10 +22,12 @@ from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.reader import McapLog
 from tricast.sensors.log.schema import serialize, stamp, stamp_ns
 from tricast.sensors.ros.installation import message_type, ros_module
+from tricast.sensors.ros.player import LogPlayer, PlayOptions
 from tricast.sensors.ros.qos import LATCHED, Qos
 from tricast.sensors.ros.recorder import GraphRecorder, RecordOptions
 from tricast.sensors.ros.session import spinning
 from tricast.tools.demo import demo_log_path
+from tricast.tools.play import _keys as keys
 
 CLOUDS = "sensor_msgs/msg/PointCloud2"
 LIDAR = "/sensors/LIDAR_TOP/points"
@@ -152,6 +159,28 @@ def test_a_log_plays_from_the_first_as_its_parameters_say(graph: Any) -> None:
     assert stamp_ns(clock[-1][1].clock) - begin_ns == 2_000_000_000
     assert set_parameter(graph, "tricast_play", "paused", False)
     assert graph.end(player, number=0, within_s=30)[0] == 0
+
+
+def test_keys_change_the_parameters_and_go_on_from_them(graph: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, parameter = ros_module("rclpy.node").Node("tricast_play"), ros_module("rclpy.parameter").Parameter
+    player = LogPlayer(node, open_log(demo_log_path()), PlayOptions(rate=2.0))
+    keyboard, terminal = pty.openpty()
+
+    def pressed(key: bytes, name: str, value: Any) -> None:
+        os.write(keyboard, key)
+        graph.wait_for(lambda: node.get_parameter(name).value == value, what=f"{name} {value}")
+
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with spinning([node]), keys(player, threading.Event()):
+            pressed(b" ", "paused", True)
+            pressed(b" ", "paused", False)
+            pressed(b"\x1b[A", "rate", 2.5)
+            node.set_parameters([parameter("rate", value=1.0)])
+            pressed(b"\x1b[B", "rate", 0.8)
+    assert player.rate == 0.8
+    os.close(keyboard)
+    node.destroy_node()
 
 
 def test_a_parameter_of_another_kind_is_one_clear_line(graph: Any) -> None:
