@@ -15,3 +15,12 @@ class CalibrationError(InputError):
 
 class LogError(InputError):
     """A log is missing, unreadable, damaged beyond use or of an unknown kind."""
+
+
+def cause_of(error: Exception) -> str:
+    """What an error says where another one tells of it: what was found, without where and what to do a second time."""
+    if isinstance(error, LogError | CalibrationError):
+        return error.got
+    if isinstance(error, InputError):
+        return f"{error.where}: {error.got}"
+    return f"{type(error).__name__}: {error}"

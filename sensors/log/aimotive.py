@@ -22,7 +22,7 @@ from PIL import Image
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.class_ladder import CLASSES_FROM
-from tricast.sensors.errors import CalibrationError, LogError, SensorDataError
+from tricast.sensors.errors import CalibrationError, LogError, SensorDataError, cause_of
 from tricast.sensors.frames import EgoPose, LidarSweep, Modality, RadarScan
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.lenses import Lens, MeiLens, PinholeLens
@@ -198,7 +198,7 @@ def _read_rig(sequence: Path) -> Rig:
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise CalibrationError(
             where=str(path),
-            got=error.got if isinstance(error, LogError) else f"{type(error).__name__}: {error}",
+            got=cause_of(error),
             expected="sensors with sensor_type, RT_body_from_sensor and, for cameras, intrinsics",
             remedy="download the sequence's calibration again",
         ) from error
@@ -264,7 +264,7 @@ def _read_poses(sequence: Path, stamps: dict[int, int]) -> list[EgoPose]:
     except (ValueError, KeyError, TypeError) as error:
         raise LogError(
             where=str(path),
-            got=error.got if isinstance(error, LogError) else f"{type(error).__name__}: {error}",
+            got=cause_of(error),
             expected="poses with frame_id, LiDAR times, x_m, y_m, yaw_rad and velocities",
             remedy="remove the file to replay without ego motion",
         ) from error
@@ -292,7 +292,7 @@ def _read_laz(path: Path) -> Any:
         # than there is, and a point format without gps_time shows as an attribute that is not there.
         raise SensorDataError(
             where=str(path),
-            got=f"bytes that are not such a point cloud ({type(error).__name__}: {error})",
+            got=f"bytes that are not such a point cloud ({cause_of(error)})",
             expected="a whole .laz file with gps_time",
             remedy="download the file again",
         ) from error

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tricast.configs.errors import InputError
-from tricast.sensors.errors import SensorDataError
+from tricast.sensors.errors import SensorDataError, cause_of
 
 
 def read_feather(path: Path, columns: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
@@ -49,7 +49,7 @@ def read_feather(path: Path, columns: Mapping[str, Any]) -> dict[str, NDArray[An
     except (arrow.ArrowException, ValueError, TypeError, KeyError, OSError) as error:
         raise SensorDataError(
             where=str(path),
-            got=f"bytes that are not such a table ({type(error).__name__}: {error})",
+            got=f"bytes that are not such a table ({cause_of(error)})",
             expected=f"a feather file with the columns {', '.join(columns)}",
             remedy="download the file again",
         ) from error

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tricast.sensors.calibration import Rig, SensorCalibration
-from tricast.sensors.errors import CalibrationError, LogError, SensorDataError
+from tricast.sensors.errors import CalibrationError, LogError, SensorDataError, cause_of
 from tricast.sensors.frames import EgoPose, LidarSweep
 from tricast.sensors.geometry.lenses import PinholeLens
 from tricast.sensors.geometry.se3 import SE3
@@ -262,7 +262,7 @@ def _read_calibration(path: Path) -> dict[str, NDArray[np.float64]]:
 def _broken_calibration(path: Path, error: Exception, expected: str) -> CalibrationError:
     return CalibrationError(
         where=str(path),
-        got=f"{type(error).__name__}: {error}",
+        got=cause_of(error),
         expected=expected,
         remedy="unpack the calibration of this date again",
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.class_ladder import CLASSES_FROM
-from tricast.sensors.errors import LogError
+from tricast.sensors.errors import LogError, cause_of
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.track_history import TrackHistory, track_histories, with_motion
@@ -71,7 +71,7 @@ def read_tracklets(path: Path, ego_from_lidar: SE3) -> TrackletBoxes:
     except (OSError, ElementTree.ParseError, ValueError) as error:
         raise LogError(
             where=str(path),
-            got=f"{type(error).__name__}: {error}",
+            got=cause_of(error),
             expected="tracklets with objectType, h, w, l, first_frame and poses",
             remedy="unpack it again, or remove it to replay without truth",
         ) from error

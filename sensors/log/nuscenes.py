@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tricast.sensors.annotations import FUTURE_STEP_S, NUM_FUTURE_STEPS, Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.class_ladder import CLASSES_FROM
-from tricast.sensors.errors import CalibrationError, LogError
+from tricast.sensors.errors import CalibrationError, LogError, cause_of
 from tricast.sensors.frames import LidarSweep, RadarScan
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.lenses import PinholeLens
@@ -224,7 +224,7 @@ class _Tables:
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise CalibrationError(
                 where=str(self.folder / "calibrated_sensor.json"),
-                got=f"{type(error).__name__}: {error}",
+                got=cause_of(error),
                 expected="a calibration for every sensor of the scene",
                 remedy="unpack the metadata archive again",
             ) from error
@@ -277,7 +277,7 @@ class _Tables:
 def _broken_table(path: Path, error: Exception) -> LogError:
     return LogError(
         where=str(path),
-        got=f"tables that do not fit together ({type(error).__name__}: {error})",
+        got=f"tables that do not fit together ({cause_of(error)})",
         expected="the dataset's native tables",
         remedy="unpack the metadata archive again",
     )

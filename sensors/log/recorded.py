@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tricast.configs.errors import InputError
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig, check_calibrated
-from tricast.sensors.errors import LogError, SensorDataError
+from tricast.sensors.errors import LogError, SensorDataError, cause_of
 from tricast.sensors.frames import CameraFrame, EgoPose
 from tricast.sensors.log.stream import Losses, Message, no_calibration, stream_order, why_left_out
 
@@ -127,9 +127,8 @@ class RecordedLog:
         except OSError as error:
             losses.add(planned.channel, f"{error.filename}: {error.strerror}; this message is left out")
         except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
-            place = f"{planned.channel} at {planned.earliest_ns} ns"
-            cause = f"{type(error).__name__}: {error}"
-            losses.add(planned.channel, f"{self.path}: {place}: broken data ({cause}); this message is left out")
+            place = f"{self.path}: {planned.channel} at {planned.earliest_ns} ns"
+            losses.add(planned.channel, f"{place}: broken data ({cause_of(error)}); this message is left out")
         else:
             message = loaded.message if isinstance(loaded, Mended) else loaded
             if isinstance(loaded, Mended):

@@ -23,7 +23,7 @@ from PIL import Image
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.class_ladder import CLASSES_FROM
-from tricast.sensors.errors import CalibrationError, LogError
+from tricast.sensors.errors import CalibrationError, LogError, cause_of
 from tricast.sensors.frames import EgoPose, LidarSweep, RadarScan
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.geometry.lenses import PinholeLens
@@ -163,7 +163,7 @@ def _read_calibration(folder: Path) -> tuple[NDArray[np.float64], SE3]:
     except (OSError, ValueError, KeyError) as error:
         raise CalibrationError(
             where=str(path),
-            got=f"{type(error).__name__}: {error}",
+            got=cause_of(error),
             expected="lines P2 and Tr_velo_to_cam with 12 numbers each",
             remedy="download the calibration again",
         ) from error
@@ -249,7 +249,7 @@ def _read_ids(path: Path, label_path: Path, count: int) -> tuple[list[str], str 
     except FileNotFoundError:
         return of_frame, None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        cause = error.got if isinstance(error, LogError) else f"{type(error).__name__}: {error}"
+        cause = cause_of(error)
     else:
         if len(ids) == count:
             return ids, None

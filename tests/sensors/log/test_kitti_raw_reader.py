@@ -270,6 +270,14 @@ def test_broken_tracklets_name_their_file_and_the_remedy(tmp_path: Path, text: s
         KittiRawLog(tmp_path)
 
 
+def test_impossible_tracklets_are_one_message(tmp_path: Path) -> None:
+    path = write_drive(tmp_path) / "tracklet_labels.xml"
+    path.write_text(path.read_text().replace("<tx>5.0</tx>", "<tx>nan</tx>"))
+    with pytest.raises(LogError, match=r"got boxes centers_m: .*; expected tracklets") as raised:
+        KittiRawLog(path.parent)
+    assert str(raised.value).count("expected") == 1
+
+
 def test_a_real_drive_has_edges_of_the_image_where_the_lidar_sees_steps_in_depth() -> None:
     data = os.environ.get("TRICAST_DATA")
     if data is None or not (Path(data) / "kitti_raw").is_dir():

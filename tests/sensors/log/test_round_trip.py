@@ -159,7 +159,7 @@ def test_a_writer_that_fails_leaves_only_a_partial_file(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["log.mcap.partial"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("count", [1, 400], ids=["at the end", "on the way"])
 def test_a_full_disk_is_told(tmp_path: Path, count: int) -> None:
     (tmp_path / "log.mcap.partial").symlink_to("/dev/full")
