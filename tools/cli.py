@@ -32,7 +32,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 2 the input is at fault, 1 Tricast is."""
+    """Run a command and return its exit code: 0 done, 2 the input is at fault, 1 Tricast is, 130 Ctrl-C."""
     # One thread: NumPy's own threads cost more than they give on arrays of this size, and results stay the same.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # very slow on a busy machine, none at all makes them half as slow again on an idle one.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     from tricast.configs.errors import InputError
+    from tricast.tools.user_input import interrupted
 
     command_line = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"tricast: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return 130
+        return interrupted("tricast")
     except BrokenPipeError:  # whoever read the output has read enough, as in `tricast info LOG | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import math
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -62,8 +63,16 @@ def file_to_write(path: Path, option: str) -> Path:
     return path
 
 
+def interrupted(program: str) -> int:
+    """Say that a program ends by Ctrl-C, and give its exit code; another one ends it whatever it is still at."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    start = "\r\033[K" if sys.stderr.isatty() else ""  # over a line of progress
+    print(f"{start}{program}: stopped by Ctrl-C", file=sys.stderr)
+    return 130
+
+
 def mistakes_in_one_line(main: Callable[P, int]) -> Callable[P, int]:
-    """A tool's `main` that turns an `InputError` into one line on stderr and the exit code 2."""
+    """A tool's `main` with one line on stderr for an `InputError` (exit code 2) and for Ctrl-C (130)."""
     tool = Path(main.__code__.co_filename).stem
 
     @functools.wraps(main)
@@ -73,5 +82,7 @@ def mistakes_in_one_line(main: Callable[P, int]) -> Callable[P, int]:
         except InputError as error:
             print(f"{tool}: error: {error}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            return interrupted(tool)
 
     return guarded

@@ -13,7 +13,7 @@ from tricast.perception.evaluation.corruptions import CORRUPTIONS, MULTICORRUPT,
 from tricast.perception.evaluation.held_log import HeldLog
 from tricast.sensors.calibration import Rig
 from tricast.sensors.log.stream import DrivingLog
-from tricast.sensors.worker_pool import worker_pool
+from tricast.sensors.worker_pool import WorkerPool
 
 NUM_SCENES = 8
 SECONDS = 5.0
@@ -153,7 +153,7 @@ def robustness_table(
             scenes.append(_run_scene(*job))
             on_scene(len(scenes))
     else:
-        with worker_pool(workers) as pool:
+        with WorkerPool(workers) as pool:
             for future in [pool.submit(_run_scene, *job) for job in jobs]:
                 scenes.append(future.result())
                 on_scene(len(scenes))

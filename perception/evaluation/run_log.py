@@ -19,7 +19,7 @@ from tricast.sensors.log.log_part import LogPart
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synchronization import Synchronizer
-from tricast.sensors.worker_pool import worker_pool
+from tricast.sensors.worker_pool import WorkerPool
 
 WHOLE = LogPart()
 """All of a log."""
@@ -124,7 +124,7 @@ def run_logs(
             tables.append(_run_path(path, config, subsets, name, part))
             on_log(len(tables))
         return tables
-    with worker_pool(workers) as pool:
+    with WorkerPool(workers) as pool:
         for future in [pool.submit(_run_path, path, config, subsets, name, part) for path, name in jobs]:
             tables.append(future.result())
             on_log(len(tables))

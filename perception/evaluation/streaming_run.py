@@ -37,7 +37,7 @@ from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synced_frame import SyncedFrame
 from tricast.sensors.synchronization import Synchronizer
-from tricast.sensors.worker_pool import worker_pool
+from tricast.sensors.worker_pool import WorkerPool
 
 INPUT_RATES_HZ = (2, 10, 20)
 OFFLINE = "offline"
@@ -159,7 +159,7 @@ def stream_logs(
             tables.append(_stream_path(*job))
             on_log(len(tables))
         return tables
-    with worker_pool(workers) as pool:
+    with WorkerPool(workers) as pool:
         for future in [pool.submit(_stream_path, *job) for job in jobs]:
             tables.append(future.result())
             on_log(len(tables))

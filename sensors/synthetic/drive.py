@@ -28,7 +28,7 @@ from tricast.sensors.synthetic.rig import SyntheticRig, make_rig
 from tricast.sensors.synthetic.scene import Scene, make_scene
 from tricast.sensors.synthetic.truth import Visibility, annotate
 from tricast.sensors.synthetic.world_config import WorldConfig
-from tricast.sensors.worker_pool import worker_pool
+from tricast.sensors.worker_pool import WorkerPool
 
 EPOCH_NS = 1_700_000_000_000_000_000
 SCENE_GAP_NS = 5_000_000_000
@@ -106,7 +106,7 @@ class SyntheticDrive:
         if self._workers == 1:
             yield from ((piece, record(piece)) for piece in pieces)
             return
-        with worker_pool(self._workers) as pool:
+        with WorkerPool(self._workers) as pool:
             # No more than a few pieces ahead of the one that is asked for: memory stays bounded.
             waiting: deque[tuple[Piece, Future[list[Message]]]] = deque()
             for piece in pieces:

@@ -1,5 +1,10 @@
 """Synthetic sets as logs in a cache."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -74,3 +79,18 @@ def test_each_scene_has_a_rig_of_its_own_and_a_broken_off_set_goes_on(
     rendered(scenes, tmp_path, workers=1)
     assert first.stat().st_mtime_ns == stamp
     assert (first.read_bytes(), second.read_bytes()) == (kept, lost)
+
+
+def test_ctrl_c_while_scenes_are_rendered_is_one_line_and_leaves_what_is_marked_as_partial(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tricast.tools.cli", "evaluate", "standard:validation", "--scenes", "2"]
+    options = ["--workers", "2", "--cache", str(tmp_path), "--detector", "cluster"]
+    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not list(tmp_path.rglob("*.partial")):
+            time.sleep(0.05)
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert [line.split(" ")[0] for line in errors.splitlines()] == ["rendering", "tricast:"], errors
+    assert "Ctrl-C" in errors
+    assert not list(tmp_path.rglob("*.mcap"))
