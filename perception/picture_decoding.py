@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from tricast.perception.torch_threads import torch_threads
+from tricast.perception.undecoded_pictures import UndecodedPictures
 from tricast.sensors.errors import SensorDataError
 from tricast.sensors.frames import CameraFrame
 
@@ -34,17 +36,27 @@ class PictureDecoder:
     Args:
         threads: With 1 there are no others, and pictures are decoded where `begun` is called.
 
+    Attributes:
+        undecoded: Pictures that did not decode.
+
     """
 
     def __init__(self, threads: int) -> None:
+        self.undecoded = UndecodedPictures()
         self._pool = ThreadPoolExecutor(threads - 1, "tricast-decode") if threads > 1 else None
 
     def begun(self, images: Sequence[CameraFrame], size_px: tuple[int, int]) -> AwaitedPictures:
         """Have frames decoded at a size (width, height); may be called by several threads at once."""
         if self._pool is None:
-            return DecodedPictures([decoded(image, size_px) for image in images])
-        tasks = [self._pool.submit(decoded, image, size_px) for image in images]
-        return _SharedPictures(images, size_px, tasks)
+            return DecodedPictures([self._decoded(image, size_px) for image in images])
+        tasks = [self._pool.submit(self._decoded, image, size_px) for image in images]
+        return _SharedPictures([partial(self._decoded, image, size_px) for image in images], tasks)
+
+    def _decoded(self, image: CameraFrame, size_px: tuple[int, int]) -> Picture | None:
+        picture = decoded(image, size_px)
+        if picture is None:
+            self.undecoded.note(image)
+        return picture
 
 
 class DecodedPictures:
@@ -61,10 +73,8 @@ class DecodedPictures:
 class _SharedPictures:
     """Pictures that threads of a pool have begun with; the thread that takes them helps."""
 
-    def __init__(
-        self, images: Sequence[CameraFrame], size_px: tuple[int, int], tasks: Sequence[Future[Picture | None]]
-    ) -> None:
-        self._images, self._size_px, self._tasks = images, size_px, tasks
+    def __init__(self, decode: Sequence[Callable[[], Picture | None]], tasks: Sequence[Future[Picture | None]]) -> None:
+        self._decode, self._tasks = decode, tasks
 
     def taken(self) -> list[Picture | None]:
         """See `AwaitedPictures.taken`."""
@@ -72,7 +82,7 @@ class _SharedPictures:
         # From the end, where the pool comes last: a task that it has not begun is taken from it.
         for number in reversed(range(len(self._tasks))):
             if self._tasks[number].cancel():
-                helped[number] = decoded(self._images[number], self._size_px)
+                helped[number] = self._decode[number]()
         return [helped[n] if n in helped else task.result() for n, task in enumerate(self._tasks)]
 
 

@@ -139,10 +139,15 @@ class HealthMonitor:
             for channel in self._channels.values():
                 channel.last, channel.calibration = None, None
 
-    def malformed(self, channel: str) -> None:
-        """Count a message that did not decode."""
+    def malformed(self, channel: str, count: int = 1) -> None:
+        """Count messages that did not decode."""
         with self._lock:
-            self._channel(channel).malformed += 1
+            self._channel(channel).malformed += count
+
+    def all_malformed(self) -> dict[str, int]:
+        """By channel, how many messages did not decode so far; channels without one are left out."""
+        with self._lock:
+            return {name: channel.malformed for name, channel in self._channels.items() if channel.malformed}
 
     def observe(self, message: Message) -> None:
         """Take note of one arrival."""

@@ -15,6 +15,7 @@ from tricast.perception.detectors.box_fitting import fit_box
 from tricast.perception.detectors.segmentation import clusters, height_above_ground, straight_run
 from tricast.perception.outputs import Detections
 from tricast.perception.typical_sizes import TYPICAL_SIZES_M
+from tricast.perception.undecoded_pictures import UndecodedPictures
 from tricast.sensors.frames import Modality
 from tricast.sensors.geometry.boxes import Boxes
 from tricast.sensors.motion_compensation import LidarPoints, RadarPoints, lidar_in_ego, radar_in_ego
@@ -63,6 +64,7 @@ class ClusterDetector:
 
     def __init__(self, config: ClusterConfig | None = None) -> None:
         self.config = config or ClusterConfig()
+        self.undecoded = UndecodedPictures()
 
     def detect(self, frame: SyncedFrame, prepared: Detections | None = None) -> Detections:
         """See `Detector.detect`. LiDAR gives boxes; radar alone gives moving objects; cameras alone give none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from tricast.perception.outputs import Detections
+from tricast.perception.undecoded_pictures import UndecodedPictures
 from tricast.sensors.frames import Modality
 from tricast.sensors.synced_frame import SyncedFrame
 
@@ -20,6 +21,11 @@ class Detector(Protocol):
     @property
     def modalities(self) -> tuple[Modality, ...]:
         """Kinds of sensors that it looks at; what others deliver changes nothing."""
+        ...
+
+    @property
+    def undecoded(self) -> UndecodedPictures:
+        """Pictures that did not decode when it looked at them."""
         ...
 
     def prepare(self, frame: SyncedFrame) -> Any:

@@ -30,6 +30,7 @@ from tricast.perception.query_memory import QueryMemory
 from tricast.perception.sensor_share import explained
 from tricast.perception.tick_sample import sample_of
 from tricast.perception.torch_threads import torch_threads
+from tricast.perception.undecoded_pictures import UndecodedPictures
 from tricast.sensors.calibration import MODALITIES
 from tricast.sensors.synced_frame import SyncedFrame
 
@@ -100,6 +101,11 @@ class NetworkDetector:
         self._device = Placement(device=config.device).checked(runs).device
         self._rows = None if self._device == "cpu" else DeviceRows(self._device)
         self._pictures = PictureDecoder(config.threads) if pictures is None else pictures
+
+    @property
+    def undecoded(self) -> UndecodedPictures:
+        """See `Detector.undecoded`."""
+        return self._pictures.undecoded
 
     @property
     def ran_by(self) -> dict[str, Any]:

@@ -161,7 +161,7 @@ class TimedDetector:
     """A detector of networks that books `preprocessing` and `decoding`; see `Detector`."""
 
     def __init__(self, detector: NetworkDetector, clock: StageClock) -> None:
-        self.name, self.modalities = detector.name, detector.modalities
+        self.name, self.modalities, self.undecoded = detector.name, detector.modalities, detector.undecoded
         self._detector, self._clock = detector, clock
 
     def prepare(self, frame: SyncedFrame) -> SensorBatch:

@@ -52,7 +52,8 @@ def channel_status(
         report: Its health; None before the runtime knows it.
         lacks: What its calibration lacks.
         trouble: Why a publisher of its topics is not heard.
-        malformed: How many messages did not decode, and what was wrong with the last.
+        malformed: How many messages were left out as they do not decode, and what was wrong with the last. Pictures
+            that the detector could not decode are in the report.
         qos: What was asked for.
         publishers: How many publishers its topics have.
 
@@ -70,7 +71,7 @@ def channel_status(
         "age_ms": "" if report is None or report.age_ns is None else f"{report.age_ns / 1e6:.1f}",
         "delay_ms": "" if report is None or report.delay_ns is None else f"{report.delay_ns / 1e6:.1f}",
         "gaps": 0 if report is None else report.gaps,
-        "malformed": 0 if malformed is None else malformed[0],
+        "malformed": max(0 if report is None else report.malformed, 0 if malformed is None else malformed[0]),
         "last_malformed": "" if malformed is None else malformed[1],
         "publishers": publishers,
         "qos": qos,

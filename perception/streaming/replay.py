@@ -163,7 +163,7 @@ def replay(
                 runtime.put(message)
         if counts.ticks == 0 and not stopped():
             raise _nothing_delivered(log)
-    summary = _summary(log, pipeline, former, counts)
+    summary = _summary(log, pipeline, former, counts, undecoded=runtime.all_malformed())
     if isinstance(former, ManifestFollower):
         told = {"missing": former.missing, "dropped_ticks": former.dropped_ticks}
         summary["followed"] = {"results": str(options.follow), **told}
@@ -248,8 +248,14 @@ def _not_used(former: Synchronizer | ManifestFollower) -> Mapping[str, Mapping[s
 
 
 def _summary(
-    log: DrivingLog, pipeline: Pipeline, former: Synchronizer | ManifestFollower, counts: _Counts
+    log: DrivingLog,
+    pipeline: Pipeline,
+    former: Synchronizer | ManifestFollower,
+    counts: _Counts,
+    *,
+    undecoded: Mapping[str, int],
 ) -> dict[str, Any]:
+    losses = log.losses.with_undecoded(undecoded)
     stages = pipeline.latency.percentiles()
     drops = _not_used(former)
     return {
@@ -266,8 +272,8 @@ def _summary(
         "drops_by_channel": drops,
         "invalid_points": counts.invalid_points,
         "channels": {channel: _report(report) for channel, report in sorted(counts.channels.items())},
-        "lost_messages": log.losses.total,
-        "losses": {"by_channel": log.losses.messages, "details": log.losses.details},
+        "lost_messages": losses.total,
+        "losses": {"by_channel": losses.messages, "details": losses.details},
     }
 
 

@@ -58,7 +58,10 @@ class StreamingRuntime:
         self.config = config
         self._monitor = HealthMonitor(former.rig, config.health)
         self._source = TickSource(former, self._monitor)
-        self._runner = TickRunner(pipeline, config, on_result)
+        self._on_result = on_result
+        self._runner = TickRunner(pipeline, config, self._finished)
+        self._undecoded = pipeline.detector.undecoded
+        self._undecoded_told = self._undecoded.behind_header()
         self._change = Condition()
         self._inbox: deque[_Item] = deque()
         self._inbox_losses: dict[str, int] = {}
@@ -111,6 +114,10 @@ class StreamingRuntime:
     def malformed(self, channel: str) -> None:
         """Count a message that did not decode, for the channel's health."""
         self._monitor.malformed(channel)
+
+    def all_malformed(self) -> dict[str, int]:
+        """By channel, how many messages did not decode so far: those it was told of and broken pictures."""
+        return self._monitor.all_malformed()
 
     def status(self) -> RuntimeStatus:
         """How the runtime is doing; cheap, for any thread."""
@@ -198,6 +205,15 @@ class StreamingRuntime:
             if losses:
                 ticket = replace(ticket, not_used={**ticket.not_used, "inbox": losses})
             self._stages.offer(ticket)
+
+    def _finished(self, result: RuntimeResult) -> None:
+        """Hand a result on, and have its pictures that did not decode in the health of the next ticks."""
+        # The monitor sees broken headers itself, as messages arrive.
+        undecoded = self._undecoded.behind_header()
+        for channel, count in undecoded.items():
+            self._monitor.malformed(channel, count - self._undecoded_told.get(channel, 0))
+        self._undecoded_told = undecoded
+        self._on_result(result)
 
     def _fail(self, error: BaseException) -> None:
         with self._change:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self, TypeAlias, runtime_checkable
@@ -46,6 +46,17 @@ class Losses:
         if detail not in self._alike:
             self._alike.add(detail)
             self.details.append(detail)
+
+    def with_undecoded(self, pictures: Mapping[str, int]) -> Losses:
+        """These, and before them pictures by channel that only whoever decoded them found to be broken."""
+        if not pictures:
+            return self
+        counts = ", ".join(f"{count} of {channel}" for channel, count in sorted(pictures.items()))
+        channels = sorted({*self.messages, *pictures})
+        return Losses(
+            messages={channel: self.messages.get(channel, 0) + pictures.get(channel, 0) for channel in channels},
+            details=[f"pictures that do not decode, and that ticks went without: {counts}", *self.details],
+        )
 
     @property
     def total(self) -> int:

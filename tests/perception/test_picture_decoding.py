@@ -69,6 +69,18 @@ def test_pictures_come_in_order_whoever_decodes_them(threads: int) -> None:
     assert PictureDecoder(threads).begun([], SIZE_PX).taken() == []
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_broken_picture_is_counted_once_however_many_ticks_it_is_in(threads: int) -> None:
+    whole = _frames()[0]
+    cut = dataclasses.replace(whole, channel="CUT", data=whole.data[: len(whole.data) // 2])
+    headless = dataclasses.replace(whole, channel="HEADLESS", data=b"no picture")
+    decoder = PictureDecoder(threads)
+    for stamp_ns in (0, 0, 1):
+        decoder.begun([whole, dataclasses.replace(cut, timestamp_ns=stamp_ns), headless], SIZE_PX).taken()
+    assert decoder.undecoded.by_channel() == {"CUT": 2, "HEADLESS": 1}
+    assert decoder.undecoded.behind_header() == {"CUT": 2}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _ObservedFrame(CameraFrame):
     """Says where it is decoded, and may wait before it is."""

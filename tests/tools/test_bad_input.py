@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tricast.sensors.calibration import Rig
-from tricast.sensors.frames import LidarSweep
+from tricast.sensors.frames import CameraFrame, LidarSweep
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.rig_file import save_rig
 from tricast.sensors.log.writer import LogWriter
@@ -143,6 +143,28 @@ def test_a_damaged_log_delivers_what_is_intact_and_reports_the_loss(tmp_path: Pa
     assert summary["lost_messages"] > 0
     assert summary["ticks"] > 5
     assert replay(broken, tmp_path / "strict", "--strict").returncode == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "no header"])
+def test_pictures_that_do_not_decode_are_a_loss_of_their_channel(tmp_path: Path, damage: str) -> None:
+    log, broken = open_log(demo_log_path()), tmp_path / "broken.mcap"
+    with LogWriter(broken, log.rig) as writer:
+        for message in log.messages(end_ns=log.start_ns + 800_000_000):
+            if isinstance(message, CameraFrame) and message.channel == "CAM_LEFT":
+                data = message.data[: len(message.data) // 2] if damage == "cut" else b"no picture"
+                message = replace(message, data=data)
+            writer.write(message)
+    # 4 threads prepare ticks: what one of them finds out is in the report all the same.
+    options = ("--no-pictures", "--detector", "network", "--workers", "4", "--strict")
+    done = tricast("replay", broken, "--out", tmp_path / "run", *options)
+    assert done.returncode == 2, done.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    lost = summary["lost_messages"]
+    assert lost >= 6  # of 10 Hz
+    assert summary["losses"]["by_channel"] == {"CAM_LEFT": lost}
+    assert f"warning: pictures that do not decode, and that ticks went without: {lost} of CAM_LEFT" in done.stderr
+    assert summary["channels"]["CAM_LEFT"]["state"] == "degraded"
+    assert summary["channels"]["CAM_BACK"]["state"] == "ok"
 
 
 def test_json_prints_one_object_and_nothing_else(tmp_path: Path) -> None:

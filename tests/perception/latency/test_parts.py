@@ -24,6 +24,7 @@ from tricast.perception.latency.work import Work, count_work, summed
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.streaming.pipeline import Pipeline
 from tricast.perception.tick_sample import TickSample
+from tricast.perception.undecoded_pictures import UndecodedPictures
 from tricast.sensors.calibration import Rig
 from tricast.sensors.frames import CameraFrame
 from tricast.sensors.synced_frame import SyncedFrame
@@ -111,7 +112,7 @@ class _SlowDetector:
     name, modalities = "slow", ()
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self._seconds, self.undecoded = seconds, UndecodedPictures()
 
     def prepare(self, frame: SyncedFrame) -> None:
         time.sleep(self._seconds)
