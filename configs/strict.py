@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.resources
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,7 +22,7 @@ class StrictConfig(BaseModel):
 ConfigT = TypeVar("ConfigT", bound=StrictConfig)
 
 
-def resolve_config_path(name: str, *, folder: str = "") -> Path:
+def resolve_config_path(name: str, model: type[StrictConfig], *, folder: str = "") -> Path:
     """Find the YAML file that a user named.
 
     A bare name (`cluster`) is a packaged configuration in `configs/<folder>`; anything with a
@@ -30,6 +30,7 @@ def resolve_config_path(name: str, *, folder: str = "") -> Path:
 
     Args:
         name: A bare name or a path.
+        model: What is to be read; an error offers packaged configurations of this kind alone.
         folder: Folder inside `configs/` that bare names are looked up in.
 
     Raises:
@@ -46,14 +47,12 @@ def resolve_config_path(name: str, *, folder: str = "") -> Path:
                 remedy="check the path; a bare name such as 'cluster' takes a packaged configuration",
             )
         return path
-    packaged = Path(str(importlib.resources.files("tricast.configs"))) / folder
-    path = packaged / f"{name}.yaml"
+    path = _packaged(folder) / f"{name}.yaml"
     if not path.is_file():
-        known = sorted(p.stem for p in packaged.glob("*.yaml"))
         raise ConfigError(
             where=f"configuration '{name}'",
             got="no packaged configuration of that name",
-            expected=f"one of {', '.join(known)}",
+            expected=f"one of {', '.join(_packaged_names(model, folder))}",
             remedy=f"write ./{name}.yaml to name a file of your own",
         )
     return path
@@ -63,13 +62,38 @@ def load_config(model: type[ConfigT], name: str | None, *, folder: str = "") -> 
     """Read, check and freeze a configuration; `None` gives the defaults.
 
     Raises:
-        ConfigError: The file is missing, is not YAML, or does not fit the model.
+        ConfigError: The file is missing, is not YAML, is a configuration of something else, or does not fit the model.
 
     """
     if name is None:
         return model()
-    path = resolve_config_path(name, folder=folder)
-    return parse_config(model, read_yaml(path), where=str(path))
+    path = resolve_config_path(name, model, folder=folder)
+    values = read_yaml(path)
+    if not _is_for(model, values):
+        raise ConfigError(
+            where=f"configuration '{name}'",
+            got=f"settings of something else ({', '.join(map(str, values))})",
+            expected=f"some of {', '.join(sorted(model.model_fields))}",
+            remedy=f"name another: {', '.join(_packaged_names(model, folder))} or a file of your own",
+        )
+    return parse_config(model, values, where=str(path))
+
+
+def _packaged(folder: str) -> Path:
+    return Path(str(importlib.resources.files("tricast.configs"))) / folder
+
+
+def _packaged_names(model: type[StrictConfig], folder: str) -> list[str]:
+    """Packaged configurations of a kind: one folder may hold those of several commands."""
+    return sorted(path.stem for path in _packaged(folder).glob("*.yaml") if _is_for(model, read_yaml(path)))
+
+
+def _is_for(model: type[StrictConfig], values: Any) -> bool:
+    """Whether a document may be meant for a model: it has a setting of it, or one that is nearly called so."""
+    if not isinstance(values, dict) or not values:
+        return True
+    names = [str(key) for key in cast("dict[Any, Any]", values)]
+    return any(difflib.get_close_matches(name, model.model_fields, n=1) for name in names)
 
 
 def read_yaml(path: Path) -> Any:

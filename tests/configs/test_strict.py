@@ -110,12 +110,24 @@ def test_a_broken_line_is_numbered(tmp_path: Path) -> None:
 
 def test_missing_files_and_unknown_names_say_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
-        resolve_config_path(str(tmp_path / "nowhere.yaml"))
+        resolve_config_path(str(tmp_path / "nowhere.yaml"), Car)
     with pytest.raises(ConfigError, match="no packaged configuration of that name"):
-        resolve_config_path("no-such-config")
+        resolve_config_path("no-such-config", Car)
     path = tmp_path / "folder.yaml"
     path.mkdir()
     with pytest.raises(ConfigError):
+        load_config(Car, str(path))
+
+
+def test_a_configuration_of_something_else_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text("model: {}\ntraining: {}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(Car, str(path))
+    assert caught.value.got == "settings of something else (model, training)"
+    assert "front_axle, length_m" in caught.value.expected
+    path.write_text("lenght_m: 4\n")
+    with pytest.raises(ConfigError, match="did you mean length_m"):
         load_config(Car, str(path))
 
 

@@ -118,6 +118,22 @@ def test_points_that_are_no_numbers_are_left_out_and_counted(tmp_path: Path) -> 
     assert "NaN" not in (tmp_path / "run" / "results.jsonl").read_text()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "offered"),
+    [
+        (("replay", demo_log_path(), "--config", "tiny"), "name another: cluster, network, nuscenes_network or"),
+        (("replay", demo_log_path(), "--config", "clutser"), "one of cluster, network, nuscenes_network;"),
+        (("train", "--config", "network"), "name another: fine_tuning, nuscenes, tiny or"),
+    ],
+)
+def test_a_configuration_of_another_command_is_called_so_and_none_is_offered(
+    tmp_path: Path, arguments: tuple[str, ...], offered: str
+) -> None:
+    done = tricast(*arguments, "--out", tmp_path / "run")
+    assert_refused(done, f"configuration '{arguments[-1]}'", offered)
+    assert "remove it" not in done.stderr
+
+
 def test_a_copy_onto_a_folder(tmp_path: Path) -> None:
     assert_refused(tricast("convert", demo_log_path(), "--out", tmp_path), str(tmp_path), "--out")
 

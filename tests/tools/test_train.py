@@ -17,6 +17,7 @@ import yaml
 from tricast.configs.strict import resolve_config_path
 from tricast.perception.detectors.network_config import weights_path
 from tricast.perception.model_weights import load_network
+from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.shards import ShardSet
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig
@@ -158,7 +159,7 @@ def test_packaged_weights_are_taken_further_on_logs_of_other_rigs(
 ) -> None:
     path = tmp_path / "quick.yaml"
     quick = {"sequence_ticks": 1, "batch_size": 2, "threads": 1, "loading_processes": 0, "log_every_steps": 1}
-    chosen = yaml.safe_load(resolve_config_path("fine_tuning").read_text())
+    chosen = yaml.safe_load(resolve_config_path("fine_tuning", TrainingRunConfig).read_text())
     path.write_text(yaml.safe_dump({**chosen, "training": {**chosen["training"], **quick}}))
     logs = [str(demo_log_path()), str(lidar_alone(tmp_path / "other.mcap"))]
     run = tmp_path / "run"
