@@ -27,6 +27,8 @@ OF_LOGS = (
     *("start", "duration", "max_range", "scenes"),
 )
 """Options that say how logs are evaluated; files of results are scored as they are."""
+TOLD_LOGS = 5
+"""Damaged logs that are said to a person."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -148,12 +150,7 @@ def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:
         facts["backend"] = config.network.backend
     evaluation = evaluate_tables(tables, facts, max_range_m=args.max_range)
     sensors = next(iter(subsets.values()))
-    if evaluation.summary["late_truth"] or evaluation.summary["lost_messages"]:
-        print(
-            f"tricast: warning: {evaluation.summary['late_truth']} annotations came too late to be scored, "
-            f"{evaluation.summary['lost_messages']} messages of damaged logs were lost",
-            file=sys.stderr,
-        )
+    _warn(evaluation.summary)
     pictures: list[Picture] = []
     if args.out is not None:
         from tricast.tools.evaluation_pictures import worst_pictures
@@ -170,6 +167,20 @@ def _evaluate_logs(args: argparse.Namespace) -> dict[str, Any]:
         if args.out is not None:
             _save(args.out, evaluation, config, pictures)
     return evaluation.summary
+
+
+def _warn(summary: dict[str, Any]) -> None:
+    """Say what was not scored, and of which logs something was lost."""
+    from tricast.perception.evaluation.text_tables import damaged_logs
+
+    told, damaged = [], damaged_logs(summary)
+    if summary["late_truth"]:
+        told.append(f"{summary['late_truth']} annotations came too late to be scored")
+    told += damaged[:TOLD_LOGS]
+    if len(damaged) > TOLD_LOGS:
+        told.append(f"{len(damaged) - TOLD_LOGS} more logs lost messages; --json and the report of --out name them")
+    for line in told:
+        print(f"tricast: warning: {line}", file=sys.stderr)
 
 
 def _streaming(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tricast.configs.errors import InputError
+from tricast.perception.streaming.replay import check_writable
 from tricast.sensors.log.writer import LogWriter
 from tricast.sensors.synthetic.drive import SyntheticDrive
 from tricast.sensors.synthetic.world_config import WorldConfig, load_world
@@ -85,12 +86,16 @@ def rendered(scenes: SyntheticSet, cache: Path, workers: int) -> list[Path]:
         cache: Folder of all sets.
         workers: Processes that render; the logs are the same for any number.
 
+    Raises:
+        InputError: The cache cannot be written.
+
     """
     folder = scenes.folder(cache)
     paths = [folder / f"{seed:06d}.mcap" for seed in scenes.seeds]
     missing = [(seed, path) for seed, path in zip(scenes.seeds, paths, strict=True) if not path.exists()]
     if not missing:
         return paths
+    check_writable(folder, "--cache")
     print(f"rendering {len(missing)} scenes of {SCENE_S:g} s into {folder}", file=sys.stderr)
     counted(each_done(render_scene, [(scenes.world, seed, path) for seed, path in missing], workers), len(missing))
     return paths

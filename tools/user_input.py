@@ -59,7 +59,7 @@ def file_to_write(path: Path, option: str) -> Path:
 
     if path.is_dir():
         raise InputError(where=option, got=f"the folder {path}", expected="a file", remedy="add the file's name")
-    check_writable(path.parent)
+    check_writable(path.parent, option)
     return path
 
 

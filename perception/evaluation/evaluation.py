@@ -73,7 +73,12 @@ def evaluate_tables(
         "samples": len(truth.boxes.sample_tokens),
         "ticks": results[first].ticks,
         "late_truth": sum(log.late_truth for log in logs),
-        "lost_messages": sum(log.lost_messages for log in logs),
+        "lost_messages": sum(log.losses.total for log in logs),
+        "damaged_logs": {
+            str(log.path): {"by_channel": log.losses.messages, "details": log.losses.details}
+            for log in logs
+            if log.losses.total
+        },
         "tables": list(results),
         **figures[first],
         "latency_ms": latency_summary(results[first].latencies_ms),

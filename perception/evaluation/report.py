@@ -15,7 +15,7 @@ from tricast.perception.evaluation.charts import Series, bar, histogram, line_ch
 from tricast.perception.evaluation.detection import TP_ERRORS
 from tricast.perception.evaluation.headlines import HEADLINES, OTHER_PROTOCOLS, OTHER_PROTOCOLS_NOTE, figure
 from tricast.perception.evaluation.scores import DetectionScores
-from tricast.perception.evaluation.text_tables import FORECAST_FIGURES
+from tricast.perception.evaluation.text_tables import FORECAST_FIGURES, damaged_logs
 from tricast.sensors.annotations import DETECTION_CLASSES
 
 STYLE = """
@@ -122,7 +122,8 @@ def _heading(summary: Mapping[str, Any]) -> str:
         f"{summary['detector']} on {summary['sensors']}: {summary['scenes']} scenes, {summary['samples']} samples, "
         f"{summary['ticks']} ticks. Ranges under a figure are 95 % bootstrap intervals over scenes."
     )
-    return f'<h1>Evaluation</h1><p class="note">{escape(facts)}</p><div class="tiles">{"".join(tiles)}</div>'
+    notes = "".join(f'<p class="note">{escape(line)}</p>' for line in (facts, *damaged_logs(summary)))
+    return f'<h1>Evaluation</h1>{notes}<div class="tiles">{"".join(tiles)}</div>'
 
 
 def _section(title: str, content: str, note: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tricast.configs.errors import InputError
@@ -68,8 +68,18 @@ def run_log(
         truth=truth_recorder.tables(),
         results={key: results[key] for key in subsets},
         late_truth=pairing.taken - len(truth_recorder.tokens),
-        lost_messages=log.losses.total,
+        losses=log.losses.with_undecoded(_undecoded(pipeline for pipeline, _ in pipelines.values())),
+        path=log.path,
     )
+
+
+def _undecoded(pipelines: Iterable[Pipeline]) -> dict[str, int]:
+    """Pictures that did not decode, by channel; each pipeline that looks at one finds it out anew."""
+    counts: dict[str, int] = {}
+    for pipeline in pipelines:
+        for channel, count in pipeline.detector.undecoded.by_channel().items():
+            counts[channel] = max(count, counts.get(channel, 0))
+    return counts
 
 
 def looked_at(rig: Rig, modalities: Sequence[Modality], sensors: tuple[str, ...] | None) -> frozenset[str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tricast.perception.evaluation.box_table import BOX_COLUMNS, BoxTable, concatenate_tables
 from tricast.perception.outputs import NUM_FUTURE_STEPS
 from tricast.sensors.errors import SensorDataError
+from tricast.sensors.log.stream import Losses
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -80,14 +81,16 @@ class LogTables:
         truth: What should have been found.
         results: What was found, by choice of sensors.
         late_truth: Annotations that no tick could take, and that are not scored.
-        lost_messages: Messages that a damaged log could not deliver.
+        losses: What a damaged log could not deliver.
+        path: Of the log.
 
     """
 
     truth: TruthTables
     results: dict[str, ResultTables]
     late_truth: int
-    lost_messages: int
+    losses: Losses
+    path: Path
 
 
 def joined_truth(parts: Sequence[TruthTables]) -> TruthTables:

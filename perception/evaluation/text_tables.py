@@ -64,8 +64,18 @@ def _facts(summary: Mapping[str, Any]) -> list[str]:
         return []
     return [
         f"{summary['detector']}, sensors {summary['sensors']}: {summary['scenes']} scenes, "
-        f"{summary['samples']} samples, {summary['ticks']} ticks"
+        f"{summary['samples']} samples, {summary['ticks']} ticks",
+        *damaged_logs(summary),
     ]
+
+
+def damaged_logs(summary: Mapping[str, Any]) -> list[str]:
+    """A line for every log that lost messages: how many, and of which channels."""
+    lines: list[str] = []
+    for log, lost in summary.get("damaged_logs", {}).items():
+        counts = ", ".join(f"{count} of {channel}" for channel, count in lost["by_channel"].items())
+        lines.append(f"{log}: {sum(lost['by_channel'].values())} messages lost ({counts})")
+    return lines
 
 
 def _tables(summary: Mapping[str, Any]) -> list[TextTable]:

@@ -332,21 +332,21 @@ def write_whole(path: Path, text: str) -> None:
         partial.replace(path)
 
 
-def check_writable(out: Path) -> None:
-    """Refuse an output folder that is a file or cannot be written.
+def check_writable(folder: Path, option: str = "--out") -> None:
+    """Refuse an output folder, named by an option, that is a file or cannot be written.
 
     Raises:
-        InputError: `out` or its parent is not usable as a folder.
+        InputError: The folder or its parent is not usable as one.
 
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".partial"
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".partial"
         probe.write_text("")
         probe.unlink()
     except OSError as error:
         raise SensorDataError(
-            where=f"--out {out}",
+            where=f"{option} {folder}",
             got=error.strerror or str(error),
             expected="a folder that can be written",
             remedy="choose another folder",

@@ -12,6 +12,7 @@ from tricast.perception.evaluation.box_table import BoxTable
 from tricast.perception.evaluation.evaluation import evaluate_tables
 from tricast.perception.evaluation.run_directory import save_run
 from tricast.perception.evaluation.run_tables import Forecasts, LogTables, ResultTables, TruthTables
+from tricast.sensors.log.stream import Losses
 from tricast.tools.cli import main
 
 SCENES, SAMPLES, CARS = 6, 4, 3
@@ -60,7 +61,7 @@ def write_run(out: Path, keep: np.ndarray, truth_rows: np.ndarray | None = None,
         latencies_ms={"total": np.ones(SCENES * SAMPLES)},
     )
     truth = TruthTables(boxes=true_boxes, futures_m=futures_of(true_boxes))
-    tables = LogTables(truth=truth, results={"all": results}, late_truth=0, lost_messages=0)
+    tables = LogTables(truth=truth, results={"all": results}, late_truth=0, losses=Losses(), path=Path("by_hand"))
     evaluation = evaluate_tables([tables], {"detector": "by hand", "logs": []})
     save_run(out, evaluation.summary, PipelineConfig(), truth, evaluation.results, "")
 

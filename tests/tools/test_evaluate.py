@@ -196,6 +196,34 @@ def test_mistakes_are_one_line_and_exit_code_2(
         assert word in error
 
 
+def test_damaged_logs_are_named_and_kept_in_the_report(tmp_path: Path) -> None:
+    data = bytearray(demo_log_path().read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    broken, out = tmp_path / "broken.mcap", tmp_path / "run"
+    broken.write_bytes(data)
+    options = ["--detector", "cluster", "--workers", "2", "--out", out, "--json"]
+    done = tricast("evaluate", demo_log_path(), broken, *options)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert list(summary["damaged_logs"]) == [str(broken)]
+    lost = summary["damaged_logs"][str(broken)]
+    assert sum(lost["by_channel"].values()) == summary["lost_messages"] > 0
+    assert str(broken) in lost["details"][0]
+    said = f"{broken}: {summary['lost_messages']} messages lost ("
+    assert f"tricast: warning: {said}" in done.stderr
+    assert str(demo_log_path()) not in done.stderr
+    assert said in (out / "evaluation.md").read_text()
+    assert said in (out / "report.html").read_text()
+
+
+def test_a_cache_that_cannot_be_written_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["evaluate", "standard:validation", "--cache", str(tmp_path / "file" / "cache")]) == 2
+    error = capsys.readouterr().err
+    assert f"--cache {tmp_path / 'file' / 'cache'}" in error
+    assert "--out" not in error
+
+
 def devkit_box(token: str, x: float, **more: Any) -> dict[str, Any]:
     return {
         "sample_token": token,

@@ -1,13 +1,14 @@
 """The packaged demo log through the pipeline into tables."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tricast.configs.errors import InputError
-from tricast.perception.config import PipelineConfig
+from tricast.perception.config import PipelineConfig, chosen_config
 from tricast.perception.evaluation.box_table import BOX_COLUMNS, BoxTable
 from tricast.perception.evaluation.held_log import HeldLog
 from tricast.perception.evaluation.run_log import log_names, run_log, run_logs
@@ -24,6 +25,7 @@ from tricast.perception.streaming.replay import select_channels
 from tricast.perception.streaming.tick_source import ticks
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.errors import LogError, SensorDataError
+from tricast.sensors.frames import CameraFrame
 from tricast.sensors.log.log_part import LogPart
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import LogView, Message
@@ -50,7 +52,20 @@ def test_every_annotation_stamp_is_a_sample_and_ticks_between_are_not(tables: Lo
     assert tables.truth.boxes.sample_time_ns.tolist() == stamps
     assert tables.results["all"].ticks > len(stamps)
     assert tables.results["all"].detections.sample_tokens == tables.truth.boxes.sample_tokens
-    assert tables.late_truth == tables.lost_messages == 0
+    assert tables.late_truth == tables.losses.total == 0
+
+
+def test_pictures_that_do_not_decode_are_lost_messages_whoever_looks_at_them(tmp_path: Path) -> None:
+    log, broken = open_log(demo_log_path()), tmp_path / "broken.mcap"
+    with LogWriter(broken, log.rig) as writer:
+        for message in log.messages(end_ns=log.start_ns + 700_000_000):
+            if isinstance(message, CameraFrame) and message.channel == "CAM_LEFT":
+                message = replace(message, data=message.data[: len(message.data) // 2])
+            writer.write(message)
+    subsets = {"all": None, "camera": ("camera",)}
+    found = run_log(open_log(broken), chosen_config(detector="network"), subsets, name="broken")
+    assert list(found.losses.messages) == ["CAM_LEFT"]
+    assert 5 <= found.losses.total <= 7
 
 
 def test_truth_and_results_lie_in_one_frame(tables: LogTables) -> None:
