@@ -10,8 +10,12 @@ from tricast.configs.errors import InputError
 
 
 @contextmanager
-def writing(path: Path) -> Generator[None]:
+def writing(path: Path, *kinds: type[Exception]) -> Generator[None]:
     """While a file is written.
+
+    Args:
+        path: The file; what is written of it has the same name with `.partial` until it is whole.
+        kinds: Errors besides OSError by which whatever writes it tells of the disk.
 
     Raises:
         InputError: The disk is full, or takes no more for another reason.
@@ -19,10 +23,10 @@ def writing(path: Path) -> Generator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, *kinds) as error:
         raise InputError(
             where=str(path),
-            got=error.strerror or str(error),
+            got=getattr(error, "strerror", None) or str(error),
             expected="a disk that takes the whole file",
             remedy="make room or choose another place; what was written so far has names that end in .partial",
         ) from error

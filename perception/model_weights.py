@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tricast.configs.disk import writing
 from tricast.configs.errors import InputError
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.score_calibration import ScoreScale, SubsetName
@@ -39,8 +40,9 @@ def save_weights(
     }
     metadata = {**(notes or {}), "format": FORMAT, "model": network.config.model_dump_json()}
     partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata=metadata)
-    partial.replace(path)
+    with writing(path, SafetensorError):
+        save_file(tensors, partial, metadata=metadata)
+        partial.replace(path)
 
 
 def load_network(path: Path) -> Network:
@@ -104,8 +106,9 @@ def write_score_scales(path: Path, out: Path, scales: Mapping[SubsetName, ScoreS
     tensors, metadata = _read(path)
     metadata[CALIBRATION] = _SCALES.dump_json(dict(scales)).decode()
     partial = out.with_name(out.name + ".partial")
-    save_file(tensors, partial, metadata=metadata)
-    partial.replace(out)
+    with writing(out, SafetensorError):
+        save_file(tensors, partial, metadata=metadata)
+        partial.replace(out)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

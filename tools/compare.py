@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from tricast.configs.errors import InputError
+from tricast.tools.user_input import positive_float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("run_a", "run_b"):
         parser.add_argument(name, help="run directory of an evaluation; DIR:camera+lidar takes other sensors of it")
     parser.add_argument(
-        "--max-range", type=float, metavar="M", help="score nothing further away than this (default: as both runs)"
+        "--max-range",
+        type=positive_float,
+        metavar="M",
+        help="score nothing further away than this (default: as both runs)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -23,10 +26,6 @@ def run(args: argparse.Namespace) -> int:
     from tricast.perception.evaluation.comparison import compare_runs, describe_comparison
     from tricast.perception.evaluation.run_directory import common_max_range_m, load_run
 
-    if args.max_range is not None and not args.max_range > 0:
-        raise InputError(
-            where="--max-range", got=f"{args.max_range:g}", expected="more than 0", remedy="give a positive number"
-        )
     run_a, run_b = load_run(args.run_a), load_run(args.run_b)
     max_range_m = common_max_range_m(run_a, run_b) if args.max_range is None else args.max_range
     comparison = compare_runs(run_a, run_b, max_range_m=max_range_m)

@@ -28,6 +28,7 @@ from tricast.configs.errors import InputError
 from tricast.configs.strict import load_config
 from tricast.perception.evaluation.text_tables import TextTable
 from tricast.perception.model_weights import load_network
+from tricast.perception.streaming.replay import check_writable, write_whole
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.shards import ShardSet
 from tricast.perception.training.trainer import CHECKPOINT, WEIGHTS, Trainer
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     settings = {variant.name: _settings(variant, base, args) for variant in variants}
     if args.known is not None:
         _adopt(args.known, variants_of(base), lambda variant: _settings(variant, base, args), args.out)
+    check_writable(args.out)
     train, held = ShardSet(args.shards / "train"), ShardSet(args.shards / "validation")
     with Termination() as stop:
         sitting = _Sitting(None if args.minutes is None else time.monotonic() + 60 * args.minutes, stop)
@@ -205,7 +207,7 @@ def _stage_trained(
     stated, resume = folder / "config.yaml", (folder / CHECKPOINT).exists()
     if not resume:
         folder.mkdir(parents=True, exist_ok=True)
-        stated.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        write_whole(stated, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     # A run may go on with another plan, but a comparison is of one plan from beginning to end.
     elif (planned := load_config(TrainingRunConfig, str(stated)).training.max_samples) != config.training.max_samples:
         raise _of_another(stated, f"a training of {planned} samples that has begun")
@@ -236,10 +238,8 @@ def _score(config: TrainingRunConfig, folder: Path, held: ShardSet, settings: di
 
 
 def _write_figures(folder: Path, known: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{FIGURES}.partial"
-    partial.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    partial.replace(folder / FIGURES)
+    check_writable(folder)
+    write_whole(folder / FIGURES, json.dumps(known, indent=1) + "\n")
 
 
 def _write_table(base: TrainingRunConfig, args: argparse.Namespace) -> None:
@@ -255,9 +255,9 @@ def _write_table(base: TrainingRunConfig, args: argparse.Namespace) -> None:
         "subset. `ahead` and `behind` are against the mean of the default's seeds; no difference within their spread "
         "(`-`) is a win."
     )
-    (args.out / "table.md").write_text(f"{facts}\n\n{table.markdown()}\n", encoding="utf-8")
+    write_whole(args.out / "table.md", f"{facts}\n\n{table.markdown()}\n")
     told = {"samples": args.samples, "ticks": args.ticks, "variants": known}
-    (args.out / "table.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    write_whole(args.out / "table.json", json.dumps(told, indent=1) + "\n")
 
 
 @mistakes_in_one_line

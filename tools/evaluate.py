@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tricast.configs.errors import InputError
 from tricast.perception.backends.names import BACKENDS
-from tricast.tools.user_input import positive_int
+from tricast.tools.user_input import positive_float, positive_int
 
 if TYPE_CHECKING:
     from tricast.perception.config import PipelineConfig
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds to skip of each log")
     parser.add_argument("--duration", type=float, metavar="D", help="seconds to evaluate of each log")
-    parser.add_argument("--max-range", type=float, metavar="M", help="score nothing further away than this")
+    parser.add_argument("--max-range", type=positive_float, metavar="M", help="score nothing further away than this")
     parser.add_argument("--scenes", type=int, metavar="N", help="scenes of a synthetic set, 40 unless given")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="folder that keeps synthetic sets")
     parser.add_argument(
@@ -120,10 +120,6 @@ def _check(args: argparse.Namespace) -> None:
             got="--streaming or --corruptions beside them",
             expected="either a part of each log, or these, which take whole logs and first seconds",
             remedy="run the two apart",
-        )
-    if args.max_range is not None and not args.max_range > 0:
-        raise InputError(
-            where="--max-range", got=f"{args.max_range:g}", expected="more than 0", remedy="give a positive number"
         )
 
 

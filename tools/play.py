@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from tricast.configs.errors import InputError
 from tricast.tools.calibrated_log import add_calibration, calibrated_log
+from tricast.tools.user_input import positive_float
 
 if TYPE_CHECKING:
     from tricast.sensors.ros.player import LogPlayer, Played
@@ -29,15 +30,15 @@ ARROWS = {"\x1b[C": "right", "\x1b[D": "left", "\x1b[A": "up", "\x1b[B": "down"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("log", type=Path, help="a log to read")
-    parser.add_argument("--rate", type=float, default=1.0, metavar="X", help="multiple of real time")
+    parser.add_argument("--rate", type=positive_float, default=1.0, metavar="X", help="multiple of real time")
     parser.add_argument("--loop", action="store_true", help="begin again at the end")
     parser.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds to skip at the beginning")
-    parser.add_argument("--duration", type=float, metavar="D", help="seconds to play")
+    parser.add_argument("--duration", type=positive_float, metavar="D", help="seconds to play")
     parser.add_argument("--delay", type=float, default=1.0, metavar="S", help="pause before the first message")
     parser.add_argument(
         "--wait", type=float, default=0.0, metavar="S", help="wait so long for subscribers of all topics"
     )
-    parser.add_argument("--clock", type=float, default=100.0, metavar="HZ", help="how often /clock is sent")
+    parser.add_argument("--clock", type=positive_float, default=100.0, metavar="HZ", help="how often /clock is sent")
     parser.add_argument("--results", action="store_true", help="send recorded results and diagnostics too")
     parser.add_argument("--faults", metavar="F", help="packaged faults or path to a YAML file, laid over the log")
     add_calibration(parser)
@@ -100,9 +101,6 @@ def _tell(args: argparse.Namespace, player: LogPlayer, played: Played) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name, value in (("--rate", args.rate), ("--clock", args.clock), ("--duration", args.duration)):
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise _wrong(name, f"{value:g}", "more than 0")
     for name, value in (("--delay", args.delay), ("--wait", args.wait)):
         if not (math.isfinite(value) and value >= 0):
             raise _wrong(name, f"{value:g}", "0 or more")

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tricast.configs.disk import writing
 from tricast.tools.calibrated_log import add_calibration, calibrated_log
 from tricast.tools.user_input import file_to_write
 
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the pipeline and write; returns the exit code."""
     from tricast.perception.config import chosen_config
     from tricast.perception.evaluation import submission
+    from tricast.perception.streaming.replay import write_whole
 
     config = chosen_config(args.config, detector=args.detector, weights=args.weights)
     sensors = tuple(name.strip() for name in args.sensors.split(",")) if args.sensors is not None else None
@@ -47,11 +49,13 @@ def run(args: argparse.Namespace) -> int:
     )
     partial = out.with_name(out.name + ".partial")
     if args.format == "argoverse2-detection":
-        submission.write_feather(submission.argoverse2_detections(samples, name), partial)
+        columns = submission.argoverse2_detections(samples, name)
+        with writing(out):
+            submission.write_feather(columns, partial)
+            partial.replace(out)
     else:
         document = _document(args.format, samples, submission.used_modalities(log.rig, sensors, config))
-        partial.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
-    partial.replace(out)
+        write_whole(out, json.dumps(document, allow_nan=False))
     print(f"{len(samples)} samples in {out}")
     return 0
 

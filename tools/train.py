@@ -16,7 +16,7 @@ from tricast.configs.errors import InputError
 from tricast.configs.strict import load_config, parse_config
 from tricast.perception.detectors.network_config import weights_path
 from tricast.perception.model_weights import read_tensors
-from tricast.perception.streaming.replay import check_writable
+from tricast.perception.streaming.replay import check_writable, write_whole
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.processes import Processes, joined
 from tricast.perception.training.published_vit import load_vit, read_vit
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         if processes.first:
             check_writable(args.out)
             _shards(args, config)
-            (args.out / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+            write_whole(args.out / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         processes.wait()
         _train(args, config, processes, start)
     return 0

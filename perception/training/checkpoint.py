@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from tricast.configs.disk import writing
 from tricast.configs.errors import InputError
 from tricast.perception.training.optimization import AveragedModel
 
@@ -55,10 +56,11 @@ def save_checkpoint(
         tensors.update({f"optimizer.{index}.{name}": value for name, value in state.items()})
     described = {"format": FORMAT, "progress": json.dumps(vars(progress)), "config": json.dumps(config)}
     partial = path.with_name(path.name + ".partial")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata=described)
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with writing(path, SafetensorError):
+        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata=described)
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
 
 
 def load_checkpoint(

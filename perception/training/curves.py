@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tricast.configs.disk import writing
+
 
 class Curve:
     """A table of figures by step, whole on disk after every row.
@@ -31,11 +33,12 @@ class Curve:
         self._rows.append({"step": step, **{name: f"{value:.6g}" for name, value in figures.items()}})
         columns = list(dict.fromkeys(name for row in self._rows for name in row))
         partial = self._path.with_name(self._path.name + ".partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(self._rows)
-        partial.replace(self._path)
+        with writing(self._path):
+            with partial.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns, restval="")
+                writer.writeheader()
+                writer.writerows(self._rows)
+            partial.replace(self._path)
         if self._board is not None:
             for name, value in figures.items():
                 self._board.add_scalar(f"{self._path.stem}/{name}", value, step)

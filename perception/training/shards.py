@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from tricast.configs.disk import writing
 from tricast.configs.errors import InputError
+from tricast.perception.streaming.replay import check_writable, write_whole
 from tricast.perception.tick_sample import CameraInput, SampleConfig, TickSample, sample_of
 from tricast.perception.training.known_counts import with_known_counts
 from tricast.perception.training.tick_truth import TickTruth, truth_of
@@ -84,7 +86,8 @@ class ShardWriter:
         config: Sample settings.
 
     Raises:
-        InputError: The folder holds shards made with other settings, or the range is more than shards hold.
+        InputError: The folder holds shards made with other settings or cannot be made, or the range is more than
+            shards hold.
 
     """
 
@@ -97,11 +100,11 @@ class ShardWriter:
                 remedy="train with a smaller range",
             )
         self._folder, self._config = folder, config
-        folder.mkdir(parents=True, exist_ok=True)
         manifest = {"format": FORMAT, "settings": settings_digest(source, config), "source": source}
         path = folder / "manifest.json"
         if not path.exists():
-            _write_text(path, json.dumps({**manifest, "sample": config.model_dump(mode="json")}, indent=2) + "\n")
+            check_writable(folder, "shards in")
+            write_whole(path, json.dumps({**manifest, "sample": config.model_dump(mode="json")}, indent=2) + "\n")
         elif (found := read_manifest(folder)).get("settings") != manifest["settings"]:
             raise InputError(
                 where=str(path),
@@ -135,8 +138,10 @@ class ShardWriter:
         partial = self._path(scene).with_suffix(".partial")
         # Others are written as they lie in memory, and read as if they lay in rows.
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        save_file(arrays, partial, metadata={"ticks": json.dumps(described), "instances": json.dumps([*instances])})
-        partial.replace(self._path(scene))
+        metadata = {"ticks": json.dumps(described), "instances": json.dumps([*instances])}
+        with writing(self._path(scene), SafetensorError):
+            save_file(arrays, partial, metadata=metadata)
+            partial.replace(self._path(scene))
         return len(described)
 
     def _path(self, scene: str) -> Path:
@@ -331,12 +336,6 @@ def _pose(values: Mapping[str, Any]) -> SE3:
     w, qx, qy, qz = values["quaternion_wxyz"]
     x, y, z = values["translation_m"]
     return SE3(quaternion_wxyz=(w, qx, qy, qz), translation_m=(x, y, z))
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _broken(path: Path, got: str, remedy: str) -> InputError:

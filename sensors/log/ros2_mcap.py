@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO
 import yaml
 from mcap.writer import CompressionType, Writer
 
+from tricast.configs.disk import writing
 from tricast.sensors.errors import LogError
 from tricast.sensors.log.schema import schema_text, serialize
 from tricast.sensors.log.stream import ForeignMessage
@@ -80,10 +80,10 @@ class Ros2McapWriter:
         """Append a message of the type store.
 
         Raises:
-            LogError: The disk is full, or takes no more for another reason.
+            InputError: The disk is full, or takes no more for another reason.
 
         """
-        with self._on_disk():
+        with writing(self.path):
             self._write(topic, message, log_time_ns)
 
     def _write(self, topic: str, message: Any, log_time_ns: int) -> None:
@@ -101,10 +101,10 @@ class Ros2McapWriter:
         """Append a message of another log as it is: bytes, schema, metadata, times and sequence.
 
         Raises:
-            LogError: As for `write`.
+            InputError: As for `write`.
 
         """
-        with self._on_disk():
+        with writing(self.path):
             self._copy(message)
 
     def _copy(self, message: ForeignMessage) -> None:
@@ -136,26 +136,13 @@ class Ros2McapWriter:
             with suppress(OSError):
                 self._file.close()
             return
-        with self._on_disk():
+        with writing(self.path):
             try:
                 self._writer.finish()
             finally:
                 self._file.close()
             self._partial.replace(self.path)
         self._write_metadata()
-
-    @contextmanager
-    def _on_disk(self) -> Generator[None]:
-        """Tell what the disk says as the user's to mend."""
-        try:
-            yield
-        except OSError as error:
-            raise LogError(
-                where=str(self.path),
-                got=error.strerror or str(error),
-                expected="a disk that takes the whole file",
-                remedy=f"make room or choose another place; what was written so far is in {self._partial.name}",
-            ) from error
 
     def _write_metadata(self) -> None:
         """Write rosbag2's description, unless one that belongs to another file lies here."""

@@ -43,7 +43,7 @@ class LogWriter:
 
         Raises:
             SensorDataError: One of them is none that ROS 2 can tell.
-            LogError: The disk is full, or takes no more for another reason.
+            InputError: The disk is full, or takes no more for another reason.
 
         """
         now_ns = message.received_ns

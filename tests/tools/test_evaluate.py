@@ -176,7 +176,6 @@ def test_one_command_makes_all_tables_of_a_readme(
         (["evaluate", "none.mcap"], ["none.mcap"]),
         (["evaluate", "standard:validation", "--scenes", "0"], ["--scenes", "0"]),
         (["evaluate", str(demo_log_path()), "--scenes", "2"], ["--scenes", "synthetic"]),
-        (["evaluate", str(demo_log_path()), "--max-range", "-5"], ["--max-range"]),
         (["evaluate", str(demo_log_path()), "--start", "99"], ["--start", "99 s", "the log's length"]),
         (["evaluate", str(demo_log_path()), "--duration", "2", "--corruptions"], ["--duration", "run the two apart"]),
         (["evaluate", str(demo_log_path()), "--sensors", "sonar"], ["sonar", "camera"]),
@@ -222,6 +221,14 @@ def test_a_cache_that_cannot_be_written_is_called_so(tmp_path: Path, capsys: pyt
     error = capsys.readouterr().err
     assert f"--cache {tmp_path / 'file' / 'cache'}" in error
     assert "--out" not in error
+
+
+@pytest.mark.parametrize("command", [["evaluate", str(demo_log_path())], ["compare", "a", "b"]])
+def test_a_range_that_is_none_is_refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--max-range", "-5"])
+    assert ended.value.code == 2
+    assert "--max-range: got '-5'; expected more than 0" in capsys.readouterr().err
 
 
 def devkit_box(token: str, x: float, **more: Any) -> dict[str, Any]:

@@ -23,6 +23,14 @@ def test_several_processes_make_the_shards_that_one_makes(tmp_path: Path, capsys
     assert capsys.readouterr().out == f"0 shards made in {tmp_path / 'together'}\n"
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--out", str(tmp_path / "file" / "shards"), "--seeds", "7", "8"]) == 2
+    error = capsys.readouterr().err
+    assert f"shards in {tmp_path / 'file' / 'shards'}: got Not a directory" in error
+    assert error.count("\n") == 1
+
+
 def contents(path: Path) -> tuple[dict[str, str], dict[str, bytes]]:
     """What is told and the arrays; their order in the file is the library's own."""
     with safe_open(path, "numpy") as file:

@@ -70,10 +70,15 @@ def test_the_gauge_sees_memory_threads_and_files_of_a_process(tmp_path: Path) ->
     assert (before.latency_ms, after.latency_ms) == (5.0, 7.0)
 
 
-def test_a_length_that_is_none_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["soak", "--minutes", "0"])
-    assert main() == 2
-    assert capsys.readouterr().err.startswith("soak: error: --minutes")
+@pytest.mark.parametrize("option", ["--minutes", "--rate"])
+def test_a_length_or_rate_that_is_none_is_refused(
+    option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["soak", option, "0"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert f"{option}: got '0'; expected more than 0" in capsys.readouterr().err
 
 
 @pytest.mark.slow

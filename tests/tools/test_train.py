@@ -112,6 +112,11 @@ def test_a_folder_that_cannot_be_made_and_no_time_are_refused(
     (tmp_path / "file").write_text("")
     assert train(config, tmp_path / "file") == 2
     assert f"--out {tmp_path / 'file'}" in capsys.readouterr().err
+    assert train(config, tmp_path / "out", "--shards", str(tmp_path / "file" / "shards")) == 2
+    assert f"shards in {tmp_path / 'file' / 'shards'}" in capsys.readouterr().err
+    (tmp_path / "out" / "config.yaml.partial").mkdir(parents=True)
+    assert train(config, tmp_path / "out", "--data", str(demo_log_path())) == 2
+    assert f"{tmp_path / 'out' / 'config.yaml'}: got Is a directory" in capsys.readouterr().err
     for minutes in ("-5", "nan"):
         with pytest.raises(SystemExit) as ended:
             train(config, tmp_path / "out", "--minutes", minutes)

@@ -186,3 +186,11 @@ def test_the_command_writes_a_file_and_says_how_many_samples(
     assert capsys.readouterr().out == f"6 samples in {out}\n"
     assert len(json.loads(out.read_text())["results"]) == 6
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results.json.partial").symlink_to("/dev/full")
+    command = ["submission", str(demo_log_path()), "--format", "nuscenes-tracking", "--detector", "cluster"]
+    assert main([*command, "--out", str(tmp_path / "results.json")]) == 2
+    assert "results.json: got No space left on device" in capsys.readouterr().err

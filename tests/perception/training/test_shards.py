@@ -145,6 +145,18 @@ def test_a_scene_without_truth_is_no_shard(tmp_path: Path) -> None:
     assert not writer.has("s")
 
 
+def test_a_folder_that_cannot_be_made_and_a_shard_that_cannot_be_written_are_the_users_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="expected a folder that can be written"):
+        ShardWriter(tmp_path / "file" / "shards", source="the demo", config=SampleConfig())
+    writer, log = ShardWriter(tmp_path / "shards", source="the demo", config=SampleConfig()), open_log(demo_log_path())
+    (tmp_path / "shards" / "demo.partial").mkdir()
+    synchronizer = Synchronizer(log.rig, synchronizer_for(SampleConfig()), origin_ns=log.start_ns)
+    with pytest.raises(InputError, match=r"demo\.safetensors: .* expected a disk that takes the whole file"):
+        writer.write("demo", ticks(log.messages(end_ns=log.start_ns + 700_000_000), synchronizer))
+    assert not writer.has("demo")
+
+
 def test_making_shards_again_adds_only_what_is_missing(shards: Path) -> None:
     before = (shards / "demo.safetensors").stat().st_mtime_ns
     assert shards_of_logs([demo_log_path()], shards, CONFIG, source="demo") == 0

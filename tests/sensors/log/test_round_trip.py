@@ -10,6 +10,7 @@ import yaml
 from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 
+from tricast.configs.errors import InputError
 from tricast.sensors.annotations import Annotations
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.errors import LogError, SensorDataError
@@ -164,7 +165,7 @@ def test_a_writer_that_fails_leaves_only_a_partial_file(tmp_path: Path) -> None:
 def test_a_full_disk_is_told(tmp_path: Path, count: int) -> None:
     (tmp_path / "log.mcap.partial").symlink_to("/dev/full")
     with (
-        pytest.raises(LogError, match=r"log\.mcap: got No space left on device.*make room"),
+        pytest.raises(InputError, match=r"log\.mcap: got No space left on device.*make room"),
         LogWriter(tmp_path / "log.mcap", RIG) as writer,
     ):
         for message in messages(count):
