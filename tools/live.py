@@ -69,7 +69,8 @@ def _overrides(args: argparse.Namespace) -> list[Any]:
 
 
 def _wants_start(node: Any) -> bool:
-    return not node.has_parameter("autostart") or bool(node.get_parameter("autostart").value)
+    # What is no truth value is for the configuration to refuse.
+    return not node.has_parameter("autostart") or node.get_parameter("autostart").value is not False
 
 
 def _check(node: Any) -> None:

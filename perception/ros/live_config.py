@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from tricast.configs.errors import ConfigError
 from tricast.configs.strict import StrictConfig, parse_config
 from tricast.perception.backends.names import BackendName
 from tricast.perception.config import PipelineConfig, chosen_config
@@ -51,8 +52,10 @@ class LiveConfig(StrictConfig):
     @field_validator("cameras", "lidars", "radars", mode="before")
     @classmethod
     def _without_empty(cls, value: Any) -> Any:
-        """ROS parameters have no empty lists: one empty text stands for it."""
-        return tuple(v for v in value if v != "") if isinstance(value, list | tuple) else value
+        """One empty text stands for an empty list too: parameter files of ROS 2 cannot tell the type of `[]`."""
+        if not isinstance(value, list | tuple):
+            raise ValueError("a list of channels, such as [LIDAR_TOP]")
+        return tuple(v for v in value if v != "")
 
     def pipeline(self) -> PipelineConfig:
         """The pipeline's configuration.
@@ -85,5 +88,15 @@ def parse_parameters(values: dict[str, Any], *, node: str) -> LiveConfig:
         ConfigError: One is unknown or does not fit; names it and what is near.
 
     """
-    own = {name: value for name, value in values.items() if name.split(".")[0] not in NOT_OURS}
+    # None is what ROS 2 makes of an empty list, whose type it cannot tell.
+    given = {name: [] if value is None else value for name, value in values.items()}
+    simulated = given.get("use_sim_time", False)
+    if not isinstance(simulated, bool):  # which ROS 2 only logs, and goes on by the wall clock
+        raise ConfigError(
+            where=f"parameters of {node}: use_sim_time",
+            got=repr(simulated),
+            expected="true or false",
+            remedy="correct this setting",
+        )
+    own = {name: value for name, value in given.items() if name.split(".")[0] not in NOT_OURS}
     return parse_config(LiveConfig, own, where=f"parameters of {node}")

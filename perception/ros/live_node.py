@@ -61,6 +61,12 @@ def make_node(overrides: Sequence[Any] = ()) -> Any:
             )
             self.live = Live(self)
 
+        def declare_parameters(self, namespace: str, parameters: Any, ignore_override: bool = False) -> Any:
+            # An empty list of a command line or a file has no type: as a static one it would be refused, unnamed.
+            for _, value, descriptor in (given for given in parameters if len(given) == 3):
+                descriptor.dynamic_typing |= value is None
+            return super().declare_parameters(namespace, parameters, ignore_override=ignore_override)
+
         def on_configure(self, state: Any) -> Any:
             return self._done(self.live.configure, super().on_configure, state)
 

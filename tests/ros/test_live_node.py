@@ -170,6 +170,9 @@ def test_radar_scans_of_ranges_and_angles_are_heard(graph: Any) -> None:
         ("deadline_ms:=-1.0", ("deadline_ms", "greater than 0")),
         ("config:=nowhere", ("nowhere",)),
         ("queue_depth:=many", ("queue_depth",)),
+        ("lidars:=LIDAR_TOP", ("lidars: got 'LIDAR_TOP'; expected a list of channels",)),
+        ("deadline_ms:=[]", ("deadline_ms: got []; expected input should be a valid number",)),
+        ("use_sim_time:=5", ("use_sim_time: got 5; expected true or false",)),
         ("nonsense", ("--ros-args -p nonsense",)),
     ],
 )

@@ -26,6 +26,11 @@ def test_parameters_that_every_node_has_are_left_alone() -> None:
     assert parse_parameters(values, node="n").lidars == ("LIDAR_TOP",)
 
 
+@pytest.mark.parametrize("empty", [None, [], [""]])
+def test_an_empty_list_is_not_set_however_ros_tells_it(empty: object) -> None:
+    assert parse_parameters({"lidars": empty}, node="n") == LiveConfig()
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -33,6 +38,11 @@ def test_parameters_that_every_node_has_are_left_alone() -> None:
         ({"workers": 4}, "unknown setting"),
         ({"diagnostics_hz": 0.0}, "greater than 0"),
         ({"reliability": "maybe"}, "reliable"),
+        ({"config": 5}, "got 5; expected input should be a valid string"),
+        ({"lidars": "LIDAR_TOP"}, "got 'LIDAR_TOP'; expected a list of channels"),
+        ({"lidars": [1]}, "lidars.0: got 1"),
+        ({"deadline_ms": None}, r"got \[\]; expected input should be a valid number"),
+        ({"use_sim_time": 5}, "got 5; expected true or false"),
     ],
 )
 def test_wrong_parameters_are_refused_by_name(values: dict[str, object], words: str) -> None:
