@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tricast.configs.errors import InputError
 from tricast.perception.outputs import TickResult
 from tricast.perception.ros import object_messages as objects
 from tricast.perception.ros.live_config import LiveConfig
+from tricast.perception.ros.result_files import ResultFiles
 from tricast.perception.streaming.extrapolation import Extrapolated, extrapolated
-from tricast.perception.streaming.replay import check_writable
-from tricast.perception.streaming.results_json import ResultsJsonWriter
 from tricast.perception.streaming.results_mcap import (
     EXTRAPOLATED_TYPE,
     RESULT_TOPIC,
     RESULT_TYPE,
-    ResultsMcapWriter,
     detection_markers,
     extrapolated_message,
     result_message,
     track_markers,
 )
-from tricast.perception.streaming.runtime_result import RuntimeResult
+from tricast.perception.streaming.runtime_result import Delivery, RuntimeResult
 from tricast.sensors.log.schema import serialize
+from tricast.sensors.motion_compensation import EgoMotion
 from tricast.sensors.ros.installation import is_readable, message_type, ros_module
 from tricast.sensors.ros.qos import Qos
 
@@ -38,6 +36,15 @@ DEPTH = 100
 """Results held for slow subscribers: a recorder should miss none."""
 MAX_WAITING = 64
 DELIVERY_S = 0.5
+
+
+@dataclass(frozen=True)
+class _Outgoing:
+    """What of a result is published; without its frame, whose pictures would wait with it."""
+
+    tick: TickResult
+    delivery: Delivery
+    ego_motion: EgoMotion
 
 
 class ResultOutputs:
@@ -53,22 +60,25 @@ class ResultOutputs:
     def __init__(self, node: Any, config: LiveConfig, now_ns: Callable[[], int]) -> None:
         self._node, self._config, self._now_ns = node, config, now_ns
         self._publishers: dict[str, Any] = {}  # lifecycle publishers, while it is entered
-        self._waiting: deque[RuntimeResult] = deque()
+        self._waiting: deque[_Outgoing] = deque()
         self._change = threading.Condition()
         self._closing = False
-        self._files = ExitStack()
-        self._writers: tuple[ResultsMcapWriter, ResultsJsonWriter] | None = None
+        self._open = ExitStack()
+        self._files = ResultFiles(Path(config.out), node.get_logger()) if config.out else None
         self.odom_frame = config.odom_frame
         """In which the poses of the results are."""
         self.not_published = 0
         """Results that did not leave because publishing was too slow or failed."""
-        self.not_written = 0
-        """Results that the run directory lacks because writing failed, as on a full disk."""
         self.since_newest_ms: float | None = None
         """From the stamp of the last result's newest input until it was published."""
         self.extrapolated_ms: float | None = None
         """How far the last objects were carried on; None while nothing is extrapolated."""
         self._thread = threading.Thread(target=self._work, name="tricast-publish", daemon=True)
+
+    @property
+    def not_written(self) -> int:
+        """Results that files of the run directory lack, as on a disk that is slow or full."""
+        return 0 if self._files is None else self._files.not_written
 
     def __enter__(self) -> ResultOutputs:
         """Open the files, publish and start.
@@ -77,28 +87,24 @@ class ResultOutputs:
             InputError: The run directory cannot be written.
 
         """
-        with ExitStack() as files:
-            if self._config.out:
-                check_writable(Path(self._config.out))
-                mcap, lines = free_names(Path(self._config.out))
-                self._writers = (
-                    files.enter_context(ResultsMcapWriter(mcap)),
-                    files.enter_context(ResultsJsonWriter(lines)),
-                )
-                self._node.get_logger().info(f"results are written to {mcap} and {lines.name}")
+        with ExitStack() as opening:
+            if self._files is not None:
+                opening.enter_context(self._files)
             for topic, type_name in self._topics().items():
                 self._make(topic, type_name)
             self._thread.start()
-            self._files = files.pop_all()
+            self._open = opening.pop_all()
         return self
 
     def add(self, result: RuntimeResult) -> None:
         """Take a result; never waits."""
+        if self._files is not None:
+            self._files.add(result.tick, result.delivery)
         with self._change:
             if len(self._waiting) >= MAX_WAITING:
                 self._waiting.popleft()
                 self.not_published += 1
-            self._waiting.append(result)
+            self._waiting.append(_Outgoing(result.tick, result.delivery, result.frame.ego_motion))
             self._change.notify_all()
 
     def __exit__(self, *failure: Any) -> None:
@@ -107,15 +113,12 @@ class ResultOutputs:
             self._closing = True
             self._change.notify_all()
         self._thread.join()
-        try:
-            self._files.close()
-        except (OSError, InputError) as error:
-            self._node.get_logger().error(f"the results are not whole: {error}")
         timeout = ros_module("rclpy.duration").Duration(seconds=DELIVERY_S)
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(timeout)
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers.clear()
+        self._open.close()
 
     def _topics(self) -> dict[str, str]:
         topics = {RESULT_TOPIC: RESULT_TYPE}
@@ -149,9 +152,8 @@ class ResultOutputs:
             except Exception as error:
                 self._node.get_logger().error(f"a result was not published: {error}", throttle_duration_sec=1.0)
                 self.not_published += 1
-            self._write(result)
 
-    def _publish(self, result: RuntimeResult) -> None:
+    def _publish(self, result: _Outgoing) -> None:
         tick = result.tick
         message = result_message(tick, result.delivery)
         message.header.frame_id = self._config.base_frame
@@ -166,22 +168,11 @@ class ResultOutputs:
         if not self._waiting:
             self._publish_copies(result)
 
-    def _write(self, result: RuntimeResult) -> None:
-        """Into the run directory; what fails there, such as a full disk, holds up nothing else."""
-        if self._writers is None:
-            return
-        try:
-            self._writers[0].write(result.tick, result.delivery)
-            self._writers[1].write(result.tick)
-        except Exception as error:
-            self._node.get_logger().error(f"a result was not written: {error}", throttle_duration_sec=1.0)
-            self.not_written += 1
-
-    def _publish_copies(self, result: RuntimeResult) -> None:
+    def _publish_copies(self, result: _Outgoing) -> None:
         """The result in other forms; left out where the next result already waits, so that no result is ever lost."""
         base, odom, tick = self._config.base_frame, self.odom_frame, result.tick
         if self._config.extrapolate:
-            found = extrapolated(tick, self._now_ns(), result.frame.ego_motion)
+            found = extrapolated(tick, self._now_ns(), result.ego_motion)
             self.extrapolated_ms, tick = found.by_ns / 1e6, found.result
             self._copy(NOW_TOPIC, lambda: self._now_message(found))
         self._copy("/tricast/tracked_objects", lambda: objects.tracked_objects(tick, odom))
@@ -211,17 +202,3 @@ class ResultOutputs:
         for marker in message.markers:
             marker.header.frame_id = self._config.base_frame
         return message
-
-
-def free_names(out: Path) -> tuple[Path, Path]:
-    """`results.mcap` and `results.jsonl`, with the first number that is free where an earlier activation left some.
-
-    What one that was killed has left unfinished is not written over either.
-    """
-    numbers = itertools.chain([""], (f".{number}" for number in itertools.count(1)))
-    pairs = ((out / f"results{number}.mcap", out / f"results{number}.jsonl") for number in numbers)
-    return next(pair for pair in pairs if not any(p.exists() or _unfinished(p).exists() for p in pair))
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(path.name + ".partial")

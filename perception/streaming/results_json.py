@@ -95,7 +95,8 @@ class ResultsJsonWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
-        self._file = self._partial.open("w", encoding="utf-8")
+        with writing(path):
+            self._file = self._partial.open("w", encoding="utf-8")
 
     def __enter__(self) -> ResultsJsonWriter:
         return self

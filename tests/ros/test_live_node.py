@@ -1,10 +1,12 @@
 """The live node as a citizen of a ROS 2 graph: states, parameters, QoS, names and other stacks' messages."""
 
 import math
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -249,20 +251,42 @@ def test_each_activation_keeps_its_own_results_and_begins_anew(graph: Any) -> No
 
 
 def test_a_full_disk_is_counted_and_holds_up_no_other_output(graph: Any) -> None:
-    def full(*args: Any) -> None:
-        raise OSError("No space left on device")
-
-    results = graph.ear.results()
+    results, run = graph.ear.results(), graph.folder / "run"
     markers = hear(graph, "/tricast/tracks/markers", "visualization_msgs/msg/MarkerArray")
-    with node_here(graph, out=str(graph.folder / "run")) as (node, until):
+    graph.vehicle(("LIDAR_TOP",))
+    with node_here(graph, out=str(run)) as (node, until), Path("/dev/full").open("wb") as full:
         node.trigger_activate()
         outputs = node.live._outputs
-        outputs._writers[1].write = full
+        mcap, lines = (file._writer for file in outputs._files._files)
+        os.dup2(full.fileno(), lines._file.fileno())
         until(lambda: outputs.not_written > 2, "results that are not written")
         sent = len(markers)
         until(lambda: len(markers) > sent + 2 and results, "markers that go on")
         assert outputs.not_published == 0
         until(lambda: int(graph.ear.value("pipeline", "not_written") or 0) > 2, "the count said")
+        os.dup2(full.fileno(), mcap._mcap._file.fileno())
+        node.trigger_deactivate()
+        assert (node.live.refusal, node.live.state) == (None, "inactive")
+        assert {p.name for p in run.iterdir()} == {"results.mcap.partial", "results.jsonl.partial"}
+        node.trigger_activate()
+        until(lambda: list(run.glob("results.1.*")), "files of the next activation")
+
+
+def test_a_stalled_disk_delays_no_result(graph: Any) -> None:
+    results = graph.ear.results()
+    graph.vehicle(("LIDAR_TOP",))
+    read, write = os.pipe()
+    with node_here(graph, out=str(graph.folder / "run")) as (node, until):
+        node.trigger_activate()
+        files = node.live._outputs._files
+        os.dup2(write, files._files[1]._writer._file.fileno())
+        os.close(write)
+        os.set_blocking(read, False)
+        until(lambda: len(files._waiting) > 5, "results that wait for the disk")
+        sent = len(results)
+        until(lambda: len(results) > sent + 5, "results that go on")
+        assert node.live._outputs.not_published == 0
+        os.close(read)  # the disk fails in the end, and the node can be left
 
 
 def test_a_run_directory_that_cannot_be_written_refuses_activation_and_leaves_nothing(graph: Any) -> None:

@@ -1,17 +1,44 @@
-"""Files of results that a live node writes."""
+"""What of the runtime's results is to be published, without a graph."""
 
-from pathlib import Path
+import gc
+import weakref
+from types import SimpleNamespace
 
-from tricast.perception.ros.result_outputs import free_names
+import numpy as np
+
+from tricast.perception.ros.live_config import LiveConfig
+from tricast.perception.ros.result_outputs import ResultOutputs
+from tricast.perception.streaming.pipeline import Pipeline
+from tricast.perception.streaming.runtime_result import Delivery, RuntimeResult
+from tricast.sensors.calibration import Rig, SensorCalibration
+from tricast.sensors.frames import CameraFrame
+from tricast.sensors.geometry.lenses import PinholeLens
+from tricast.sensors.geometry.se3 import SE3
+from tricast.sensors.synced_frame import SyncedFrame
+
+LENS = PinholeLens(width_px=64, height_px=48, focal_px=(50.0, 50.0), principal_px=(32.0, 24.0))
+RIG = Rig.of([SensorCalibration(channel="CAM", modality="camera", ego_from_sensor=SE3(), lens=LENS)])
 
 
-def names(out: Path) -> list[str]:
-    return [path.name for path in free_names(out)]
+def outputs() -> ResultOutputs:
+    """Not entered: nothing is published, so all waits."""
+    return ResultOutputs(SimpleNamespace(), LiveConfig(), lambda: 0)
 
 
-def test_an_activation_replaces_no_file_of_an_earlier_one_whole_or_not(tmp_path: Path) -> None:
-    assert names(tmp_path) == ["results.mcap", "results.jsonl"]
-    (tmp_path / "results.jsonl.partial").write_text("{}\n")  # as a node that was killed leaves it
-    assert names(tmp_path) == ["results.1.mcap", "results.1.jsonl"]
-    (tmp_path / "results.1.mcap").write_bytes(b"")
-    assert names(tmp_path) == ["results.2.mcap", "results.2.jsonl"]
+def result(*pictures: CameraFrame, time_ns: int = 0) -> RuntimeResult:
+    frame = SyncedFrame.of(RIG, time_ns, list(pictures))
+    return RuntimeResult(tick=Pipeline().step(frame), frame=frame, annotations=None, channels={}, delivery=Delivery())
+
+
+def picture() -> CameraFrame:
+    return CameraFrame.from_pixels("CAM", 0, np.zeros((48, 64, 3), np.uint8))
+
+
+def test_results_that_wait_hold_no_pictures() -> None:
+    found, taken = outputs(), picture()
+    kept = weakref.ref(taken)
+    found.add(result(taken))
+    del taken
+    gc.collect()
+    assert len(found._waiting) == 1
+    assert kept() is None
