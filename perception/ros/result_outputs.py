@@ -63,6 +63,8 @@ class ResultOutputs:
         self._waiting: deque[_Outgoing] = deque()
         self._change = threading.Condition()
         self._closing = False
+        self._sensed = False
+        """Whether a result used a sensor yet."""
         self._open = ExitStack()
         self._files = ResultFiles(Path(config.out), node.get_logger()) if config.out else None
         self.odom_frame = config.odom_frame
@@ -97,7 +99,10 @@ class ResultOutputs:
         return self
 
     def add(self, result: RuntimeResult) -> None:
-        """Take a result; never waits."""
+        """Take a result; never waits. Until one used a sensor they say nothing of the world, and go nowhere."""
+        self._sensed |= bool(result.tick.inputs)
+        if not self._sensed:
+            return
         if self._files is not None:
             self._files.add(result.tick, result.delivery)
         with self._change:

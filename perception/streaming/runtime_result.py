@@ -68,8 +68,8 @@ class RuntimeStatus:
     """How the runtime as a whole is doing.
 
     Args:
-        level: `warn`: the last processing took too long, or ego poses have ceased; `error`: no result met its deadline
-            for too long.
+        level: `warn`: the last processing took too long, ego poses have ceased or no sensor was heard yet; `error`:
+            every sensor is lost, or no result met its deadline for too long.
         reasons: A sentence each.
         ticks: Ticks closed.
         results: Results given.
@@ -77,7 +77,8 @@ class RuntimeStatus:
         dropped_ticks: Ticks without a result.
         dropped_messages: Messages that a full inbox lost.
         processing_ms: Of the last result; None before one.
-        since_in_time_s: Since the last result that met its deadline; before one, since the start.
+        since_in_time_s: Since the last result that met its deadline; those before a tick had a sensor do not count.
+            Before one, since the start.
 
     """
 

@@ -42,6 +42,10 @@ class TickRunner:
         self._processing_ms: float | None = None
         self._pose_age_s: float | None = None
         """Of the last tick's newest pose; None while there was none."""
+        self._sensed = False
+        """Whether any tick used a sensor yet."""
+        self._deaf = False
+        """Whether every sensor was lost at the last tick."""
         self._in_time_s = time.monotonic()
 
     def prepare(self, ticket: Ticket) -> PreparedTick:
@@ -70,7 +74,7 @@ class TickRunner:
             processing_ms=prepared.took_ms + 1e3 * (finished_s - started_s),
             total_ms=total_ms,
         )
-        self._count(delivery, finished_s, frame)
+        self._count(delivery, finished_s, ticket)
         self._on_result(
             RuntimeResult(
                 tick=tick, frame=frame, annotations=ticket.annotations, channels=ticket.channels, delivery=delivery
@@ -89,34 +93,26 @@ class TickRunner:
             return frame, "moved_on"
         return replace(frame, discontinuity=True), "reset"
 
-    def _count(self, delivery: Delivery, finished_s: float, frame: SyncedFrame) -> None:
-        stamps_ns = frame.ego_motion.stamps_ns
+    def _count(self, delivery: Delivery, finished_s: float, ticket: Ticket) -> None:
+        frame, stamps_ns = ticket.frame, ticket.frame.ego_motion.stamps_ns
         with self._lock:
             self._pose_age_s = (frame.timestamp_ns - stamps_ns[-1]) / SECOND_NS if stamps_ns else None
+            self._sensed |= bool(frame.inputs)
+            self._deaf = self._sensed and all(r.state in ("lost", "waiting") for r in ticket.channels.values())
             self._results += 1
             self._late += delivery.late
             self._processing_ms = delivery.processing_ms
-            if not delivery.late:
+            if self._sensed and not delivery.late:
                 self._in_time_s = finished_s
 
     def status(self, *, ticks: int, dropped_messages: int) -> RuntimeStatus:
         """State as a whole, by the limits of the configuration."""
         with self._lock:
             since_s = time.monotonic() - self._in_time_s
-            level: StatusLevel = "ok"
-            reasons: list[str] = []
-            if self._processing_ms is not None and self._processing_ms > self._config.processing_warn_ms:
-                level = "warn"
-                reasons.append(f"processing takes {self._processing_ms:.0f} ms")
-            if self._pose_age_s is not None and self._pose_age_s > self._config.pose_warn_s:
-                level = "warn"
-                reasons.append(f"no ego pose for {self._pose_age_s:.1f} s: the last motion is taken to go on")
-            if since_s > self._config.result_timeout_s:
-                level = "error"
-                reasons.append(f"no result in time for {since_s:.1f} s")
+            level, reasons = self._judged(since_s)
             return RuntimeStatus(
                 level=level,
-                reasons=tuple(reasons),
+                reasons=reasons,
                 ticks=ticks,
                 results=self._results,
                 late=self._late,
@@ -125,3 +121,19 @@ class TickRunner:
                 processing_ms=self._processing_ms,
                 since_in_time_s=since_s,
             )
+
+    def _judged(self, since_s: float) -> tuple[StatusLevel, tuple[str, ...]]:
+        """How well it does, and why, by the time since a result came in time."""
+        warnings: list[str] = []
+        errors: list[str] = []
+        if not self._sensed:
+            warnings.append("no sensor was heard yet")
+        if self._processing_ms is not None and self._processing_ms > self._config.processing_warn_ms:
+            warnings.append(f"processing takes {self._processing_ms:.0f} ms")
+        if self._pose_age_s is not None and self._pose_age_s > self._config.pose_warn_s:
+            warnings.append(f"no ego pose for {self._pose_age_s:.1f} s: the last motion is taken to go on")
+        if self._deaf:
+            errors.append("every sensor is lost")
+        if since_s > self._config.result_timeout_s:
+            errors.append(f"no result in time for {since_s:.1f} s")
+        return "error" if errors else "warn" if warnings else "ok", (*warnings, *errors)

@@ -23,15 +23,26 @@ from tricast.tools.demo import demo_log_path
 
 LIDAR = "/sensors/LIDAR_TOP/points"
 ACTIVATE, CONFIGURE, DEACTIVATE = 3, 1, 4
+OK, ERROR = 0, 2
 
 
-def test_results_come_from_the_first_sensor_on_and_without_any(graph: Any) -> None:
-    graph.live()
+def test_results_come_from_the_first_sensor_on_and_before_it_nothing_is_well(graph: Any) -> None:
+    """An empty list of channels is none that is named: every one found is heard."""
+    graph.live("--ros-args", "-p", "lidars:=[]")
     results = graph.ear.results()
-    empty = graph.wait_for(lambda: results and results[-1][1], what="a result without sensors")
-    assert list(empty.inputs) == [] and list(empty.objects) == []
-    graph.vehicle(("RADAR_FRONT",))
-    graph.wait_for(lambda: {u.channel for u in results[-1][1].inputs} == {"RADAR_FRONT"}, what="the radar used")
+    graph.wait_for(lambda: int(graph.ear.value("pipeline", "ticks") or 0) > 3, what="ticks without a sensor")
+    levels = [s.level for _, m in graph.ear.heard["/diagnostics"] for s in m.status if s.name == "tricast: pipeline"]
+    assert OK not in levels
+    assert "no sensor was heard yet" in graph.ear.status("pipeline").message
+    assert results == []
+    vehicle = graph.vehicle(("RADAR_FRONT",))
+    graph.wait_for(lambda: results and results[0][1].inputs, what="the radar in the first result")
+    graph.wait_for(lambda: graph.ear.status("pipeline").level == OK, what="all well")
+    vehicle.faults["RADAR_FRONT"].dead = True
+    graph.wait_for(lambda: graph.ear.status("pipeline").message == "every sensor is lost", what="the loss told")
+    assert graph.ear.status("pipeline").level == ERROR
+    count = len(results)
+    graph.wait_for(lambda: len(results) > count + 3, what="results that go on")
 
 
 def test_the_network_runs_by_default_on_raw_pictures_clouds_and_scans(graph: Any) -> None:
@@ -239,15 +250,15 @@ def test_each_activation_keeps_its_own_results_and_begins_anew(graph: Any) -> No
         entities = len(node._managed_entities)
         for names in ({"results.mcap", "results.jsonl"}, {"results.1.mcap", "results.1.jsonl"}):
             node.trigger_activate()
-            until(lambda: node.live._channels.get("LIDAR_TOP"), "the LiDAR heard")
+            until(lambda: node.live._outputs._sensed, "the LiDAR heard")
             node.trigger_deactivate()
             assert names <= {p.name for p in out.iterdir()}
             assert len(node._managed_entities) == entities
         vehicle.close()
         node.trigger_activate()
-        until(lambda: node.live._runtime.status().results > 2, "results without a vehicle")
+        until(lambda: node.live._runtime.status().results > 2, "ticks without a vehicle")
         assert "LIDAR_TOP" not in node.live._channels
-    assert all((out / f"results{n}.jsonl").stat().st_size for n in ("", ".1"))
+    assert [bool((out / f"results{n}.jsonl").stat().st_size) for n in ("", ".1", ".2")] == [True, True, False]
 
 
 def test_a_full_disk_is_counted_and_holds_up_no_other_output(graph: Any) -> None:

@@ -42,3 +42,12 @@ def test_results_that_wait_hold_no_pictures() -> None:
     gc.collect()
     assert len(found._waiting) == 1
     assert kept() is None
+
+
+def test_no_world_is_told_before_a_sensor_was_used() -> None:
+    found = outputs()
+    found.add(result())
+    assert not found._waiting
+    found.add(result(picture()))
+    found.add(result(time_ns=100_000_000))  # from then on also without one: what is tracked goes on
+    assert len(found._waiting) == 2

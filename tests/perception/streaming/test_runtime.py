@@ -364,6 +364,32 @@ def test_poses_that_cease_are_a_warning(rig: Rig, make_drive: MakeDrive) -> None
         assert all(reason.startswith("no ego pose for 1.") for reason in status.reasons)
 
 
+def test_it_is_not_well_before_a_sensor_is_heard_and_once_all_are_lost(rig: Rig, make_drive: MakeDrive) -> None:
+    limits = {"workers": 0, "deadline_ms": 60_000, "processing_warn_ms": 60_000, "pose_warn_s": 600}
+    poses = [m for m in make_drive(1.0) if isinstance(m, EgoPose)]
+    told: dict[float, tuple[str, str]] = {}
+    for timeout_s in (600, 0.01):
+        config = StreamingConfig.model_validate({**limits, "result_timeout_s": timeout_s})
+        with started(Pipeline(), synchronizer(rig), config, []) as runtime:
+            for pose in poses:
+                runtime.put(pose)
+            time.sleep(0.02)
+            told[timeout_s] = (runtime.status().level, " ".join(runtime.status().reasons))
+    assert told[600] == ("warn", "no sensor was heard yet")
+    assert told[0.01][0] == "error"
+    assert "no sensor was heard yet no result in time for" in told[0.01][1]
+
+    config = StreamingConfig.model_validate({**limits, "result_timeout_s": 600})
+    with started(Pipeline(), synchronizer(rig), config, []) as runtime:
+        for message in make_drive(3.0):
+            if isinstance(message, EgoPose) or message.timestamp_ns < 1500 * MS:
+                runtime.put(message)
+            if message.timestamp_ns == 1600 * MS:
+                assert runtime.status().level == "ok"
+    status = runtime.status()
+    assert (status.level, status.reasons) == ("error", ("every sensor is lost",))
+
+
 def test_messages_may_come_from_many_threads(rig: Rig, drive: list[Message]) -> None:
     results: list[RuntimeResult] = []
     with started(Pipeline(), synchronizer(rig, live=True), StreamingConfig(), results) as runtime:
