@@ -1,9 +1,11 @@
 """The live node as a citizen of a ROS 2 graph: states, parameters, QoS, names and other stacks' messages."""
 
+import gc
 import math
 import os
 import signal
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -197,6 +199,17 @@ def test_wrong_parameters_are_one_clear_line(graph: Any, parameter: str, words: 
     assert all(word in line for word in words), line
 
 
+def test_a_start_that_fails_in_activation_is_told_and_ends(graph: Any) -> None:
+    out = graph.folder / "run"
+    while len(str(out)) < 4085:  # just too long for the names of the files in it, which only activation makes
+        out = out / ("x" * min(200, 4085 - len(str(out))))
+    process = graph.start("live", "--detector", "cluster", "--out", str(out))
+    code, said = graph.end(process, number=0, within_s=60)
+    assert code == 1
+    assert "File name too long" in graph.errors(1).strip().splitlines()[-1]
+    assert "live; end with Ctrl-C" not in said + graph.errors(1)
+
+
 def test_a_lifecycle_manager_configures_activates_and_deactivates(graph: Any) -> None:
     graph.vehicle(("LIDAR_TOP",))
     graph.ear.results()
@@ -259,6 +272,19 @@ def test_each_activation_keeps_its_own_results_and_begins_anew(graph: Any) -> No
         until(lambda: node.live._runtime.status().results > 2, "ticks without a vehicle")
         assert "LIDAR_TOP" not in node.live._channels
     assert [bool((out / f"results{n}.jsonl").stat().st_size) for n in ("", ".1", ".2")] == [True, True, False]
+
+
+def test_cleaning_up_lets_go_of_the_weights_and_deactivating_of_what_ran(graph: Any) -> None:
+    with node_here(graph, detector="network") as (node, until):
+        network = weakref.ref(node.live._pipeline.detector.network)
+        node.trigger_activate()
+        runtime = weakref.ref(node.live._runtime)
+        until(lambda: node.live._runtime.status().results > 1, "ticks")
+        node.trigger_deactivate()
+        until(lambda: gc.collect() >= 0 and runtime() is None, "a round of the executor, and no runtime any more")
+        assert network() is not None, "the next activation begins at once"
+        node.trigger_cleanup()
+        until(lambda: gc.collect() >= 0 and network() is None, "the weights let go of")
 
 
 def test_a_full_disk_is_counted_and_holds_up_no_other_output(graph: Any) -> None:
