@@ -180,9 +180,11 @@ class ResultOutputs:
             found = extrapolated(tick, self._now_ns(), result.ego_motion)
             self.extrapolated_ms, tick = found.by_ns / 1e6, found.result
             self._copy(NOW_TOPIC, lambda: self._now_message(found))
-        self._copy("/tricast/tracked_objects", lambda: objects.tracked_objects(tick, odom))
-        self._copy("/tricast/predicted_objects", lambda: objects.predicted_objects(tick, odom))
-        self._copy("/tricast/objects", lambda: objects.detection_array(tick, base))
+        if tick.inputs or len(tick.tracks.boxes):
+            # Without inputs an empty list would pass for an empty road, and nothing in it tells; silence is noticed.
+            self._copy("/tricast/tracked_objects", lambda: objects.tracked_objects(tick, odom))
+            self._copy("/tricast/predicted_objects", lambda: objects.predicted_objects(tick, odom))
+            self._copy("/tricast/objects", lambda: objects.detection_array(tick, base))
         self._copy("/tricast/tracks/markers", lambda: self._markers(track_markers, tick))
         self._copy("/tricast/detections/markers", lambda: self._markers(detection_markers, result.tick))
 

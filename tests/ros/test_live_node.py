@@ -30,6 +30,7 @@ OK, ERROR = 0, 2
 
 def test_results_come_from_the_first_sensor_on_and_before_it_nothing_is_well(graph: Any) -> None:
     """An empty list of channels is none that is named: every one found is heard."""
+    boxes = hear(graph, "/tricast/objects", "vision_msgs/msg/Detection3DArray")
     graph.live("--ros-args", "-p", "lidars:=[]")
     results = graph.ear.results()
     graph.wait_for(lambda: int(graph.ear.value("pipeline", "ticks") or 0) > 3, what="ticks without a sensor")
@@ -43,8 +44,14 @@ def test_results_come_from_the_first_sensor_on_and_before_it_nothing_is_well(gra
     vehicle.faults["RADAR_FRONT"].dead = True
     graph.wait_for(lambda: graph.ear.status("pipeline").message == "every sensor is lost", what="the loss told")
     assert graph.ear.status("pipeline").level == ERROR
-    count = len(results)
-    graph.wait_for(lambda: len(results) > count + 3, what="results that go on")
+
+    def blind() -> list[tuple[int, int]]:
+        return [stamp_of(m) for _, m in results if not (m.inputs or m.objects)]
+
+    graph.wait_for(lambda: len(blind()) > 3, what="results that go on")
+    told = {stamp_of(m) for m in boxes}
+    assert told & {stamp_of(m) for _, m in results}
+    assert not told & set(blind()), "no empty world is told by a tick that saw nothing by any sensor"
 
 
 def test_the_network_runs_by_default_on_raw_pictures_clouds_and_scans(graph: Any) -> None:
