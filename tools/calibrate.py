@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ticks", type=positive_int, default=TICKS, metavar="N", help=f"ticks over all scenes (default: {TICKS})"
     )
-    parser.add_argument("--threads", type=positive_int, default=2, metavar="T")
+    parser.add_argument("--threads", type=positive_int, default=2, metavar="T", help="of PyTorch (default: 2)")
     parser.add_argument("--out", type=Path, help="file to write (default: WEIGHTS itself)")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 

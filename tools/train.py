@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-samples", type=int, metavar="N", help="planned length; the learning rate ends there")
     parser.add_argument("--minutes", type=positive_float, metavar="M", help="stop after so long; --resume goes on")
-    parser.add_argument("--threads", type=int, metavar="T")
+    parser.add_argument("--threads", type=int, metavar="T", help="of PyTorch (default: as configured)")
     parser.add_argument(
         "--camera-weights",
         metavar="V",

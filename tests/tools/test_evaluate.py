@@ -1,6 +1,7 @@
 """`tricast evaluate` as a user runs it."""
 
 import json
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -48,6 +49,17 @@ def test_json_holds_the_stable_figures(run: tuple[Path, dict[str, Any]]) -> None
     assert 0 < summary["detection"]["NDS"] < 1
     assert 0 < summary["detection"]["argoverse2"]["CDS"] < summary["detection"]["argoverse2"]["mAP"] < 1
     assert 0 <= summary["detection"]["kitti"]["AP_3D"] <= summary["detection"]["kitti"]["AP_BEV"] < 1
+
+
+def test_every_key_of_the_summary_is_told_in_the_documents(run: tuple[Path, dict[str, Any]]) -> None:
+    _, summary = run
+    text = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    named = set(re.findall(r"[\w-]+", " ".join(re.findall(r"`([^`]+)`", text))))
+    assert summary.keys() - named == set()
+    # Of tracking the table names the figures that are most asked for.
+    for part in ("detection", "prediction", "calibration"):
+        keys = {re.sub(r"_\d+$", "_k", key) for key in summary[part]}
+        assert keys - named - {"mASE", "mAOE", "mAVE"} == set(), part
 
 
 def test_all_subsets_are_the_seven_with_the_whole_first(run: tuple[Path, dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """The benchmark as a whole on a small network and the demo log: what its figures hold, and that they fit together."""
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -89,6 +90,8 @@ def test_the_figures_hold_what_they_promise_and_fit_together(figures: dict) -> N
     assert isinstance(figures["inside_clock"], list)
     assert figures["machine"]["cores"] >= 1
     assert figures["peak_memory_mb"]["host"] > 50
+    section = (Path(__file__).parents[3] / "docs" / "latency.md").read_text().split("\n## JSON\n")[1].split("\n## ")[0]
+    assert figures.keys() - set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", section)))) == set()
     text = table({**figures, "load": {"log": "demo.mcap"}})
     assert "inside the clock:" in text
     assert "too few ticks" in text

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,17 @@ def test_the_summary_tells_how_each_channel_did(run: Path) -> None:
     assert sorted(channels) == sorted(log.rig.channels())
     assert {channel["state"] for channel in channels.values()} == {"ok"}
     assert all(channel["rate_hz"] > 1 and channel["gaps"] == 0 for channel in channels.values())
+
+
+def test_every_key_of_summary_and_results_is_told_in_the_documents(run: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "results.md").read_text()
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", text))))
+    summary = json.loads((run / "summary.json").read_text())
+    tick = max(lines(run), key=lambda tick: len(tick["objects"]))
+    told: list[dict[str, Any]] = [summary, next(iter(summary["channels"].values())), summary["losses"], tick]
+    told += [tick["inputs"][0], tick["objects"][0], tick["objects"][0]["trajectories"][0]]
+    told += [next(iter(tick["health"].values()))]
+    assert {key for values in told for key in values} - named == set()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

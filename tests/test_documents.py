@@ -1,0 +1,107 @@
+"""Guards of the documents: what they name is there, and what users are given is named."""
+
+import ast
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from tricast.configs.strict import load_config
+from tricast.perception.backends.names import BACKENDS
+from tricast.perception.evaluation.corruptions import CORRUPTIONS
+from tricast.perception.training.config import TrainingRunConfig
+from tricast.perception.training.variants import variants_of
+from tricast.sensors.faults.fault_config import MessageFault, Miscalibration
+from tricast.tools.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+GUIDES = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md")))
+ALL = (*GUIDES, ROOT / "CHANGELOG.md", ROOT / "EXPERIMENTS.md")
+USAGE = re.compile(r"(?:\btricast|-m tricast\.tools\.cli|-m tricast\.tools)[ .](\w+)(.*)")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+
+
+def code_of(text: str) -> list[str]:
+    """Indented lines with what they go on to, lines of fenced blocks, and what stands in backticks."""
+    lines = re.sub(r"\\\n\s*|\n {17,}(?=\[)", " ", text).splitlines()
+    return [line for line in lines if line.startswith("    ")] + re.findall(r"`([^`]+)`", text)
+
+
+def options_of(tool: str) -> set[str]:
+    """Options that a file of `tools/` declares, those of shared parts included."""
+    source = (ROOT / "tools" / f"{tool}.py").read_text()
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    added = [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "add_argument"]
+    names = [a.value for c in added for a in c.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+    shared = {"--calibration"} if "add_calibration(parser)" in source else set[str]()
+    return {name for name in names if name.startswith("--")} | shared
+
+
+def first_column(document: str, heading: str) -> set[str]:
+    """Names in backticks in the first cells of the table whose head begins so."""
+    table = (ROOT / "docs" / document).read_text().split(f"\n| {heading}", 1)[1].split("\n\n")[0]
+    cells = [row.split("|")[1] for row in table.splitlines()[1:] if row.startswith("|")]
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+@pytest.mark.parametrize("document", ALL, ids=lambda path: path.name)
+def test_links_lead_to_files_and_quoted_sections_exist(document: Path) -> None:
+    text = document.read_text()
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert "://" in target or (document.parent / target).exists(), target
+    headings = re.findall(r"^#+ (.*)$", (ROOT / "EXPERIMENTS.md").read_text(), re.MULTILINE)
+    for quoted in re.findall(r'EXPERIMENTS\.md\)?,\s"([^"]+)"', text):
+        assert any(heading.startswith(quoted) for heading in headings), quoted
+
+
+@pytest.mark.parametrize("document", GUIDES, ids=lambda path: path.name)
+def test_commands_and_options_of_a_document_exist(document: Path) -> None:
+    for code in code_of(document.read_text()):
+        for tool, rest in (match.groups() for match in USAGE.finditer(code.split("  #")[0])):
+            if not (ROOT / "tools" / f"{tool}.py").exists():
+                assert "--" not in rest, code  # prose of a picture, not a command
+                continue
+            ours = rest.split("--ros-args")[0]
+            assert set(OPTION.findall(ours)) <= options_of(tool), code
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_a_command_is_in_a_section_about_it(command: str) -> None:
+    sections = [part for path in GUIDES for part in path.read_text().split("\n## ")]
+    told = "\n".join(part for part in sections if re.search(rf"`{command}\b|tricast {command}\b|^{command}\n", part))
+    missing = {option for option in options_of(command) if not re.search(rf"{option}(?![\w-])", told)}
+    assert not missing, f"tell of them in README.md or docs/: {sorted(missing)}"
+
+
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md"])
+def test_every_command_is_listed(document: str) -> None:
+    text = (ROOT / document).read_text()
+    assert [command for command in COMMANDS if f"tricast {command}" not in text] == []
+
+
+@pytest.mark.parametrize("document", GUIDES, ids=lambda path: path.name)
+def test_files_of_code_that_a_document_names_exist(document: Path) -> None:
+    files = ["/" + str(path.relative_to(ROOT)) for path in ROOT.glob("*/**/*") if path.is_file()]
+    named = re.findall(r"`([\w/.]+\.(?:py|sh|msg|xml))`", document.read_text())
+    assert [
+        name for name in named if name != "tracklet_labels.xml" and not any(f.endswith(f"/{name}") for f in files)
+    ] == []
+
+
+def test_every_program_of_tools_is_named_in_a_document() -> None:
+    text = "\n".join(path.read_text() for path in GUIDES)
+    programs = [p.stem for p in (ROOT / "tools").glob("*.py") if '__name__ == "__main__"' in p.read_text()]
+    assert [name for name in programs if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_tables_of_names_are_whole() -> None:
+    worlds = {path.stem for path in (ROOT / "configs" / "worlds").glob("*.yaml")}
+    assert first_column("worlds.md", "world |") == worlds
+    assert first_column("robustness.md", "corruption |") == {corruption.name for corruption in CORRUPTIONS}
+    kinds = {get_args(fault.model_fields["kind"].annotation)[0] for fault in (*get_args(MessageFault), Miscalibration)}
+    assert first_column("robustness.md", "kind |") == kinds
+    assert first_column("latency.md", "name | needs") == set(BACKENDS)
+    training = (ROOT / "docs" / "training.md").read_text()
+    variants = variants_of(load_config(TrainingRunConfig, "tiny"))
+    assert [variant.name for variant in variants if f"`{variant.name}`" not in training] == []
