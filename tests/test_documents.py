@@ -6,14 +6,20 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
+from pydantic import BaseModel
 
-from tricast.configs.strict import load_config
+from tricast.configs.strict import StrictConfig, load_config, parse_config
 from tricast.perception.backends.names import BACKENDS
+from tricast.perception.config import PipelineConfig
 from tricast.perception.evaluation.corruptions import CORRUPTIONS
-from tricast.perception.training.config import TrainingRunConfig
+from tricast.perception.training.config import TrainingConfig, TrainingRunConfig
 from tricast.perception.training.variants import variants_of
-from tricast.sensors.faults.fault_config import MessageFault, Miscalibration
+from tricast.sensors.faults.fault_config import FaultsConfig, MessageFault, Miscalibration
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.rig_file import RigFile
 from tricast.tools.cli import COMMANDS
+from tricast.tools.demo import demo_log_path
 
 ROOT = Path(__file__).parents[1]
 GUIDES = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -105,3 +111,47 @@ def test_tables_of_names_are_whole() -> None:
     training = (ROOT / "docs" / "training.md").read_text()
     variants = variants_of(load_config(TrainingRunConfig, "tiny"))
     assert [variant.name for variant in variants if f"`{variant.name}`" not in training] == []
+
+
+@pytest.mark.parametrize("document", GUIDES, ids=lambda path: path.name)
+def test_settings_that_a_document_names_exist(document: Path) -> None:
+    for named in re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)(?=[`:])", document.read_text()):
+        parts = named.split(".")
+        owners = (PipelineConfig, TrainingRunConfig, TrainingConfig)
+        models = [
+            model for model in owners if parts[0] in model.model_fields and parts[-1] not in ("py", "csv", "yaml")
+        ]
+        assert not models or any(has_setting(model, parts) for model in models), named
+
+
+def has_setting(model: object, parts: list[str]) -> bool:
+    if not parts or not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return True
+    field = model.model_fields.get(parts[0])
+    return field is not None and has_setting(field.annotation, parts[1:])
+
+
+@pytest.mark.parametrize(("document", "model"), [("logs.md", RigFile), ("robustness.md", FaultsConfig)])
+def test_files_that_a_document_shows_are_taken(document: str, model: type[StrictConfig]) -> None:
+    shown = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / document).read_text(), re.DOTALL)
+    assert shown
+    for text in shown:
+        parse_config(model, yaml.safe_load(text), where=document)
+
+
+def test_configurations_of_training_that_its_document_shows_are_taken() -> None:
+    shown = re.findall(
+        r"\n((?:    (?:model|data|training):.*\n(?: {5,}.*\n)*)+)", (ROOT / "docs" / "training.md").read_text()
+    )
+    assert len(shown) == 3
+    for text in shown:
+        parse_config(TrainingRunConfig, yaml.safe_load(text), where="training.md")
+
+
+def test_the_example_of_the_runtime_runs() -> None:
+    code = (ROOT / "docs" / "runtime.md").read_text().split("```python\n")[1].split("```")[0]
+    log = open_log(demo_log_path())
+    message = next(iter(log.messages()))
+    names = {"rig": log.rig, "message": message, "now_ns": log.start_ns + 10**9}
+    exec(compile(code, "runtime.md", "exec"), names)
+    assert names["runtime"].status().level in ("ok", "warn", "error")
