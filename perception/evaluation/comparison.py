@@ -66,7 +66,9 @@ def describe_comparison(comparison: Mapping[str, Any]) -> str:
         low, high = figure["interval"]
         values = [figure["a"], figure["b"], figure["difference"], low, high]
         rows.append([name, *map(number, values), _verdict(low, high, lower_is_better=path in LOWER_IS_BETTER)])
-    head = f"A: {comparison['run_a']}\nB: {comparison['run_b']}\n{comparison['scenes']} scenes, 95 % intervals of B - A"
+    scenes = comparison["scenes"]
+    counted = f"{scenes} scenes, 95 % intervals of B - A" if scenes > 1 else "1 scene, which gives no intervals"
+    head = f"A: {comparison['run_a']}\nB: {comparison['run_b']}\n{counted}"
     table = TextTable(header=["", "A", "B", "B - A", "from", "to", "B is"], rows=rows)
     return f"{head}\n\n{table.aligned()}"
 

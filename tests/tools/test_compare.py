@@ -132,7 +132,9 @@ def test_of_one_scene_no_difference_is_sure(tmp_path: Path, capsys: pytest.Captu
     assert figure["difference"] > 0
     assert (figure["interval"], figure["share_above_zero"]) == ([None, None], None)
     assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
-    assert "better" not in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "better" not in told
+    assert "\n1 scene, which gives no intervals\n" in told
 
 
 def test_runs_over_other_truth_are_refused(
