@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -13,6 +14,8 @@ from tricast.configs.strict import StrictConfig, load_config, parse_config
 from tricast.perception.backends.names import BACKENDS
 from tricast.perception.config import PipelineConfig
 from tricast.perception.evaluation.corruptions import CORRUPTIONS
+from tricast.perception.ros.diagnostics import channel_status, pipeline_status
+from tricast.perception.streaming.runtime_result import RuntimeStatus
 from tricast.perception.training.config import TrainingConfig, TrainingRunConfig
 from tricast.perception.training.variants import variants_of
 from tricast.sensors.faults.fault_config import FaultsConfig, MessageFault, Miscalibration
@@ -155,3 +158,29 @@ def test_the_example_of_the_runtime_runs() -> None:
     names = {"rig": log.rig, "message": message, "now_ns": log.start_ns + 10**9}
     exec(compile(code, "runtime.md", "exec"), names)
     assert names["runtime"].status().level in ("ok", "warn", "error")
+
+
+def test_extras_and_targets_of_make_are_those_that_documents_name() -> None:
+    text = "\n".join(path.read_text() for path in GUIDES)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(re.findall(r"tricast\[([\w-]+)\]", text)) == extras.keys() - {"dev"}
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"(?:`|    )make ([\w-]+)", text)) <= set(targets)
+
+
+def test_values_of_diagnostics_are_told() -> None:
+    status = RuntimeStatus(
+        level="ok",
+        reasons=(),
+        ticks=1,
+        results=1,
+        late=0,
+        dropped_ticks=0,
+        dropped_messages=0,
+        processing_ms=None,
+        since_in_time_s=0.0,
+    )
+    channel = channel_status("C", None, lacks=None, trouble=None, malformed=None, qos="", publishers=0)
+    keys = {v.key for s in (channel, pipeline_status(status, state="active", extra={})) for v in s.values}
+    text = (ROOT / "docs" / "ros2.md").read_text()
+    assert [key for key in sorted(keys) if f"`{key}`" not in text] == []

@@ -171,7 +171,7 @@ def streaming_summary(
 ) -> dict[str, Any]:
     """`latency`: what the steps took; `rows`: the offline score and one per input rate and strategy.
 
-    All rows score tracks, with their scores, because only tracks can be moved; the detector's own boxes are scored
+    All rows score tracks, with their scores, because only tracks can be moved; the boxes of the ticks are scored
     elsewhere.
     """
     truth = joined_truth([log.truth for log in logs])
