@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from tricast.configs.strict import StrictConfig, load_config, parse_config
 from tricast.perception.backends.names import BACKENDS
 from tricast.perception.config import PipelineConfig
+from tricast.perception.evaluation import run_directory
 from tricast.perception.evaluation.corruptions import CORRUPTIONS
 from tricast.perception.ros.diagnostics import channel_status, pipeline_status
 from tricast.perception.streaming.runtime_result import RuntimeStatus
@@ -23,6 +24,7 @@ from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.rig_file import RigFile
 from tricast.tools.cli import COMMANDS
 from tricast.tools.demo import demo_log_path
+from tricast.tools.replay import WRITTEN
 
 ROOT = Path(__file__).parents[1]
 GUIDES = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -96,6 +98,14 @@ def test_files_of_code_that_a_document_names_exist(document: Path) -> None:
     assert [
         name for name in named if name != "tracklet_labels.xml" and not any(f.endswith(f"/{name}") for f in files)
     ] == []
+
+
+def test_files_of_run_directories_are_named() -> None:
+    of_evaluations = (run_directory.SUMMARY_FILE, run_directory.REPORT_FILE, run_directory.TEXT_FILE)
+    of_evaluations += (run_directory.README_TABLES_FILE, run_directory.CONFIG_FILE, f"{run_directory.TABLES}/")
+    readme, evaluation = (ROOT / "README.md").read_text(), (ROOT / "docs" / "evaluation.md").read_text()
+    assert [name for name in WRITTEN if f"`{name}`" not in readme] == []
+    assert [name for name in of_evaluations if f"`{name}`" not in evaluation] == []
 
 
 def test_every_program_of_tools_is_named_in_a_document() -> None:

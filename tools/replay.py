@@ -170,7 +170,7 @@ def checked_workers(workers: int) -> int:
 def describe(summary: dict[str, Any], out: Path) -> str:
     """A few lines for a person."""
     p50 = summary["latency_ms"]["p50"]
-    timing = f"{p50:.1f} ms a tick (median, detection to forecasts)" if p50 is not None else "too few ticks to time"
+    timing = f"{p50:.1f} ms a tick (median, preparation to forecasts)" if p50 is not None else "too few ticks to time"
     lines = [
         f"{summary['ticks']} ticks over {summary['duration_s']:.1f} s, "
         f"{summary['objects_per_tick']:.1f} tracked objects a tick, {timing}",

@@ -6,6 +6,7 @@ import pytest
 
 from tricast.tools.cli import main
 from tricast.tools.demo import demo_log_path
+from tricast.tools.replay import describe
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,17 @@ def test_options_that_cannot_be_end_with_2_and_one_line(
     errors = capsys.readouterr().err.strip().splitlines()
     assert len(errors) == 1
     assert said in errors[0]
+
+
+def test_the_time_of_a_tick_is_told_with_what_it_holds(tmp_path: Path) -> None:
+    summary = {
+        "latency_ms": {"p50": 12.34},
+        "ticks": 30,
+        "duration_s": 2.9,
+        "objects_per_tick": 7.0,
+        "lost_messages": 0,
+    }
+    assert "12.3 ms a tick (median, preparation to forecasts)" in describe(summary, tmp_path)
 
 
 def test_results_of_a_replay_can_be_followed_from_the_command_line(tmp_path: Path) -> None:
