@@ -108,6 +108,15 @@ def test_files_of_run_directories_are_named() -> None:
     assert [name for name in of_evaluations if f"`{name}`" not in evaluation] == []
 
 
+def test_the_order_of_folders_is_that_of_the_import_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(c["layers"] for c in contracts if c["name"] == "Inside perception")
+    modules = [re.findall(r"tricast\.perception\.(\w+)", layer) for layer in layers]
+    folders = [[name for name in names if (ROOT / "perception" / name).is_dir()] for names in modules]
+    order = " > ".join(", ".join(names) for names in folders if names)
+    assert f"`{order}`" in (ROOT / "ARCHITECTURE.md").read_text()
+
+
 def test_every_program_of_tools_is_named_in_a_document() -> None:
     text = "\n".join(path.read_text() for path in GUIDES)
     programs = [p.stem for p in (ROOT / "tools").glob("*.py") if '__name__ == "__main__"' in p.read_text()]
