@@ -91,6 +91,13 @@ def test_every_command_is_listed(document: str) -> None:
     assert [command for command in COMMANDS if f"tricast {command}" not in text] == []
 
 
+def test_commands_without_json_are_those_that_the_readme_names() -> None:
+    told = re.search(r"All commands but (.*) take `--json`", (ROOT / "README.md").read_text())
+    assert told
+    without = {command for command in COMMANDS if "--json" not in options_of(command)}
+    assert set(re.findall(r"`(\w+)`", told.group(1))) == without
+
+
 @pytest.mark.parametrize("document", GUIDES, ids=lambda path: path.name)
 def test_files_of_code_that_a_document_names_exist(document: Path) -> None:
     files = ["/" + str(path.relative_to(ROOT)) for path in ROOT.glob("*/**/*") if path.is_file()]
