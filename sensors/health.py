@@ -235,7 +235,8 @@ class HealthMonitor:
         if channel.state in ("lost", "degraded"):
             channel.well_since_ns = tick_ns
             return "recovered"
-        if channel.state == "recovered" and tick_ns - channel.well_since_ns < config.recover_s * SECOND_NS:
+        # Below 0 where time was set back since: what was counted on the old time no longer holds.
+        if channel.state == "recovered" and 0 <= tick_ns - channel.well_since_ns < config.recover_s * SECOND_NS:
             return "recovered"
         return "ok"
 

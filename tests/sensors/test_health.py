@@ -178,6 +178,17 @@ def test_a_jump_back_in_time_is_no_complaint_about_channels() -> None:
     assert seen[-1].gaps == 0
 
 
+def test_a_channel_that_had_just_recovered_is_well_again_after_a_jump_back_in_time() -> None:
+    early, late = [*steady("A", 0, 2000)], [*steady("A", 100_000, 102_000), *steady("A", 102_600, 102_900)]
+    monitor, synchronizer = HealthMonitor(RIG), Synchronizer(RIG, SynchronizerConfig(), origin_ns=0)
+    seen: list[ChannelReport] = []
+    for message in [*late, *early]:
+        monitor.observe(message)
+        seen += [monitor.tick(frame)["A"] for frame in synchronizer.push(message)]
+    assert [report.state for report in seen].count("recovered") == 3
+    assert seen[-1].state == "ok"
+
+
 def test_one_stamp_from_the_future_does_not_hide_what_comes_after() -> None:
     stream = [*steady("B", 0, 6000), *steady("A", 0, 3000), *steady("A", 3400, 6000), sweep("A", 3_600_000, 350)]
     last = max((reports := watched(stream)).items())[1]["A"]
