@@ -8,12 +8,15 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
+
+from tricast.configs.errors import InputError
 
 ResultT = TypeVar("ResultT")
 IDLE_S = 5.0
@@ -52,7 +55,12 @@ class WorkerPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Wait for all jobs; after an error for those that have begun, after an interrupt for none."""
+        """Wait for all jobs; after an error for those that have begun, after an interrupt for none.
+
+        Raises:
+            InputError: A worker was killed.
+
+        """
         try:
             if kind is None or issubclass(kind, Exception):
                 self._pool.shutdown(cancel_futures=kind is not None)
@@ -61,10 +69,19 @@ class WorkerPool:
             with _interrupt_kills():
                 self._pool.shutdown(cancel_futures=True)
             self._told.close()
+        if isinstance(error, BrokenProcessPool):
+            raise InputError(
+                where="worker processes",
+                got="one that was killed at its work, as the system does where memory runs out",
+                expected="memory for all of them at once",
+                remedy="take fewer by --workers, or end other programs",
+            ) from error
 
 
-def each_done(function: Callable[..., ResultT], jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[ResultT]:
-    """What a function gives for many arguments, as it comes; with one worker here, one after another.
+def each_done(
+    function: Callable[..., ResultT], jobs: Sequence[tuple[Any, ...]], workers: int, *, in_order: bool = False
+) -> Iterator[ResultT]:
+    """What a function gives for many arguments; with one worker here, one after another.
 
     Where one fails, those that have not begun are left.
 
@@ -72,6 +89,7 @@ def each_done(function: Callable[..., ResultT], jobs: Sequence[tuple[Any, ...]],
         function: At the top of a module.
         jobs: Its arguments, each time.
         workers: How many processes at most.
+        in_order: In the order of the arguments; else as it comes.
 
     """
     workers = min(workers, len(jobs))
@@ -79,7 +97,8 @@ def each_done(function: Callable[..., ResultT], jobs: Sequence[tuple[Any, ...]],
         yield from (function(*job) for job in jobs)
         return
     with WorkerPool(workers) as pool:
-        for future in as_completed([pool.submit(function, *job) for job in jobs]):
+        futures = [pool.submit(function, *job) for job in jobs]
+        for future in futures if in_order else as_completed(futures):
             yield future.result()
 
 

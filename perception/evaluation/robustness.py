@@ -13,7 +13,7 @@ from tricast.perception.evaluation.corruptions import CORRUPTIONS, MULTICORRUPT,
 from tricast.perception.evaluation.held_log import HeldLog
 from tricast.sensors.calibration import Rig
 from tricast.sensors.log.stream import DrivingLog
-from tricast.sensors.worker_pool import WorkerPool
+from tricast.sensors.worker_pool import each_done
 
 NUM_SCENES = 8
 SECONDS = 5.0
@@ -148,15 +148,9 @@ def robustness_table(
     """
     jobs = [(scene, run, looked_at, tuple(corruptions), seconds) for scene in open_scenes]
     scenes: list[SceneRuns[ResultT]] = []
-    if min(workers, len(jobs)) <= 1:
-        for job in jobs:
-            scenes.append(_run_scene(*job))
-            on_scene(len(scenes))
-    else:
-        with WorkerPool(workers) as pool:
-            for future in [pool.submit(_run_scene, *job) for job in jobs]:
-                scenes.append(future.result())
-                on_scene(len(scenes))
+    for scene in each_done(_run_scene, jobs, workers, in_order=True):
+        scenes.append(scene)
+        on_scene(len(scenes))
     return _table(scenes, score, corruptions)
 
 

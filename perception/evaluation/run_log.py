@@ -19,7 +19,7 @@ from tricast.sensors.log.log_part import LogPart
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synchronization import Synchronizer
-from tricast.sensors.worker_pool import WorkerPool
+from tricast.sensors.worker_pool import each_done
 
 WHOLE = LogPart()
 """All of a log."""
@@ -127,17 +127,11 @@ def run_logs(
         InputError: As for `run_log`, or a log cannot be opened.
 
     """
-    jobs = list(zip(paths, log_names(paths), strict=True))
+    jobs = [(path, config, subsets, name, part) for path, name in zip(paths, log_names(paths), strict=True)]
     tables: list[LogTables] = []
-    if min(workers, len(jobs)) <= 1:
-        for path, name in jobs:
-            tables.append(_run_path(path, config, subsets, name, part))
-            on_log(len(tables))
-        return tables
-    with WorkerPool(workers) as pool:
-        for future in [pool.submit(_run_path, path, config, subsets, name, part) for path, name in jobs]:
-            tables.append(future.result())
-            on_log(len(tables))
+    for table in each_done(_run_path, jobs, workers, in_order=True):
+        tables.append(table)
+        on_log(len(tables))
     return tables
 
 

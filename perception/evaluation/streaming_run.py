@@ -37,7 +37,7 @@ from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import DrivingLog
 from tricast.sensors.synced_frame import SyncedFrame
 from tricast.sensors.synchronization import Synchronizer
-from tricast.sensors.worker_pool import WorkerPool
+from tricast.sensors.worker_pool import each_done
 
 INPUT_RATES_HZ = (2, 10, 20)
 OFFLINE = "offline"
@@ -154,15 +154,9 @@ def stream_logs(
     """
     jobs = [(path, config, latency, name, sensors) for path, name in zip(paths, log_names(paths), strict=True)]
     tables: list[StreamTables] = []
-    if min(workers, len(jobs)) <= 1:
-        for job in jobs:
-            tables.append(_stream_path(*job))
-            on_log(len(tables))
-        return tables
-    with WorkerPool(workers) as pool:
-        for future in [pool.submit(_stream_path, *job) for job in jobs]:
-            tables.append(future.result())
-            on_log(len(tables))
+    for table in each_done(_stream_path, jobs, workers, in_order=True):
+        tables.append(table)
+        on_log(len(tables))
     return tables
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_info
 
-from tricast.sensors.worker_pool import WorkerPool
+from tricast.configs.errors import InputError
+from tricast.sensors.worker_pool import WorkerPool, each_done
 
 WAITS = """
 import os, time
@@ -115,6 +116,15 @@ def test_after_an_error_what_has_begun_is_finished_and_the_rest_is_left(tmp_path
     # A pool has one job at hand beside the one that runs.
     assert 1 <= len(list(tmp_path.iterdir())) <= 3
     assert jobs[-1].cancelled()
+
+
+def test_a_worker_that_is_killed_is_one_line_for_the_user() -> None:
+    with pytest.raises(InputError, match=r"worker processes: got one that was killed.*take fewer by --workers"):
+        list(each_done(end_by_signal, [(number,) for number in (0, signal.SIGKILL)], workers=2))
+
+
+def end_by_signal(number: int) -> None:
+    os.kill(os.getpid(), number)  # 0 is none
 
 
 def write_after(seconds: float, path: Path) -> None:
