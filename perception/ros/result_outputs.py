@@ -113,7 +113,7 @@ class ResultOutputs:
             self._change.notify_all()
 
     def __exit__(self, *failure: Any) -> None:
-        """Publish and write what waits, then close the files."""
+        """Publish and write what waits, then close the files; after a failure they stay unfinished."""
         with self._change:
             self._closing = True
             self._change.notify_all()
@@ -123,7 +123,7 @@ class ResultOutputs:
             publisher.wait_for_all_acked(timeout)
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers.clear()
-        self._open.close()
+        self._open.__exit__(*failure)
 
     def _topics(self) -> dict[str, str]:
         topics = {RESULT_TOPIC: RESULT_TYPE}

@@ -316,6 +316,17 @@ def test_a_full_disk_is_counted_and_holds_up_no_other_output(graph: Any) -> None
         until(lambda: list(run.glob("results.1.*")), "files of the next activation")
 
 
+def test_files_of_a_pipeline_that_failed_stay_unfinished(graph: Any) -> None:
+    run = graph.folder / "run"
+    graph.vehicle(("LIDAR_TOP",))
+    with pytest.raises(ZeroDivisionError), node_here(graph, out=str(run)) as (node, until):
+        node.trigger_activate()
+        until(lambda: node.live._outputs._files._written > 2, "results that are written")
+        node.live._pipeline.detector.detect = lambda *_: 1 // 0
+        until(lambda: False, "the failure")
+    assert {p.name for p in run.iterdir()} == {"results.mcap.partial", "results.jsonl.partial"}
+
+
 def test_a_stalled_disk_delays_no_result(graph: Any) -> None:
     results = graph.ear.results()
     graph.vehicle(("LIDAR_TOP",))
