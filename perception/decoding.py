@@ -99,8 +99,11 @@ def decoded_queries(
     last = outputs.layers[-1]
     queries, classes, scores = _scored(outputs, row, config)
     centers, sizes = _array(last.centers_m, row), _sizes_m(outputs, row)
-    numbers = np.concatenate([centers, sizes, _array(last.velocities_mps, row)], axis=1)
-    usable = np.asarray(np.isfinite(numbers).all(axis=1)) & _array(outputs.query_mask, row).astype(bool)
+    told = [last.velocities_mps, last.axis_sin_cos, outputs.mode_logits, outputs.mode_points_m]
+    numbers = [centers, sizes, *(_numbers(values[row]).reshape(len(centers), -1) for values in told)]
+    usable = _array(outputs.query_mask, row).astype(bool)
+    for values in numbers:
+        usable &= np.isfinite(values).all(axis=1)
     order = np.argsort(-scores, kind="stable")
     order = order[usable[queries[order]] & (scores[order] >= config.min_score)]
     queries, classes, scores = queries[order], classes[order], scores[order]

@@ -125,9 +125,11 @@ def test_futures_turn_with_the_heading_and_begin_at_the_centre() -> None:
 def test_padding_low_scores_and_values_that_are_not_finite_are_left_out() -> None:
     assert decode(_outputs(query_mask=torch.tensor([[False, True, False]])), 7, PLAIN).class_names == ("car",)
     assert len(decode(_outputs(), 7, PLAIN.model_copy(update={"min_score": 0.9}))) == 0
-    outputs = _outputs()
-    outputs.layers[-1].centers_m[0, 0, 0] = float("nan")
-    assert decode(outputs, 7, PLAIN).boxes.centers_m[:, 0] == pytest.approx([-3.0, 10.5])
+    for wrong in ("centers_m", "log_sizes", "velocities_mps", "axis_sin_cos", "mode_logits", "mode_points_m"):
+        outputs = _outputs()
+        values = getattr(outputs, wrong) if wrong.startswith("mode") else getattr(outputs.layers[-1], wrong)
+        values[0, 0].view(-1)[0] = float("nan")
+        assert decode(outputs, 7, PLAIN).boxes.centers_m[:, 0] == pytest.approx([-3.0, 10.5]), wrong
 
 
 def test_no_more_boxes_are_given_than_asked_for() -> None:
