@@ -297,19 +297,9 @@ class Synchronizer:
                 used[channel] = messages
             elif channel in self._last_stamp_ns:
                 self._count("missing", channel)
-            for message in messages:
-                stamp_ns = message.timestamp_ns
-                reused = stamp_ns in self._used[channel]
-                inputs.append(InputUsed(channel=channel, timestamp_ns=stamp_ns, reused=reused))
-            oldest_ns = self._buffers[channel][0].timestamp_ns if self._buffers[channel] else tick_ns
-            kept = {stamp for stamp in self._used[channel] if stamp >= oldest_ns}
-            self._used[channel] = kept | {m.timestamp_ns for m in messages}
+            inputs += self._noted(channel, messages, tick_ns)
         motion = EgoMotion([p for p in self._poses if p.timestamp_ns <= tick_ns])
-        if self._placed is not None and motion.known != self._placed:
-            # With the first pose everything may be somewhere else than it was taken to be.
-            pose = motion.odom_from_ego(tick_ns)
-            self._discontinuity |= bool(np.linalg.norm(pose.translation) > JUMP_M) or abs(pose.yaw_rad) > JUMP_RAD
-        self._placed = motion.known
+        self._note_place(motion, tick_ns)
         frame = SyncedFrame(
             timestamp_ns=tick_ns,
             rig=self._rig,
@@ -333,6 +323,21 @@ class Synchronizer:
         self._open_counts = SyncCounts()
         self._discontinuity = False
         return frame
+
+    def _noted(self, channel: str, messages: tuple[SensorMessage, ...], tick_ns: int) -> list[InputUsed]:
+        """The entries of messages that a tick uses; what can be told again as a duplicate is kept in mind."""
+        used, buffer = self._used[channel], self._buffers[channel]
+        oldest_ns = buffer[0].timestamp_ns if buffer else tick_ns
+        stamps_ns = [message.timestamp_ns for message in messages]
+        self._used[channel] = {stamp for stamp in used if stamp >= oldest_ns} | set(stamps_ns)
+        return [InputUsed(channel=channel, timestamp_ns=stamp, reused=stamp in used) for stamp in stamps_ns]
+
+    def _note_place(self, motion: EgoMotion, tick_ns: int) -> None:
+        """With the first pose everything may be somewhere else than it was taken to be."""
+        if self._placed is not None and motion.known != self._placed:
+            pose = motion.odom_from_ego(tick_ns)
+            self._discontinuity |= bool(np.linalg.norm(pose.translation) > JUMP_M) or abs(pose.yaw_rad) > JUMP_RAD
+        self._placed = motion.known
 
     def _select(self, channel: str, tick_ns: int) -> tuple[SensorMessage, ...]:
         """Newest data of a channel that is neither too old nor from the future; older data is let go."""

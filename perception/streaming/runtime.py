@@ -142,7 +142,7 @@ class StreamingRuntime:
         assert self._thread is not None or self.config.workers == 0, "a runtime is entered before it takes messages"
         with self._change:
             if self._thread is not None:
-                self._make_room(item)
+                self._make_room()
             if self._failure is not None:
                 raise self._failure
             if self._closing:
@@ -154,7 +154,7 @@ class StreamingRuntime:
             self._inbox.append(item)
             self._change.notify_all()
 
-    def _make_room(self, item: _Item) -> None:
+    def _make_room(self) -> None:
         if self.config.policy == "lossless":
             while len(self._inbox) >= self.config.inbox_messages and not self._closing:
                 self._change.wait()

@@ -195,10 +195,10 @@ class _Tables:
         """Name of the scene of a row of `sample_data`."""
         return self["scene"][self["sample"][sample_data["sample_token"]]["scene_token"]]["name"]
 
-    def channel_of(self, sample_data: Row) -> str:
-        """Channel of a row of `sample_data`."""
+    def sensor_of(self, sample_data: Row) -> Row:
+        """Channel and modality of a row of `sample_data`."""
         calibrated = self["calibrated_sensor"][sample_data["calibrated_sensor_token"]]
-        return self["sensor"][calibrated["sensor_token"]]["channel"]
+        return self["sensor"][calibrated["sensor_token"]]
 
     def sample_data(self) -> list[Row]:
         """Rows of the scenes that are read, in order of time."""
@@ -215,7 +215,7 @@ class _Tables:
             counts: dict[str, int] = {}
             for row in self.sample_data():
                 scene = self.scene_of(row)
-                used.setdefault(scene, {}).setdefault(self.channel_of(row), row)
+                used.setdefault(scene, {}).setdefault(self.sensor_of(row)["channel"], row)
                 counts[scene] = counts.get(scene, 0) + 1
             rigs = {scene: Rig.of(self._calibration(c, row) for c, row in rows.items()) for scene, rows in used.items()}
         except CalibrationError as error:
@@ -233,7 +233,7 @@ class _Tables:
 
     def _calibration(self, channel: str, sample_data: Row) -> SensorCalibration:
         row = self["calibrated_sensor"][sample_data["calibrated_sensor_token"]]
-        modality = self["sensor"][row["sensor_token"]]["modality"]
+        modality = self.sensor_of(sample_data)["modality"]
         lens = None
         if modality == "camera":
             (fx, _, cx), (_, fy, cy), _ = row["camera_intrinsic"]
@@ -293,12 +293,9 @@ def _plan(tables: _Tables, left_out: set[str]) -> Iterator[PlannedMessage]:
         yield from planned_poses(poses_with_twist(placed))
     lidar_rows: dict[str, Row] = {}
     for row in rows:
-        channel, at_ns = tables.channel_of(row), row["timestamp"] * MICROSECOND_NS
-        path = tables.root / row["filename"]
-        modality = tables["sensor"][tables["calibrated_sensor"][row["calibrated_sensor_token"]]["sensor_token"]][
-            "modality"
-        ]
-        reader = {"camera": read_camera_frame, "lidar": _read_lidar, "radar": _read_radar}[modality]
+        sensor, at_ns = tables.sensor_of(row), row["timestamp"] * MICROSECOND_NS
+        channel, path = sensor["channel"], tables.root / row["filename"]
+        reader = {"camera": read_camera_frame, "lidar": _read_lidar, "radar": _read_radar}[sensor["modality"]]
         yield planned_sensor(channel, at_ns, partial(reader, path, channel, at_ns))
         if channel == "LIDAR_TOP" and row["is_key_frame"]:
             lidar_rows[row["sample_token"]] = row
