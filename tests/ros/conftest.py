@@ -117,7 +117,17 @@ class Graph:
             if value := true():
                 return value
             time.sleep(0.02)
-        return pytest.fail(f"not within {PATIENCE * within_s:g} s: {what}")
+        return pytest.fail(f"not within {PATIENCE * within_s:g} s: {what}{self._last_said()}")
+
+    def _last_said(self) -> str:
+        """The newest diagnostics, where a test listens to them: which sensor was heard, how late, with what QoS."""
+        heard = self._ear.heard.get("/diagnostics") if self._ear is not None else None
+        lines = [
+            f"{status.name}: {status.message} ({', '.join(f'{v.key} {v.value}' for v in status.values)})"
+            for _, message in (heard or [])[-1:]
+            for status in message.status
+        ]
+        return "".join(f"\n{line}" for line in lines)
 
     def close(self) -> None:
         self._stack.close()

@@ -255,6 +255,7 @@ def node_here(graph: Any, **parameters: Any) -> Iterator[tuple[Any, Any]]:
             executor.spin_once(timeout_sec=0.01)
         return true()
 
+    graph.ear.status("pipeline")  # listened to from the start: what a test that fails has to tell
     try:
         node.trigger_configure()
         yield node, lambda true, what: graph.wait_for(lambda: served(true), within_s=30, what=what)
