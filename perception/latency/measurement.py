@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -23,15 +23,14 @@ from tricast.perception.batch import SensorBatch
 from tricast.perception.collation import collate
 from tricast.perception.config import PipelineConfig
 from tricast.perception.detectors.network import NetworkDetector
-from tricast.perception.latency.ceilings import Ceilings, CeilingTrials, measure_ceilings
+from tricast.perception.latency.ceiling_shares import against_ceilings
+from tricast.perception.latency.ceilings import CeilingTrials, measure_ceilings
 from tricast.perception.latency.closed_loop import CALIBRATION_TICKS, ClosedLoop, ratios_to, run_closed_loop
 from tricast.perception.latency.jitter import StallMonitor
 from tricast.perception.latency.machine import machine, peak_memory_mb, reset_peak_memory
 from tricast.perception.latency.open_loop import run_open_loop, summed_up
-from tricast.perception.latency.operation_times import operation_ms
 from tricast.perception.latency.percentiles import percentiles_of
 from tricast.perception.latency.stage_clock import (
-    DeviceClock,
     StageClock,
     TimedBackend,
     TimedDetector,
@@ -39,7 +38,7 @@ from tricast.perception.latency.stage_clock import (
     network_parts,
     network_stages,
 )
-from tricast.perception.latency.work import NETWORK, Work, count_work, summed
+from tricast.perception.latency.work import NETWORK
 from tricast.perception.model import Network
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.streaming.pipeline import Pipeline
@@ -113,17 +112,7 @@ def benchmark(
 
     """
     found, placement = machine(), options.placement
-    # Ticks of the host, as the comparisons take them.
-    on_host = config.with_network(backend="eager", device="cpu").network
-    detector = NetworkDetector(on_host, network=network, backend=EagerBackend(network))
-    batches = _probe(frames, detector)
-    if not batches:
-        raise InputError(
-            where="the log",
-            got="no tick with a chosen sensor among the first",
-            expected="some ticks to measure",
-            remedy="choose other sensors, or another log",
-        )
+    batches = _probe(frames, network, config)
     say("preparing backends")
     backend, threads = auto_backend(
         network,
@@ -133,12 +122,9 @@ def benchmark(
         placement=placement,
     )
     # Ticks of the loops are made where the backend wants them.
-    config = config.with_network(threads=threads, backend="eager", device=placement.checked(backend.name).device)
-    names = dict.fromkeys((backend.name, *options.compare))
-    others = [
-        backend if n == backend.name else open_backend(n, network, batches, threads=threads, placement=placement)
-        for n in names
-    ]
+    device = placement.checked(backend.name).device
+    config = config.with_network(threads=threads, backend="eager", device=device)
+    others = _others(network, backend, batches, threads, options)
     say("closed loop")
     reset_peak_memory()
     unfit = _not_fitting(backend)
@@ -148,111 +134,110 @@ def benchmark(
     opened = _open(network, backend, config, frames, options) if options.rate_hz > 0 else None
     memory = peak_memory_mb()
     say("backends in turns")
-    compared = [EagerBackend(network, placement, threads=threads), *(b for b in others if b.name != "eager")]
-    if placement.precision != "fp32":
-        single = Placement(device=placement.device)
-        compared.append(EagerBackend(network, single, name="eager_fp32", threads=threads))
-    samples_ms = run_interleaved(compared, batches, options.rounds)
-    ratios = {
-        f"{name}_over_{base}": ratio
-        for base in ("eager", "eager_fp32")
-        if base in samples_ms
-        for name, ratio in ratios_to(base, samples_ms).items()
-    }
+    samples_ms = run_interleaved(_with_eager(network, others, threads, placement), batches, options.rounds)
     say("ceilings of the machine")
     ceilings = measure_ceilings(threads, options.ceilings, placement)
     placed = placement.placed(network)
-    # Bytes are those of the precision that is measured; on a GPU they are counted in single precision.
-    counted = placed if placement.device == "cpu" else network
-    work = _mean_work([count_work(counted, batch) for batch in batches])
-    eager_ms = _eager_stages(placed, batches, placement, threads)
-    fastest_ms = statistics.median(samples_ms[backend.name])
-    operations = operation_ms(backend, network, batches, threads, placement)
     return {
         "backend": backend.name,
-        "device": placement.checked(backend.name).device,
+        "device": device,
         "precision": placement.precision,
         "batch": 1,
         "threads": threads,
-        "ticks": len(closed.totals_ms),
-        "first_tick_ms": round(closed.first_ms, 3),
-        "latency_ms": percentiles_of(closed.totals_ms),
-        "throughput_hz": round(1e3 * len(closed.totals_ms) / sum(closed.totals_ms), 2),
-        "objects_per_tick": round(closed.objects / len(closed.totals_ms), 2),
-        "stages_ms": {name: round(statistics.fmean(values), 3) for name, values in closed.stages_ms.items()},
-        "stages_percentiles_ms": {name: percentiles_of(values) for name, values in closed.stages_ms.items()},
-        "share_outside_network": round(_share_outside(closed, network), 4),
-        "jitter_control_ms": percentiles_of(closed.control_ms),
-        "cores_control_ms": percentiles_of(closed.cores_control_ms),
+        **_loop_figures(closed, network),
         "not_fitting_ticks": unfit,
         "peak_memory_mb": memory,
         "open_loop": opened,
-        "network_ms": {name: percentiles_of(values) for name, values in samples_ms.items()},
-        "batched": _batched(placed, frames, options, threads) if options.batch > 1 else None,
-        "speedup": {name: ratio["median"] for name, ratio in ratios.items()},
-        "speedup_quartiles": {name: [ratio["quartile_1"], ratio["quartile_3"]] for name, ratio in ratios.items()},
-        "work": {name: asdict(part) for name, part in work.items()},
+        **_turn_figures(samples_ms),
         "ceilings": asdict(ceilings),
-        "eager_stages": stage_shares(eager_ms, work, ceilings),
-        "operations_ms": operations,
-        "ceiling_share": ceiling_shares(fastest_ms, operations, summed(work), ceilings),
+        **against_ceilings(backend, (network, placed), batches, placement, threads, ceilings, samples_ms[backend.name]),
+        "batched": _batched(placed, frames, options, threads) if options.batch > 1 else None,
         "inside_clock": list(INSIDE_CLOCK),
         "outside_clock": list(OUTSIDE_CLOCK),
         "machine": found,
     }
 
 
-def ceiling_shares(
-    network_ms: float, operations: Mapping[str, float] | None, work: Work, ceilings: Ceilings
-) -> dict[str, float | None]:
-    """Shares of what the machine can do: of the network as a whole, of its convolutions and of its matrix products.
+def _probe(frames: Callable[[], Iterator[SyncedFrame]], network: Network, config: PipelineConfig) -> list[SensorBatch]:
+    """Early ticks as tensors, the very first ones left out: they lack older sweeps.
 
-    The network's is the time that its operations would take at their ceilings, over the time that it took.
+    Raises:
+        InputError: There are none.
+
     """
-    ideal_ms = {
-        "convolution": work.convolution_flops / ceilings.convolution.rate / 1e6,
-        "matmul": work.matmul_flops / ceilings.matmul.rate / 1e6,
-    }
-    shares: dict[str, float | None] = {"network": round(sum(ideal_ms.values()) / network_ms, 4)}
-    for kind, ideal in ideal_ms.items():
-        took_ms = operations[kind] if operations else 0.0
-        shares[kind] = round(ideal / took_ms, 4) if took_ms > 0 else None
-    return shares
-
-
-def stage_shares(
-    stages_ms: Mapping[str, float], work: Mapping[str, Work], ceilings: Ceilings
-) -> dict[str, dict[str, Any]]:
-    """Of each stage in eager mode: milliseconds, work, which ceiling is the nearer one, and the share of that.
-
-    A stage is bound by computing where its operations at their ceilings take longer than moving its bytes does.
-    """
-    shares: dict[str, dict[str, Any]] = {}
-    for stage, took_ms in stages_ms.items():
-        done = work.get(stage, Work())
-        computing_ms = (
-            done.convolution_flops / ceilings.convolution.rate + done.matmul_flops / ceilings.matmul.rate
-        ) / 1e6
-        moving_ms = done.moved_bytes / ceilings.memory.rate / 1e6
-        shares[stage] = {
-            "ms": round(took_ms, 3),
-            "gflop": round(done.flops / 1e9, 4),
-            "megabytes": round(done.moved_bytes / 1e6, 2),
-            "bound_by": "computing" if computing_ms >= moving_ms else "memory",
-            "share": round(max(computing_ms, moving_ms) / took_ms, 4) if took_ms > 0 else None,
-        }
-    return shares
-
-
-def _probe(frames: Callable[[], Iterator[SyncedFrame]], detector: NetworkDetector) -> list[SensorBatch]:
-    """Early ticks as tensors, the very first ones left out: they lack older sweeps."""
+    # Ticks of the host, as the comparisons take them.
+    on_host = config.with_network(backend="eager", device="cpu").network
+    detector = NetworkDetector(on_host, network=network, backend=EagerBackend(network))
     batches: list[SensorBatch] = []
     for number, frame in enumerate(frames()):
         if number >= PROBE_TICKS // 2:
             batches.append(detector.prepare(frame))
         if len(batches) == PROBE_TICKS:
             break
-    return [batch for batch in batches if bool(batch.present.any())]
+    batches = [batch for batch in batches if bool(batch.present.any())]
+    if not batches:
+        raise InputError(
+            where="the log",
+            got="no tick with a chosen sensor among the first",
+            expected="some ticks to measure",
+            remedy="choose other sensors, or another log",
+        )
+    return batches
+
+
+def _others(
+    network: Network, backend: Backend, batches: Sequence[SensorBatch], threads: int, options: BenchmarkOptions
+) -> list[Backend]:
+    """The backends to be set against eager, the one that is measured first."""
+    names = dict.fromkeys((backend.name, *options.compare))
+    opened = [
+        backend
+        if name == backend.name
+        else open_backend(name, network, batches, threads=threads, placement=options.placement)
+        for name in names
+    ]
+    return [other for other in opened if other.name != "eager"]
+
+
+def _with_eager(network: Network, others: Sequence[Backend], threads: int, placement: Placement) -> list[Backend]:
+    """Eager, others, and eager in single precision where all that is another."""
+    compared: list[Backend] = [EagerBackend(network, placement, threads=threads), *others]
+    if placement.precision != "fp32":
+        single = Placement(device=placement.device)
+        compared.append(EagerBackend(network, single, name="eager_fp32", threads=threads))
+    return compared
+
+
+def _loop_figures(closed: ClosedLoop, network: Network) -> dict[str, Any]:
+    """What the closed loop says."""
+    ticks = len(closed.totals_ms)
+    return {
+        "ticks": ticks,
+        "first_tick_ms": round(closed.first_ms, 3),
+        "latency_ms": percentiles_of(closed.totals_ms),
+        "throughput_hz": round(1e3 * ticks / sum(closed.totals_ms), 2),
+        "objects_per_tick": round(closed.objects / ticks, 2),
+        "stages_ms": {name: round(statistics.fmean(values), 3) for name, values in closed.stages_ms.items()},
+        "stages_percentiles_ms": {name: percentiles_of(values) for name, values in closed.stages_ms.items()},
+        "share_outside_network": round(_share_outside(closed, network), 4),
+        "jitter_control_ms": percentiles_of(closed.control_ms),
+        "cores_control_ms": percentiles_of(closed.cores_control_ms),
+    }
+
+
+def _turn_figures(samples_ms: dict[str, list[float]]) -> dict[str, Any]:
+    """What backends in turns say of each other."""
+    ratios = {
+        f"{name}_over_{base}": ratio
+        for base in ("eager", "eager_fp32")
+        if base in samples_ms
+        for name, ratio in ratios_to(base, samples_ms).items()
+    }
+    return {
+        "network_ms": {name: percentiles_of(values) for name, values in samples_ms.items()},
+        "speedup": {name: ratio["median"] for name, ratio in ratios.items()},
+        "speedup_quartiles": {name: [ratio["quartile_1"], ratio["quartile_3"]] for name, ratio in ratios.items()},
+    }
 
 
 def _closed(
@@ -312,25 +297,6 @@ def _share_outside(closed: ClosedLoop, network: Network) -> float:
     return 1 - spent / sum(closed.totals_ms)
 
 
-def _eager_stages(
-    placed: Network, batches: Sequence[SensorBatch], placement: Placement, threads: int
-) -> dict[str, float]:
-    """Median milliseconds of the network's parts in eager mode, where it is placed."""
-    on_gpu = placement.device == "cuda"
-    clock = DeviceClock() if on_gpu else StageClock()
-    rounds: dict[str, list[float]] = {}
-    with network_stages(placed, clock), torch_threads(threads), torch.inference_mode():
-        for number, batch in enumerate((batches[0], *batches)):
-            given = batch.to(placement.device) if on_gpu else batch
-            with clock.stage(NETWORK):
-                placed(given, QueryMemory())
-            spent = clock.take()
-            if number:  # the first one warms up
-                for stage, took_ms in spent.items():
-                    rounds.setdefault(stage, []).append(took_ms)
-    return {stage: statistics.median(values) for stage, values in rounds.items()}
-
-
 def _batched(
     placed: Network, frames: Callable[[], Iterator[SyncedFrame]], options: BenchmarkOptions, threads: int
 ) -> dict[str, Any] | None:
@@ -353,15 +319,3 @@ def _batched(
         "median_ms": round(median_ms, 3),
         "ticks_per_s": round(1e3 * options.batch / median_ms, 2),
     }
-
-
-def _mean_work(counted: Sequence[Mapping[str, Work]]) -> dict[str, Work]:
-    stages = dict.fromkeys(stage for work in counted for stage in work)
-    mean = {
-        stage: {
-            name: round(statistics.fmean(asdict(work.get(stage, Work()))[name] for work in counted))
-            for name in asdict(Work())
-        }
-        for stage in stages
-    }
-    return {stage: Work(**values) for stage, values in mean.items()}

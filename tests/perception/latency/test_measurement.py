@@ -13,8 +13,9 @@ import torch
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig, chosen_config
 from tricast.perception.detectors.network_config import NetworkConfig
+from tricast.perception.latency.ceiling_shares import ceiling_shares, stage_shares
 from tricast.perception.latency.ceilings import Ceiling, Ceilings, CeilingTrials
-from tricast.perception.latency.measurement import BenchmarkOptions, benchmark, ceiling_shares, stage_shares
+from tricast.perception.latency.measurement import BenchmarkOptions, benchmark
 from tricast.perception.latency.report import table
 from tricast.perception.latency.work import Work
 from tricast.perception.layers.convolution import fold_norms
