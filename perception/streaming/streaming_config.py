@@ -14,7 +14,8 @@ class StreamingConfig(StrictConfig):
     """Queues, threads, deadlines and limits."""
 
     policy: Literal["lossless", "latest"] = "lossless"
-    """`lossless` loses nothing and pushes back; `latest` never pushes back, and the newest tick wins."""
+    """`lossless` loses nothing and pushes back; `latest` never pushes back, and the newest tick wins, but
+    for one without a sensor over one that has one."""
     workers: int = Field(default=1, ge=0, le=64)
     """Threads that prepare ticks while the network runs; 0 uses no thread at all. Results do not depend on it. Of the
     policy `lossless`; `latest` prepares one tick at a time and has 1."""

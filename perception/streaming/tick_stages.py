@@ -105,6 +105,9 @@ class LosslessStages:
 class LatestStages:
     """The newest tick wins; a tick that a newer one overtakes before it runs is dropped and counted.
 
+    One without a sensor overtakes none that has one: after a stall many ticks close at once, and what was measured is
+    in the first of them.
+
     A tick is prepared just before the pipeline is expected to be free: earlier it would grow old, later the pipeline
     would wait.
 
@@ -119,6 +122,8 @@ class LatestStages:
         self._on_failure = on_failure
         self._turn = Condition()
         self._waiting: Ticket | None = None
+        self._passed_over: Ticket | None = None
+        """Dropped after the waiting one, together: whichever comes next answers for it."""
         self._ready: tuple[Ticket, PreparedTick] | None = None
         self._free_s: float | None = None
         """When the running tick is expected to end; None while none runs."""
@@ -134,9 +139,12 @@ class LatestStages:
     def offer(self, ticket: Ticket) -> None:
         """See `TickStages.offer`; never waits."""
         with self._turn:
-            if self._waiting is not None:
-                ticket = self._dropped(self._waiting, ticket)
-            self._waiting = ticket
+            if self._waiting is not None and not _may_overtake(ticket, self._waiting):
+                self._pass_over(ticket)
+                return
+            if self._passed_over is not None:
+                ticket, self._passed_over = ticket.after_dropping(self._passed_over), None
+            self._waiting = ticket if self._waiting is None else self._dropped(self._waiting, ticket)
             self._turn.notify_all()
 
     def let_go(self) -> None:
@@ -154,9 +162,14 @@ class LatestStages:
             if ticket is not None:
                 self._runner.count_dropped()
 
-    def _dropped(self, old: Ticket, new: Ticket) -> Ticket:
+    def _dropped(self, ticket: Ticket, answering: Ticket) -> Ticket:
         self._runner.count_dropped()
-        return new.after_dropping(old)
+        return answering.after_dropping(ticket)
+
+    def _pass_over(self, ticket: Ticket) -> None:
+        """Drop a tick although none that is later is there yet."""
+        self._runner.count_dropped()
+        self._passed_over = ticket if self._passed_over is None else ticket.after_dropping(self._passed_over)
 
     def _prepare(self) -> None:
         while (ticket := self._next_waiting()) is not None:
@@ -169,9 +182,14 @@ class LatestStages:
                 return
             with self._turn:
                 self._preparing_s += SMOOTHING * (took_s - self._preparing_s)
-                if self._ready is not None:
-                    ticket = self._dropped(self._ready[0], ticket)
-                self._ready = (ticket, prepared)
+                if self._ready is None:
+                    self._ready = (ticket, prepared)
+                elif _may_overtake(ticket, self._ready[0]):
+                    self._ready = (self._dropped(self._ready[0], ticket), prepared)
+                elif self._waiting is not None:
+                    self._waiting = self._dropped(ticket, self._waiting)
+                else:
+                    self._pass_over(ticket)
                 self._turn.notify_all()
 
     def _next_waiting(self) -> Ticket | None:
@@ -211,3 +229,7 @@ class LatestStages:
     def _fail(self, error: BaseException) -> None:
         self.let_go()
         self._on_failure(error)
+
+
+def _may_overtake(newer: Ticket, older: Ticket) -> bool:
+    return bool(newer.frame.inputs) or not older.frame.inputs

@@ -59,6 +59,19 @@ class FailingDetector(ClusterDetector):
         return super().detect(frame, prepared)
 
 
+class HeldDetector(ClusterDetector):
+    """The classical detector, which prepares nothing until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.may_go_on = threading.Event(), threading.Event()
+
+    def prepare(self, frame: SyncedFrame) -> Detections:
+        self.begun.set()
+        self.may_go_on.wait(30)
+        return super().prepare(frame)
+
+
 MakeDrive = Callable[..., list[Message]]
 
 
@@ -70,6 +83,13 @@ def started(
     pipeline: Pipeline, former: Synchronizer, config: StreamingConfig, results: list[RuntimeResult]
 ) -> StreamingRuntime:
     return StreamingRuntime(pipeline, former, config, on_result=results.append)
+
+
+def until(true: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end_s
+        time.sleep(0.005)
 
 
 def run(
@@ -169,6 +189,32 @@ def test_latest_stays_within_its_deadline_under_overload_and_counts_drops(rig: R
     dropped = [result.delivery.dropped_ticks for result in results]
     assert [b - a - 1 for a, b in pairwise(sequences)] == dropped[1:]
     assert [r.delivery.memory for r in results] == ["moved_on" if r.delivery.dropped_ticks else "kept" for r in results]
+
+
+def test_after_a_stall_a_tick_with_a_sensor_runs_and_not_a_newer_one_without(rig: Rig, make_drive: MakeDrive) -> None:
+    detector, results = HeldDetector(), list[RuntimeResult]()
+    config = StreamingConfig(policy="latest")
+    with started(Pipeline(detector=detector), synchronizer(rig, live=True), config, results) as runtime:
+        for message in make_drive(0.5):
+            runtime.put(message)
+        assert detector.begun.wait(30)
+        last_ns = message.received_ns
+        # Nobody told the time meanwhile: all these ticks close at once.
+        runtime.advance(last_ns + 1900 * MS)
+        until(lambda: runtime.status().ticks == 24)
+        detector.may_go_on.set()
+        until(lambda: _accounted(runtime))
+        runtime.advance(last_ns + 2000 * MS)
+        until(lambda: runtime.status().ticks == 25 and _accounted(runtime))
+    assert [bool(result.tick.inputs) for result in results[-2:]] == [True, False]
+    sequences = [result.delivery.sequence for result in results]
+    assert [b - a - 1 for a, b in pairwise(sequences)] == [r.delivery.dropped_ticks for r in results[1:]]
+    assert results[-1].delivery.dropped_ticks > 10
+
+
+def _accounted(runtime: StreamingRuntime) -> bool:
+    status = runtime.status()
+    return status.results + status.dropped_ticks == status.ticks
 
 
 def test_a_hole_too_long_to_move_on_over_resets_tracks_and_says_so(rig: Rig, make_drive: MakeDrive) -> None:
