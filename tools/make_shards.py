@@ -17,9 +17,10 @@ from tricast.configs.errors import InputError
 from tricast.perception.streaming.tick_source import ticks
 from tricast.perception.tick_sample import SampleConfig
 from tricast.perception.training.shards import ShardWriter, synchronizer_for
+from tricast.perception.undecoded_pictures import UndecodedPictures
 from tricast.sensors.log.nuscenes import is_nuscenes, scene_logs, scene_names
 from tricast.sensors.log.open_log import open_log
-from tricast.sensors.log.stream import DrivingLog
+from tricast.sensors.log.stream import DrivingLog, Losses
 from tricast.sensors.synchronization import Synchronizer
 from tricast.sensors.synthetic.drive import EPOCH_NS, SyntheticDrive
 from tricast.sensors.synthetic.world_config import WorldConfig, load_world
@@ -28,6 +29,8 @@ from tricast.tools.progress import counted
 from tricast.tools.user_input import mistakes_in_one_line, positive_int
 
 SCENE_S = 6.0
+MOST_DETAILS = 5
+"""Of a damaged log, that are told one by one."""
 WORLD_SOURCE = "synthetic world"
 """How the source of shards of a world begins."""
 
@@ -52,17 +55,25 @@ def shards_of_logs(logs: list[Path], folder: Path, config: SampleConfig, *, sour
     for path in logs:
         for name, log in _scenes(path, writer):
             synchronizer = Synchronizer(log.rig, synchronizer_for(config), origin_ns=log.start_ns)
-            if not writer.write(name, ticks(log.messages(), synchronizer)):
+            undecoded = UndecodedPictures()
+            if not writer.write(name, ticks(log.messages(), synchronizer), undecoded=undecoded):
                 raise InputError(
                     where=str(path),
                     got="no tick with truth" + ("" if name == path.stem else f" in '{name}'"),
                     expected="a log with annotations, as 'tricast info' counts them",
                     remedy="leave it out, or add truth: docs/logs.md",
                 )
-            for detail in log.losses.details[:5]:
-                print(f"tricast: warning: {detail}", file=sys.stderr)
+            _tell_losses(path, log.losses.with_undecoded(undecoded.by_channel()))
             made += 1
     return made
+
+
+def _tell_losses(path: Path, losses: Losses) -> None:
+    for detail in losses.details[:MOST_DETAILS]:
+        where = "" if str(path) in detail else f"{path}: "
+        print(f"tricast: warning: {where}{detail}", file=sys.stderr)
+    if (more := len(losses.details) - MOST_DETAILS) > 0:
+        print(f"tricast: warning: {path}: {more} more of these; {losses.total} messages lost in all", file=sys.stderr)
 
 
 def _check_names(logs: list[Path]) -> None:

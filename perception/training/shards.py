@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from tricast.perception.streaming.replay import check_writable, write_whole
 from tricast.perception.tick_sample import CameraInput, SampleConfig, TickSample, sample_of
 from tricast.perception.training.known_counts import with_known_counts
 from tricast.perception.training.tick_truth import TickTruth, truth_of
+from tricast.perception.undecoded_pictures import UndecodedPictures
 from tricast.sensors.annotations import Annotations
+from tricast.sensors.errors import SensorDataError
 from tricast.sensors.frames import CameraFrame
 from tricast.sensors.geometry.lenses import FisheyeLens, Lens, MeiLens, PinholeLens
 from tricast.sensors.geometry.se3 import SE3
@@ -42,6 +44,8 @@ LENSES: dict[str, type[PinholeLens] | type[FisheyeLens] | type[MeiLens]] = {
 }
 FEWEST_SWEEPS = 5
 """So many reach lags of 0.4 s at 10 Hz."""
+SMALLEST_PX = (1, 1)
+"""Pictures are looked at as small as they decode, which takes least."""
 JUMP_NS = int(SynchronizerConfig().gap_s * 1e9)
 """Ticks that lie further apart, or that go back in time, do not follow each other."""
 
@@ -117,8 +121,19 @@ class ShardWriter:
         """Whether the scene is already there."""
         return self._path(scene).exists()
 
-    def write(self, scene: str, ticks: Iterable[tuple[SyncedFrame, Annotations | None]]) -> int:
+    def write(
+        self,
+        scene: str,
+        ticks: Iterable[tuple[SyncedFrame, Annotations | None]],
+        *,
+        undecoded: UndecodedPictures | None = None,
+    ) -> int:
         """Write a scene's ticks that have truth; the file gets its name only when it is whole.
+
+        Args:
+            scene: Its name.
+            ticks: Of the scene, with their truth.
+            undecoded: Told of pictures that do not decode, which are left out; None takes all pictures as they are.
 
         Returns:
             Ticks written; of none there is no file.
@@ -131,6 +146,8 @@ class ShardWriter:
             if annotated is None:
                 continue
             sample = sample_of(frame, self._config)
+            if undecoded is not None:
+                sample = _with_decodable(sample, undecoded)
             tick = TrainingTick(sample=sample, truth=with_known_counts(truth_of(annotated, instances), frame, sample))
             described.append(_packed(tick, f"{len(described):04d}", arrays))
         if not described:
@@ -248,6 +265,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise _broken(path, "shards of another format", "make them again")
     return manifest
+
+
+def _with_decodable(sample: TickSample, undecoded: UndecodedPictures) -> TickSample:
+    """The sample without pictures that do not decode."""
+    kept = tuple(camera for camera in sample.cameras if _decodes(camera.image))
+    for camera in sample.cameras:
+        if camera not in kept:
+            undecoded.note(camera.image)
+    return replace(sample, cameras=kept)
+
+
+def _decodes(image: CameraFrame) -> bool:
+    try:
+        image.pixels(at_least_px=SMALLEST_PX)
+    except SensorDataError:
+        return False
+    return True
 
 
 def _packed(tick: TrainingTick, prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:

@@ -1,10 +1,16 @@
 """Shards of a world, rendered by one process or several."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from safetensors import safe_open
 
+from tricast.perception.training.shards import ShardSet
+from tricast.sensors.frames import CameraFrame
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.writer import LogWriter
+from tricast.tools.demo import demo_log_path
 from tricast.tools.make_shards import main
 
 
@@ -29,6 +35,35 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest
     error = capsys.readouterr().err
     assert f"shards in {tmp_path / 'file' / 'shards'}: got Not a directory" in error
     assert error.count("\n") == 1
+
+
+def test_pictures_that_do_not_decode_are_told_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, broken = open_log(demo_log_path()), tmp_path / "broken.mcap"
+    with LogWriter(broken, log.rig) as writer:
+        for message in log.messages():
+            if isinstance(message, CameraFrame) and message.channel == "CAM_LEFT":
+                message = replace(message, data=message.data[: len(message.data) // 2])
+            writer.write(message)
+    assert main([str(broken), "--out", str(tmp_path / "shards")]) == 0
+    told = "pictures that do not decode, and that ticks went without: 6 of CAM_LEFT"
+    assert capsys.readouterr().err == f"tricast: warning: {broken}: {told}\n"
+    shards = ShardSet(tmp_path / "shards")
+    assert [[c.channel for c in shards[i].sample.cameras] for i in range(len(shards))] == (
+        [["CAM_BACK", "CAM_FRONT", "CAM_RIGHT"]] * 6
+    )
+
+
+def test_of_a_log_with_many_damaged_places_the_rest_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, broken = bytearray(demo_log_path().read_bytes()), tmp_path / "broken.mcap"
+    for place in range(len(data) // 9, len(data), len(data) // 9):
+        data[place] ^= 0xFF
+    broken.write_bytes(data)
+    assert main([str(broken), "--out", str(tmp_path / "shards")]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 6
+    assert "more of these;" in lines[-1] and lines[-1].endswith("messages lost in all")
 
 
 def contents(path: Path) -> tuple[dict[str, str], dict[str, bytes]]:
