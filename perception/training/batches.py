@@ -218,7 +218,7 @@ def batches_from(source: BatchSource, steps: range, *, workers: int) -> Iterator
         dataset = TrainingBatches(source)
         return (dataset[number] for number in source.numbers(steps))
     loader = DataLoader(
-        TrainingBatches(source),
+        _WithErrors(TrainingBatches(source)),
         batch_size=None,
         sampler=source.numbers(steps),
         num_workers=workers,
@@ -227,7 +227,27 @@ def batches_from(source: BatchSource, steps: range, *, workers: int) -> Iterator
         multiprocessing_context="spawn",
         prefetch_factor=3,
     )
-    return iter(loader)
+    return _raised(iter(loader))
+
+
+class _WithErrors(Dataset[TrainingBatch | InputError]):
+    """Batches, and in place of one that cannot be made the user's mistake: raised here, it would lose its kind."""
+
+    def __init__(self, batches: TrainingBatches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, number: int) -> TrainingBatch | InputError:
+        try:
+            return self._batches[number]
+        except InputError as error:
+            return error
+
+
+def _raised(batches: Iterator[TrainingBatch | InputError]) -> Iterator[TrainingBatch]:
+    for batch in batches:
+        if isinstance(batch, InputError):
+            raise batch
+        yield batch
 
 
 def moved(batches: Iterator[TrainingBatch], device: torch.device) -> Iterator[TrainingBatch]:

@@ -1,5 +1,6 @@
 """Batches follow from seed and step alone."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from itertools import pairwise
@@ -112,6 +113,16 @@ def test_a_loading_process_gives_the_same_batches(source: BatchSource) -> None:
     assert len(made) == 3
     for step, batch in enumerate(made):
         assert_equal(batch, TrainingBatches(source)[step])
+
+
+def test_a_shard_that_breaks_in_a_loading_process_is_the_users_to_mend(source: BatchSource, tmp_path: Path) -> None:
+    for name in ("manifest.json", "demo.safetensors"):
+        shutil.copy(source.folder / name, tmp_path / name)
+    batches = batches_from(replace(source, folder=tmp_path), range(3), workers=1)
+    # Whole when the run began, and not when the process opens it.
+    (tmp_path / "demo.safetensors").write_bytes(b"cut")
+    with pytest.raises(InputError, match=r"demo\.safetensors: got no shard"):
+        next(batches)
 
 
 def test_depth_is_known_for_samples_with_cameras_also_where_the_lidar_was_dropped(source: BatchSource) -> None:
