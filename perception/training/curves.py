@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tricast.configs.disk import writing
+from tricast.configs.errors import InputError
 
 
 class Curve:
@@ -25,11 +26,11 @@ class Curve:
         self._path, self._board = path, board
         self._rows: list[dict[str, Any]] = []
         if resume_step is not None and path.exists():
-            with path.open(newline="", encoding="utf-8") as file:
-                self._rows = [row for row in csv.DictReader(file) if int(row["step"]) <= resume_step]
+            self._rows = [row for row in _read(path) if int(row["step"]) <= resume_step]
 
     def add(self, step: int, figures: Mapping[str, float]) -> None:
-        """Append a row; a figure of a new name becomes a new column."""
+        """Append a row, or replace that of the same step; a figure of a new name becomes a new column."""
+        self._rows = [row for row in self._rows if int(row["step"]) != step]
         self._rows.append({"step": step, **{name: f"{value:.6g}" for name, value in figures.items()}})
         columns = list(dict.fromkeys(name for row in self._rows for name in row))
         partial = self._path.with_name(self._path.name + ".partial")
@@ -43,6 +44,22 @@ class Curve:
             for name, value in figures.items():
                 self._board.add_scalar(f"{self._path.stem}/{name}", value, step)
             self._board.flush()
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        if any(None in row or not row.get("step", "").isdecimal() for row in rows):
+            raise ValueError("a row that does not fit the columns")
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(
+            where=str(path),
+            got=f"no readable curve ({error})",
+            expected="what an earlier invocation of this run wrote",
+            remedy="move it elsewhere: the run goes on without, and the curve begins again where it resumes",
+        ) from error
+    return rows
 
 
 def tensorboard_writer(folder: Path) -> Any:

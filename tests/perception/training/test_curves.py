@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tricast.configs.errors import InputError
 from tricast.perception.training.curves import Curve, tensorboard_writer
 
 
@@ -31,6 +32,22 @@ def test_a_resumed_curve_drops_what_came_after_the_checkpoint(tmp_path: Path) ->
     assert [row["step"] for row in rows(path)] == ["10", "20", "25"]
     Curve(path).add(5, {"loss": 9.0})
     assert [row["step"] for row in rows(path)] == ["5"]
+
+
+def test_a_step_that_is_figured_out_again_stays_one_row(tmp_path: Path) -> None:
+    path = tmp_path / "validation.csv"
+    Curve(path).add(20, {"mAP": 0.1})
+    Curve(path, resume_step=20).add(20, {"mAP": 0.2})
+    assert rows(path) == [{"step": "20", "mAP": "0.2"}]
+
+
+@pytest.mark.parametrize("text", ["step,loss\n10,1\nx,2\n", "step,loss\n10,1,3\n", "loss\n1\n", "step,loss\n\xff\n"])
+def test_a_damaged_curve_is_the_users_to_mend(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "train.csv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=r"train\.csv: got no readable curve .*; move it elsewhere"):
+        Curve(path, resume_step=20)
+    assert path.read_bytes() == text.encode("latin-1")
 
 
 def test_tensorboard_shows_the_figures_under_the_curves_name(tmp_path: Path) -> None:
