@@ -19,10 +19,10 @@ from tricast.perception.model_weights import read_tensors
 from tricast.perception.streaming.replay import check_writable, write_whole
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.processes import Processes, joined
-from tricast.perception.training.published_vit import load_vit, read_vit
+from tricast.perception.training.published_vit import PublishedViT, load_vit, read_vit
 from tricast.perception.training.shards import ShardSet
-from tricast.perception.training.trainer import CHECKPOINT, Trainer
-from tricast.sensors.synthetic.world_config import load_world
+from tricast.perception.training.trainer import CHECKPOINT, WEIGHTS, Trainer, check_goes_on
+from tricast.sensors.synthetic.world_config import WorldConfig, load_world
 from tricast.tools.make_shards import RECORDED, names_of_scenes, shards_of_logs, shards_of_world
 from tricast.tools.user_input import positive_float, positive_int
 
@@ -61,23 +61,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train and say where the weights are."""
     config = _with_overrides(load_config(TrainingRunConfig, args.config), args)
-    if args.resume == (not (args.out / CHECKPOINT).exists()):
-        raise InputError(
-            where=f"--out {args.out}",
-            got="no checkpoint" if args.resume else "a run that has begun",
-            expected="a checkpoint to resume" if args.resume else "an empty folder",
-            remedy="leave out --resume" if args.resume else "add --resume to go on, or choose another folder",
-        )
-    start = _start(args)
+    _check_folder(args)
+    start, camera, scenes = _start(args), _camera_start(args), _scenes(args, config)
     _check_device(config)
     with joined(config.training.device) as processes:
         if processes.first:
             check_writable(args.out)
-            _shards(args, config)
+            if args.resume:
+                check_goes_on(args.out, config, _folder(args) / "train", scenes["train"], processes)
+            _make_shards(args, config)
             write_whole(args.out / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         processes.wait()
-        _train(args, config, processes, start)
+        trainer = Trainer(
+            config,
+            args.out,
+            folder=_folder(args) / "train",
+            scenes=scenes["train"],
+            validation=ShardSet(_folder(args) / "validation", scenes["validation"]) if scenes["validation"] else None,
+            resume=args.resume,
+            report=lambda line: print(line, flush=True),
+            processes=processes,
+        )
+        _begin(trainer, start, camera)
+        _train(args, trainer, processes)
     return 0
+
+
+def _check_folder(args: argparse.Namespace) -> None:
+    """Whether a run may begin, or go on, in the folder."""
+    begun, trained = (args.out / CHECKPOINT).exists(), (args.out / WEIGHTS).exists()
+    if args.resume and not begun:
+        raise InputError(
+            where=f"--out {args.out}",
+            got="no checkpoint",
+            expected="a checkpoint to resume",
+            remedy="begin another run from its weights, with --init" if trained else "leave out --resume",
+        )
+    if not args.resume and (begun or trained):
+        raise InputError(
+            where=f"--out {args.out}",
+            got="a run that has begun" if begun else "weights of a run without its checkpoint",
+            expected="an empty folder",
+            remedy="add --resume to go on, or choose another folder" if begun else "choose another folder",
+        )
 
 
 def _check_device(config: TrainingRunConfig) -> None:
@@ -100,28 +126,25 @@ def _start(args: argparse.Namespace) -> Path | None:
     return path
 
 
-def _train(args: argparse.Namespace, config: TrainingRunConfig, processes: Processes, start: Path | None) -> None:
-    """Train on shards that are there."""
-    scenes, validation = _shards(args, config)
-    trainer = Trainer(
-        config,
-        args.out,
-        folder=_folder(args) / "train",
-        scenes=scenes,
-        validation=validation,
-        resume=args.resume,
-        report=lambda line: print(line, flush=True),
-        processes=processes,
-    )
-    if not args.resume:
-        if args.camera_weights is not None:
-            load_vit(trainer.model.camera_encoder, read_vit(args.camera_weights))
-            trainer.average.model.load_state_dict(trainer.model.state_dict())
-        if start is not None:
-            trainer.start_from(start)
+def _camera_start(args: argparse.Namespace) -> PublishedViT | None:
+    """The published weights to begin the camera encoder with; looked at likewise."""
+    return None if args.camera_weights is None or args.resume else read_vit(args.camera_weights)
+
+
+def _begin(trainer: Trainer, start: Path | None, camera: PublishedViT | None) -> None:
+    """Put in what a run begins with; of a run that goes on both are None."""
+    if camera is not None:
+        load_vit(trainer.model.camera_encoder, camera)
+        trainer.average.model.load_state_dict(trainer.model.state_dict())
+    if start is not None:
+        trainer.start_from(start)
+
+
+def _train(args: argparse.Namespace, trainer: Trainer, processes: Processes) -> None:
+    """Train, score, and say where the weights are."""
     with Termination() as stop:
         done = trainer.run(minutes=args.minutes, stop=stop)
-    if done:
+    if done and trainer.validated_step != trainer.progress.step:
         trainer.validate()
     if processes.first:
         state = "done" if done else "stopped; --resume goes on"
@@ -173,26 +196,39 @@ def _folder(args: argparse.Namespace) -> Path:
     return args.shards if args.shards is not None else args.out / "shards"
 
 
-def _shards(args: argparse.Namespace, config: TrainingRunConfig) -> tuple[tuple[str, ...], ShardSet | None]:
-    """Make the shards that are missing; give the scenes to learn from and the ticks to be watched on."""
+def _scenes(args: argparse.Namespace, config: TrainingRunConfig) -> dict[str, tuple[str, ...]]:
+    """Names of the shards to learn from (`train`) and to be watched on (`validation`)."""
+    if args.data is not None:
+        names = sorted(f"{LOGS}/{name}" for path in args.data for name in names_of_scenes(path))
+        return {"train": tuple(names), "validation": ()}
+    return {
+        part: tuple(f"{folder}/{seed:06d}" for _, folder, of, seeds in _seeds(config) if of == part for seed in seeds)
+        for part in ("train", "validation")
+    }
+
+
+def _make_shards(args: argparse.Namespace, config: TrainingRunConfig) -> None:
+    """Make the shards that are missing."""
     folder, sample = _folder(args), config.model.sample
     if args.data is not None:
         shards_of_logs(args.data, folder / "train" / LOGS, sample, source=RECORDED)
-        return tuple(sorted(f"{LOGS}/{name}" for path in args.data for name in names_of_scenes(path))), None
-    names: dict[str, list[str]] = {"train": [], "validation": []}
+        return
+    for world, name, part, seeds in _seeds(config):
+        shards_of_world(world, seeds, folder / part / name, sample, workers=args.workers)
+
+
+def _seeds(config: TrainingRunConfig) -> list[tuple[WorldConfig, str, str, range]]:
+    """Worlds with the name of their folder, the part and its seeds, all of which are meant for it."""
+    chosen: list[tuple[WorldConfig, str, str, range]] = []
     for scenes in config.data.worlds:
         world = load_world(scenes.world)
-        ranges = (
+        for part, seeds, allowed in (
             ("train", range(*scenes.train_seeds), world.seeds.train),
             ("validation", range(*scenes.validation_seeds), world.seeds.validation),
-        )
-        for part, seeds, allowed in ranges:
+        ):
             _check_seeds(seeds, allowed, f"{scenes.folder}: {part}_seeds")
-        for part, seeds, _ in ranges:
-            shards_of_world(world, seeds, folder / part / scenes.folder, sample, workers=args.workers)
-            names[part] += [f"{scenes.folder}/{seed:06d}" for seed in seeds]
-    watched = ShardSet(folder / "validation", names["validation"]) if names["validation"] else None
-    return tuple(names["train"]), watched
+            chosen.append((world, scenes.folder, part, seeds))
+    return chosen
 
 
 def _check_seeds(seeds: range, allowed: tuple[int, int], name: str) -> None:

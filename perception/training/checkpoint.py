@@ -63,6 +63,19 @@ def save_checkpoint(
         partial.replace(path)
 
 
+def check_settings(path: Path, *, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Find out whether a run may go on with these settings; see `load_checkpoint`."""
+    began, _ = _described(path)
+    changed = _first_difference(began, json.loads(json.dumps(config)), json.loads(json.dumps(defaults)))
+    if changed is not None:
+        raise InputError(
+            where=f"{path}: {changed[0]}",
+            got=f"{_shown(changed[2])} now",
+            expected=f"{_shown(changed[1])}, as the run began",
+            remedy="resume with the configuration that the run began with, or begin another with --init",
+        )
+
+
 def load_checkpoint(
     path: Path,
     *,
@@ -86,25 +99,8 @@ def load_checkpoint(
         InputError: The file is missing, damaged, or of another configuration.
 
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            described = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if described.get("format") != FORMAT:
-            raise _unusable(path, "a file of another kind or format")
-        began, progress = json.loads(described["config"]), Progress(**json.loads(described["progress"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise _unusable(path, f"no readable checkpoint ({error})") from error
-    changed = _first_difference(began, json.loads(json.dumps(config)), json.loads(json.dumps(defaults)))
-    if changed is not None:
-        raise InputError(
-            where=f"{path}: {changed[0]}",
-            got=f"{changed[2]!r} now",
-            expected=f"{changed[1]!r}, as the run began",
-            remedy="resume with the configuration that the run began with, or begin another with --init",
-        )
+    check_settings(path, config=config, defaults=defaults)
+    (_, progress), tensors = _described(path), _read(path)
     try:
         model.load_state_dict(_part(tensors, "model."))
         average.model.load_state_dict(_part(tensors, "average."))
@@ -115,6 +111,28 @@ def load_checkpoint(
     if "generator.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["generator.cuda"])
     return progress
+
+
+def _described(path: Path) -> tuple[Any, Progress]:
+    """The settings that a checkpoint's run began with, and how far it has come."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = file.metadata() or {}
+        if described.get("format") != FORMAT:
+            raise _unusable(path, "a file of another kind or format")
+        return json.loads(described["config"]), Progress(**json.loads(described["progress"]))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise _unusable(path, f"no readable checkpoint ({error})") from error
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _unusable(path, f"no readable checkpoint ({error})") from error
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
@@ -142,7 +160,17 @@ def _first_difference(old: Any, new: Any, defaults: Any, path: str = "") -> tupl
     return None if old == new else (path, old, new)
 
 
+def _shown(value: Any) -> str:
+    """A setting in an error; of a long list, such as that of scenes, its ends."""
+    if not isinstance(value, list) or len(value) <= 4:
+        return repr(value)
+    return f"{len(value)} entries, {value[0]!r} to {value[-1]!r}"
+
+
 def _unusable(path: Path, got: str) -> InputError:
     return InputError(
-        where=str(path), got=got, expected="a checkpoint of this run", remedy="leave out --resume to begin anew"
+        where=str(path),
+        got=got,
+        expected="a checkpoint of this run",
+        remedy="begin another run from the weights beside it, with --init and another folder",
     )

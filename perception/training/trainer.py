@@ -18,7 +18,7 @@ from tricast.perception.precision import use_half
 from tricast.perception.query_memory import QueryMemory
 from tricast.perception.training.augmentation import AugmentationConfig
 from tricast.perception.training.batches import BatchSource, TrainingBatch, batches_from, check_source, moved
-from tricast.perception.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from tricast.perception.training.checkpoint import Progress, check_settings, load_checkpoint, save_checkpoint
 from tricast.perception.training.config import TrainingConfig, TrainingRunConfig
 from tricast.perception.training.curves import Curve, tensorboard_writer
 from tricast.perception.training.interval import Interval
@@ -83,6 +83,7 @@ class Trainer:
             use_half(self.model, torch.bfloat16, self._device)
         self.optimizer = make_optimizer(self.model, settings.optimizer)
         self.progress = Progress()
+        self.validated_step: int | None = None
         self._source = BatchSource(
             folder=folder,
             scenes=scenes,
@@ -107,7 +108,7 @@ class Trainer:
                 average=self.average,
                 optimizer=self.optimizer,
                 config=self._binding(),
-                defaults=_bound_settings(TrainingRunConfig()),
+                defaults=DEFAULTS,
             )
         if not processes.first:
             return
@@ -199,6 +200,7 @@ class Trainer:
         if self._validation is None or not self._processes.first:
             return {}
         figures = validate(self.average.model, self._validation, self._config, self._device)
+        self.validated_step = self.progress.step
         self._validation_curve.add(self.progress.step, {"samples": self.progress.samples, **figures})
         headlines = {name: value for name, value in figures.items() if name.startswith(("mAP", "picture", "recall"))}
         shown = ", ".join(f"{name} {value:.3f}" for name, value in headlines.items())
@@ -207,9 +209,7 @@ class Trainer:
 
     def _binding(self) -> dict[str, Any]:
         """What a resumed run must share with its beginning; its planned length and its watching may change."""
-        bound = _bound_settings(self._config)
-        scenes = {"folder": self._source.folder.name, "scenes": list(self._source.scenes)}
-        return {**bound, "training": {**bound["training"], "parts": self._source.parts}, "shards": scenes}
+        return _binding(self._config, self._source.folder, self._source.scenes, self._source.parts)
 
     def _validation_due(self) -> bool:
         every, size = self._config.training.validation.every_samples, self._config.training.batch_size
@@ -283,6 +283,27 @@ def _bound_settings(config: TrainingRunConfig) -> dict[str, Any]:
     free = ("max_samples", "log_every_steps", "checkpoint_minutes", "validation", "loading_processes")
     kept = {name: value for name, value in training.items() if name not in free}
     return {"model": config.model.model_dump(mode="json"), "training": kept}
+
+
+DEFAULTS = _bound_settings(TrainingRunConfig())
+
+
+def _binding(config: TrainingRunConfig, folder: Path, scenes: Sequence[str], parts: int) -> dict[str, Any]:
+    bound, shards = _bound_settings(config), {"folder": folder.name, "scenes": list(scenes)}
+    return {**bound, "training": {**bound["training"], "parts": parts}, "shards": shards}
+
+
+def check_goes_on(
+    out: Path, config: TrainingRunConfig, folder: Path, scenes: Sequence[str], processes: Processes = ALONE
+) -> None:
+    """Find out whether a run may go on so, before shards are made for it; arguments as of `Trainer`.
+
+    Raises:
+        InputError: Its checkpoint cannot be read, or it began with other settings.
+
+    """
+    bound = _binding(config, folder, scenes, _checked_parts(config.training, processes))
+    check_settings(out / CHECKPOINT, config=bound, defaults=DEFAULTS)
 
 
 def _silent(line: str) -> None:

@@ -1,5 +1,6 @@
 """`tricast train` as a user runs it: stages, stops, and what it refuses."""
 
+import csv
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import yaml
 from tricast.configs.strict import resolve_config_path
 from tricast.perception.detectors.network_config import weights_path
 from tricast.perception.model_weights import load_network
+from tricast.perception.tick_sample import SampleConfig
 from tricast.perception.training.config import TrainingRunConfig
 from tricast.perception.training.shards import ShardSet
 from tricast.sensors.annotations import Annotations
@@ -26,8 +28,10 @@ from tricast.sensors.geometry.se3 import SE3
 from tricast.sensors.log.open_log import open_log
 from tricast.sensors.log.stream import Message
 from tricast.sensors.log.writer import LogWriter
+from tricast.sensors.synthetic.world_config import load_world
 from tricast.tools.cli import main
 from tricast.tools.demo import demo_log_path
+from tricast.tools.make_shards import shards_of_logs, world_source
 
 SMALL = {
     "model": {
@@ -84,6 +88,7 @@ def test_stages_resume_and_start_from_each_other(
             ["--init", "missing.safetensors"],
             "got 'missing.safetensors', which is not there; expected a .safetensors file",
         ),
+        (["--camera-weights", "missing.safetensors"], "weights of a ViT, missing.safetensors: got no readable weights"),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_one_line(
@@ -93,6 +98,7 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     assert main(["train", "--config", config, "--out", str(tmp_path / "run"), *chosen, *arguments]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -131,6 +137,57 @@ def test_a_run_that_has_begun_is_not_written_over(
     (tmp_path / "run" / "checkpoint.safetensors").write_bytes(b"")
     assert train(config, tmp_path / "run") == 2
     assert "add --resume to go on" in capsys.readouterr().err
+
+
+def test_weights_whose_checkpoint_is_gone_are_not_written_over(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "run" / "weights.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"of hours")
+    assert train(config, tmp_path / "run") == 2
+    assert "got weights of a run without its checkpoint" in capsys.readouterr().err
+    assert train(config, tmp_path / "run", "--resume") == 2
+    assert "begin another run from its weights, with --init" in capsys.readouterr().err
+    assert weights.read_bytes() == b"of hours"
+
+
+def test_other_settings_are_refused_before_anything_is_made_for_them(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert train(config, run, "--max-samples", "2") == 0
+    stated, other = (run / "config.yaml").read_bytes(), tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump({**SMALL, "training": {**SMALL["training"], "batch_size": 1}}))
+    capsys.readouterr()
+    assert train(str(other), run, "--resume") == 2
+    assert "training.batch_size: got 1 now; expected 2, as the run began" in capsys.readouterr().err
+    scenes = ["train", "--config", config, "--out", str(run), "--resume", "--seeds", "0", "600"]
+    assert main(scenes) == 2
+    error = capsys.readouterr().err
+    assert "shards.scenes: got 600 entries, 'standard/000000' to 'standard/000599' now" in error
+    assert "expected ['logs/demo'], as the run began" in error and "rendering" not in error
+    assert (run / "config.yaml").read_bytes() == stated
+    assert not (run / "shards" / "train" / "standard").exists()
+
+
+def test_a_run_is_scored_once_at_its_end(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shards = ("--shards", str(tmp_path / "shards"))
+    worlds = [{"world": "standard", "train_seeds": [0, 1], "validation_seeds": [100_000, 100_001]}]
+    watched = {"every_samples": 2, "ticks": 1, "subset_ticks": 0}
+    settings = {**SMALL, "data": {"worlds": worlds}, "training": {**SMALL["training"], "validation": watched}}
+    Path(config).write_text(yaml.safe_dump(settings))
+    # Shards of the demo log stand for rendered scenes.
+    for part, name in (("train", "000000"), ("validation", "100000")):
+        folder, world = tmp_path / "shards" / part / "standard", load_world("standard")
+        shards_of_logs([demo_log_path()], folder, SampleConfig(), source=world_source(world))
+        (folder / "demo.safetensors").rename(folder / f"{name}.safetensors")
+    command = ["train", "--config", config, "--out", str(tmp_path / "run"), *shards, "--max-samples", "4"]
+    assert main(command) == 0
+    assert capsys.readouterr().out.count("4 samples, validation") == 1
+    assert main([*command, "--resume"]) == 0
+    with (tmp_path / "run" / "validation.csv").open(newline="") as file:
+        assert [row["samples"] for row in csv.DictReader(file)] == ["2", "4"]
 
 
 def test_seeds_on_the_command_line_are_for_one_world(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
