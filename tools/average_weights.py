@@ -54,6 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("weights", nargs="+", help="weights of networks of one configuration: files, or packaged names")
     args = parser.parse_args(arguments)
     out = file_to_write(args.out, "OUT")
+    # Weights take hours, and whoever forgets OUT names some first.
+    if out.exists():
+        raise InputError(
+            where="OUT",
+            got=f"{out}, which is there already",
+            expected="a new file",
+            remedy="name the file to write before the weights, or delete it",
+        )
     mean = averaged([weights_path(name) for name in args.weights])
     save_weights(out, mean, notes={"mean_of": str(len(args.weights))})
     return 0

@@ -57,3 +57,13 @@ def test_where_the_mean_goes_is_looked_at_first(tmp_path: Path, capsys: pytest.C
     assert "expected a folder that can be written" in capsys.readouterr().err
     assert main([str(tmp_path / "new" / "mean.safetensors"), "tiny"]) == 0
     assert (tmp_path / "new" / "mean.safetensors").is_file()
+
+
+def test_weights_are_not_written_over_where_the_file_to_write_was_forgotten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = (saved(tmp_path / f"{value}.safetensors", ModelConfig(), value) for value in (1.0, 2.0))
+    before = Path(one).read_bytes()
+    assert main([one, two]) == 2
+    assert f"OUT: got {one}, which is there already; expected a new file" in capsys.readouterr().err
+    assert Path(one).read_bytes() == before
