@@ -35,7 +35,7 @@ from tricast.perception.training.trainer import CHECKPOINT, WEIGHTS, Trainer
 from tricast.perception.training.validation import validate
 from tricast.perception.training.variants import COLUMNS, Variant, checked, table_rows, variants_of
 from tricast.tools.train import Termination
-from tricast.tools.user_input import mistakes_in_one_line, positive_int
+from tricast.tools.user_input import mistakes_in_one_line, positive_float, positive_int
 
 FIGURES = "figures.json"
 FIRST_STAGE = "first-stage"
@@ -54,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera-init", type=Path, metavar="W", help="weights whose camera encoder all begin with")
     parser.add_argument("--variants", nargs="+", metavar="NAME", help="only these")
     parser.add_argument("--known", type=Path, metavar="TABLE", help="table.json of variants that were done elsewhere")
-    parser.add_argument("--minutes", type=float, metavar="M", help="stop after so long; the same command goes on")
+    parser.add_argument(
+        "--minutes", type=positive_float, metavar="M", help="stop after so long; the same command goes on"
+    )
     parser.add_argument("--threads", type=positive_int, metavar="T")
 
 
@@ -142,19 +144,33 @@ def _binding(config: TrainingRunConfig) -> dict[str, Any]:
 def _figures(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """What a variant scored, with these settings."""
     path = folder / FIGURES
-    known = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        known = _told(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            where=str(path),
+            got=f"{type(error).__name__}: {error}",
+            expected="figures of a variant",
+            remedy="delete it: what was trained is scored again",
+        ) from error
     if known["settings"] != settings:
         raise _of_another(path, "figures of a comparison with other settings")
     return known
+
+
+def _told(known: Any) -> dict[str, Any]:
+    """What is told of a variant, as it was read; of anything else the error that says so."""
+    told = {key: known[key] for key in ("settings", "figures", "parameters")}
+    if not all(math.isfinite(told["figures"][key]) for key in COLUMNS.values()):
+        raise ValueError("a figure that is not finite")
+    return told
 
 
 def _adopt(table: Path, variants: list[Variant], settings: Callable[[Variant], dict[str, Any]], out: Path) -> None:
     """Take over figures of a comparison with the same settings for variants that OUT has none of."""
     try:
         done = json.loads(table.read_text(encoding="utf-8"))["variants"]
-        told = {name: {key: done[name][key] for key in ("settings", "figures", "parameters")} for name in done}
-        if not all(math.isfinite(row["figures"][key]) for row in told.values() for key in COLUMNS.values()):
-            raise ValueError("a figure that is not finite")
+        told = {name: _told(done[name]) for name in done}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             where=f"--known {table}",

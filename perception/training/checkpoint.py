@@ -172,5 +172,5 @@ def _unusable(path: Path, got: str) -> InputError:
         where=str(path),
         got=got,
         expected="a checkpoint of this run",
-        remedy="begin another run from the weights beside it, with --init and another folder",
+        remedy="begin anew in another folder, with the weights beside it as a start",
     )

@@ -19,6 +19,8 @@ from tricast.tools.compare_fusion import main
 from tricast.tools.demo import demo_log_path
 from tricast.tools.make_shards import shards_of_logs
 
+NO_TIME = ("--minutes", "1e-9")
+
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -40,7 +42,7 @@ def test_what_is_done_is_kept_and_what_was_stopped_goes_on(given: Path, tmp_path
     assert compare(given, tmp_path, "--samples", "4", "--variants", "early") == 0
     before = (tmp_path / "early" / "weights.safetensors").stat().st_mtime_ns
     assert "| early | fusion: early, by concatenation |" in capsys.readouterr().out
-    assert compare(given, tmp_path, "--samples", "4", "--variants", "early", "late", "--minutes", "0") == 0
+    assert compare(given, tmp_path, "--samples", "4", "--variants", "early", "late", *NO_TIME) == 0
     assert "stopped at 'late'" in capsys.readouterr().out
     assert not (tmp_path / "late" / "figures.json").exists()
     assert compare(given, tmp_path, "--samples", "4", "--variants", "early", "late") == 0
@@ -67,7 +69,7 @@ def test_a_variant_of_two_stages_goes_on_where_it_was_stopped_and_ends_the_same(
     given: Path, tmp_path: Path, capsys
 ) -> None:
     command = ["--samples", "32", "--variants", "contrastive"]
-    assert compare(given, tmp_path, *command, "--minutes", "0") == 0
+    assert compare(given, tmp_path, *command, *NO_TIME) == 0
     assert "stopped at 'contrastive'" in capsys.readouterr().out
     run = tmp_path / "contrastive"
     assert (run / "first-stage" / "checkpoint.safetensors").exists() and not (run / "checkpoint.safetensors").exists()
@@ -79,7 +81,7 @@ def test_a_variant_of_two_stages_goes_on_where_it_was_stopped_and_ends_the_same(
 
     for name in ("figures.json", "checkpoint.safetensors"):
         (run / name).unlink()
-    assert compare(given, tmp_path, *command, "--minutes", "0") == 0
+    assert compare(given, tmp_path, *command, *NO_TIME) == 0
     begun, aligned = load_file(run / "weights.safetensors"), load_file(run / "first-stage" / "weights.safetensors")
     assert {name.split(".")[0] for name in set(aligned) - set(begun)} == {"alignment"}
     assert all(torch.equal(value, aligned[name]) for name, value in begun.items())
@@ -95,14 +97,39 @@ def samples_of(run: Path) -> int:
 
 
 def test_what_has_begun_is_not_given_another_plan(given: Path, tmp_path: Path, capsys) -> None:
-    assert compare(given, tmp_path, "--samples", "32", "--variants", "contrastive", "--minutes", "0") == 0
+    assert compare(given, tmp_path, "--samples", "32", "--variants", "contrastive", *NO_TIME) == 0
     assert compare(given, tmp_path, "--samples", "64", "--variants", "contrastive") == 2
     assert "first-stage/config.yaml: got a training of 8 samples that has begun" in capsys.readouterr().err
-    assert compare(given, tmp_path, "--samples", "32", "--variants", "late", "--minutes", "0") == 0
+    assert compare(given, tmp_path, "--samples", "32", "--variants", "late", *NO_TIME) == 0
     assert compare(given, tmp_path, "--samples", "64", "--variants", "late") == 2
     assert "late/config.yaml: got a training of 32 samples that has begun" in capsys.readouterr().err
     assert compare(given, tmp_path, "--samples", "8", "--variants", "contrastive") == 2
     assert "expected 32 or more, for one batch of it; give more samples" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("minutes", ["-1", "0", "nan", "inf"])
+def test_a_time_that_is_none_is_refused(given: Path, tmp_path: Path, capsys, minutes: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        compare(given, tmp_path / "out", "--minutes", minutes)
+    assert ended.value.code == 2
+    assert f"argument --minutes: got '{minutes}'; expected more than 0" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_figures_are_named_and_scored_again_without(given: Path, tmp_path: Path, capsys) -> None:
+    command = ["--samples", "2", "--variants", "early"]
+    assert compare(given, tmp_path, *command) == 0
+    path = tmp_path / "early" / "figures.json"
+    whole = path.read_text()
+    for text in ("{}", "[]", whole[:50], whole.replace('"figures": {', '"figures": {"mAP": NaN, "was": {')):
+        path.write_text(text)
+        assert compare(given, tmp_path, *command) == 2
+        error = capsys.readouterr().err
+        assert f"{path}: got " in error and "delete it: what was trained is scored again" in error
+        assert error.count("\n") == 1
+    path.unlink()
+    assert compare(given, tmp_path, *command) == 0
+    assert path.read_text() == whole
 
 
 def test_a_comparison_of_a_stage_that_finds_nothing_is_refused(given: Path, tmp_path: Path, capsys) -> None:

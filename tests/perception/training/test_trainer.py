@@ -262,7 +262,7 @@ def test_a_run_goes_on_only_with_the_settings_it_began_with(
 
 def test_a_checkpoint_that_is_none_is_refused(make: Make, tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"checkpoint\.safetensors: got no readable checkpoint.*weights beside it, with --init"
+        InputError, match=r"checkpoint\.safetensors: got no readable checkpoint.*begin anew in another folder"
     ):
         make(tmp_path, resume=True)
     make(tmp_path).save()
