@@ -18,7 +18,7 @@ from tricast.perception.config import PipelineConfig
 from tricast.perception.detectors.network_config import weights_path
 from tricast.perception.evaluation.text_tables import TextTable, number
 from tricast.perception.model import Network
-from tricast.perception.model_weights import load_network, write_score_scales
+from tricast.perception.model_weights import load_network, read_score_scales, write_score_scales
 from tricast.perception.score_calibration import ScoreScale, SubsetName
 from tricast.perception.training.score_fit import SubsetFit, fit_all
 from tricast.perception.training.shards import ShardSet
@@ -66,8 +66,11 @@ def run(args: argparse.Namespace) -> int:
             expected="ticks on which the network finds objects",
             remedy="give more ticks, or weights that have been trained",
         )
-    write_score_scales(path, out, scales)
-    print(json.dumps(_plain(fits)) if args.json else f"{_table(fits).aligned()}\n{len(scales)} of {len(fits)} in {out}")
+    before = read_score_scales(path)
+    write_score_scales(path, out, {**before, **scales})
+    kept = len(before.keys() - scales.keys())
+    outcome = f"{len(scales)} of {len(fits)} in {out}" + (f", {kept} as they were" if kept else "")
+    print(json.dumps(_plain(fits)) if args.json else f"{_table(fits).aligned()}\n{outcome}")
     return 0
 
 

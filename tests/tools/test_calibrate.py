@@ -11,6 +11,9 @@ from tricast.perception.detectors.network_config import weights_path
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.model_weights import load_network, read_score_scales, save_weights
 from tricast.perception.tick_sample import SampleConfig
+from tricast.sensors.frames import CameraFrame
+from tricast.sensors.log.open_log import open_log
+from tricast.sensors.log.writer import LogWriter
 from tricast.sensors.synthetic.world_config import load_world
 from tricast.tools.cli import main
 from tricast.tools.demo import demo_log_path
@@ -40,6 +43,20 @@ def test_numbers_are_fitted_and_written_beside_the_same_tensors(
     assert scales["camera+lidar+radar"].temperature == pytest.approx(everything["scale"]["temperature"])
     before, after = load_file(weights_path("tiny")), load_file(out)
     assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_what_cannot_be_fitted_stays_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, out = open_log(demo_log_path()), tmp_path / "calibrated.safetensors"
+    with LogWriter(tmp_path / "no_camera.mcap", log.rig) as writer:
+        for message in log.messages():
+            if not isinstance(message, CameraFrame):
+                writer.write(message)
+    given = ["--data", str(tmp_path / "no_camera.mcap"), "--shards", str(tmp_path / "shards"), "--threads", "1"]
+    assert main(["calibrate", "tiny", *given, "--out", str(out)]) == 0
+    assert capsys.readouterr().out.endswith(f"3 of 7 in {out}, 4 as they were\n")
+    before, after = read_score_scales(weights_path("tiny")), read_score_scales(out)
+    assert after.keys() == before.keys()
+    assert {name for name in before if after[name] == before[name]} == {name for name in before if "camera" in name}
 
 
 @pytest.mark.slow
