@@ -172,7 +172,8 @@ class Trainer:
                     self.save()
                     saved_s = time.monotonic()
                 self._step([self._next(batches, interval) for _ in self._source.numbers(range(1))], interval)
-                if self.progress.step % settings.log_every_steps == 0:
+                # Also at the end, so that a run of a few steps has a curve too.
+                if self.progress.step % settings.log_every_steps == 0 or self.progress.step == last_step:
                     self._log(interval)
                     interval = Interval()
                 if self._validation_due():

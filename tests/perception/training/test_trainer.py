@@ -171,6 +171,13 @@ def test_a_run_through_sequences_stops_between_them_and_resumes_to_the_bit(
     assert last[0] != last[1]
 
 
+def test_the_last_steps_of_a_run_are_a_row_of_its_curve(
+    make: Make, small_config: TrainingRunConfig, tmp_path: Path
+) -> None:
+    make(tmp_path, changed(small_config, max_samples=6, log_every_steps=2)).run()
+    assert [row["samples"] for row in curve(tmp_path / "train.csv")] == ["4", "6"]
+
+
 def test_mixed_precision_learns_the_same_within_its_digits_and_keeps_float32_weights(
     make: Make, small_config: TrainingRunConfig, tmp_path: Path
 ) -> None:
