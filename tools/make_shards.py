@@ -47,7 +47,7 @@ def shards_of_logs(logs: list[Path], folder: Path, config: SampleConfig, *, sour
 
     Raises:
         InputError: A log cannot be read or has no truth, two have one name, or the folder holds shards of something
-            else.
+            else or of another log of that name.
 
     """
     _check_names(logs)
@@ -55,8 +55,8 @@ def shards_of_logs(logs: list[Path], folder: Path, config: SampleConfig, *, sour
     for path in logs:
         for name, log in _scenes(path, writer):
             synchronizer = Synchronizer(log.rig, synchronizer_for(config), origin_ns=log.start_ns)
-            undecoded = UndecodedPictures()
-            if not writer.write(name, ticks(log.messages(), synchronizer), undecoded=undecoded):
+            undecoded, size = UndecodedPictures(), path.stat().st_size if path.is_file() else None
+            if not writer.write(name, ticks(log.messages(), synchronizer), undecoded=undecoded, log_bytes=size):
                 raise InputError(
                     where=str(path),
                     got="no tick with truth" + ("" if name == path.stem else f" in '{name}'"),
@@ -102,7 +102,9 @@ def _scenes(path: Path, writer: ShardWriter) -> Iterator[tuple[str, DrivingLog]]
         yield from scene_logs(path, wanted=lambda name: not writer.has(name))
     else:
         (name,) = names_of_scenes(path)
-        if not writer.has(name):
+        if writer.has(name):
+            writer.check_log(name, path)
+        else:
             yield name, open_log(path)
 
 

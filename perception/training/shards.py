@@ -44,6 +44,8 @@ LENSES: dict[str, type[PinholeLens] | type[FisheyeLens] | type[MeiLens]] = {
 }
 FEWEST_SWEEPS = 5
 """So many reach lags of 0.4 s at 10 Hz."""
+LOG_BYTES = "log_bytes"
+"""In a shard's metadata: size of the file that it was made of."""
 SMALLEST_PX = (1, 1)
 """Pictures are looked at as small as they decode, which takes least."""
 JUMP_NS = int(SynchronizerConfig().gap_s * 1e9)
@@ -121,12 +123,34 @@ class ShardWriter:
         """Whether the scene is already there."""
         return self._path(scene).exists()
 
+    def check_log(self, scene: str, log: Path) -> None:
+        """Find out whether a scene's shard is of this log; passed where the log or what the shard knows of it is gone.
+
+        Raises:
+            InputError: It is of a log of another size, or cannot be read.
+
+        """
+        path = self._path(scene)
+        try:
+            with safe_open(path, framework="numpy") as file:
+                known = (file.metadata() or {}).get(LOG_BYTES)
+        except (SafetensorError, OSError) as error:
+            raise _broken(path, f"no shard ({error})", "delete it and make it again") from error
+        if known is not None and log.is_file() and log.stat().st_size != int(known):
+            raise InputError(
+                where=str(log),
+                got=f"{log.stat().st_size} bytes",
+                expected=f"{known}, as when {path} was made of a log of this name",
+                remedy="delete that shard to have it made again, or choose another folder of shards",
+            )
+
     def write(
         self,
         scene: str,
         ticks: Iterable[tuple[SyncedFrame, Annotations | None]],
         *,
         undecoded: UndecodedPictures | None = None,
+        log_bytes: int | None = None,
     ) -> int:
         """Write a scene's ticks that have truth; the file gets its name only when it is whole.
 
@@ -134,6 +158,7 @@ class ShardWriter:
             scene: Its name.
             ticks: Of the scene, with their truth.
             undecoded: Told of pictures that do not decode, which are left out; None takes all pictures as they are.
+            log_bytes: Size of the log that they come from, by which one that has changed is known.
 
         Returns:
             Ticks written; of none there is no file.
@@ -156,6 +181,8 @@ class ShardWriter:
         # Others are written as they lie in memory, and read as if they lay in rows.
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         metadata = {"ticks": json.dumps(described), "instances": json.dumps([*instances])}
+        if log_bytes is not None:
+            metadata[LOG_BYTES] = str(log_bytes)
         with writing(self._path(scene), SafetensorError):
             save_file(arrays, partial, metadata=metadata)
             partial.replace(self._path(scene))

@@ -1,5 +1,6 @@
 """Shards of a world, rendered by one process or several."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,28 @@ def test_of_a_log_with_many_damaged_places_the_rest_is_counted(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 6
     assert "more of these;" in lines[-1] and lines[-1].endswith("messages lost in all")
+
+
+def test_a_log_that_has_changed_since_is_not_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own, command = tmp_path / "own.mcap", [str(tmp_path / "own.mcap"), "--out", str(tmp_path / "shards")]
+    shutil.copy(demo_log_path(), own)
+    assert main(command) == 0
+    assert main(command) == 0
+    log = open_log(demo_log_path())
+    with LogWriter(own, log.rig) as writer:
+        for message in log.messages(end_ns=log.start_ns + 1_500_000_000):
+            writer.write(message)
+    capsys.readouterr()
+    assert main(command) == 2
+    shard = tmp_path / "shards" / "own.safetensors"
+    error = capsys.readouterr().err
+    assert f"{own}: got {own.stat().st_size} bytes; expected {demo_log_path().stat().st_size}" in error
+    assert f"as when {shard} was made" in error and error.count("\n") == 1
+    shard.unlink()
+    assert main(command) == 0
+    assert len(ShardSet(tmp_path / "shards")) == 3
+    own.unlink()  # what was made of it is enough
+    assert main(command) == 0
 
 
 def contents(path: Path) -> tuple[dict[str, str], dict[str, bytes]]:
