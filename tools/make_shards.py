@@ -174,6 +174,13 @@ def _made(args: argparse.Namespace) -> int:
         raise InputError(
             where="arguments", got="no logs and no --seeds", expected="logs with truth, or scenes", remedy="give one"
         )
+    if args.seeds and not 0 <= args.seeds[0] < args.seeds[1]:
+        raise InputError(
+            where="--seeds",
+            got=f"{args.seeds[0]} to {args.seeds[1]}",
+            expected="a first scene of 0 or more, and an end above it",
+            remedy="for the scenes 0 to 9 write --seeds 0 10",
+        )
     world, config, made = load_world(args.world), SampleConfig(), 0
     if args.logs:
         source = world_source(world) if args.logs_of_world else RECORDED

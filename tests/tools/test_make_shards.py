@@ -67,6 +67,13 @@ def test_of_a_log_with_many_damaged_places_the_rest_is_counted(
     assert "more of these;" in lines[-1] and lines[-1].endswith("messages lost in all")
 
 
+@pytest.mark.parametrize("seeds", [("5", "3"), ("5", "5"), ("-1", "1")])
+def test_no_scenes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], seeds: tuple[str, str]) -> None:
+    assert main(["--out", str(tmp_path / "shards"), "--seeds", *seeds]) == 2
+    assert f"--seeds: got {seeds[0]} to {seeds[1]}; expected a first scene" in capsys.readouterr().err
+    assert not (tmp_path / "shards").exists()
+
+
 def test_a_log_that_has_changed_since_is_not_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own, command = tmp_path / "own.mcap", [str(tmp_path / "own.mcap"), "--out", str(tmp_path / "shards")]
     shutil.copy(demo_log_path(), own)
