@@ -32,8 +32,8 @@ CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "weights.safetensors"
 METER_EVERY_STEPS = 5
 
 
-class NonFiniteLossError(RuntimeError):
-    """A loss or gradient is NaN or infinite; the message is the table of losses."""
+class NonFiniteLossError(InputError):
+    """A loss or gradient is NaN or infinite; the message holds the table of losses."""
 
 
 class Trainer:
@@ -236,8 +236,10 @@ class Trainer:
         for _, table, _ in losses:
             if not torch.isfinite(table.total + norm):
                 raise NonFiniteLossError(
-                    f"step {self.progress.step}, {self.progress.samples} samples, "
-                    f"gradient norm {float(norm):.4g}: {table.describe()}"
+                    where=f"training, step {self.progress.step}, {self.progress.samples} samples",
+                    got=f"gradient norm {float(norm):.4g} and losses of {table.describe()}",
+                    expected="finite ones",
+                    remedy="lower training.optimizer.learning_rate, and begin another run from what was saved before",
                 )
         self.optimizer.step()
         if self.model.alignment is not None:

@@ -139,6 +139,17 @@ def test_a_run_that_has_begun_is_not_written_over(
     assert "add --resume to go on" in capsys.readouterr().err
 
 
+def test_a_run_that_diverges_ends_in_one_line_with_its_losses(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hot = {**SMALL["training"], "optimizer": {"learning_rate": 1e12, "warmup_samples": 0, "final_share": 1.0}}
+    Path(config).write_text(yaml.safe_dump({**SMALL, "training": hot}))
+    assert train(config, tmp_path / "run", "--max-samples", "40") == 2
+    error = capsys.readouterr().err
+    assert "tricast: error: training, step " in error and "heatmap" in error and "expected finite ones" in error
+    assert error.count("\n") == 1
+
+
 def test_weights_whose_checkpoint_is_gone_are_not_written_over(
     config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
