@@ -12,10 +12,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tricast.configs.disk import writing
 from tricast.configs.errors import InputError
 from tricast.perception.model import ModelConfig, Network
 from tricast.perception.score_calibration import ScoreScale, SubsetName
+from tricast.perception.tensor_files import write_tensors
 
 FORMAT = "1"
 CALIBRATION = "score_calibration"
@@ -39,10 +39,7 @@ def save_weights(
         for name, value in network.state_dict().items()
     }
     metadata = {**(notes or {}), "format": FORMAT, "model": network.config.model_dump_json()}
-    partial = path.with_name(path.name + ".partial")
-    with writing(path, SafetensorError):
-        save_file(tensors, partial, metadata=metadata)
-        partial.replace(path)
+    write_tensors(path, lambda partial: save_file(tensors, partial, metadata=metadata))
 
 
 def load_network(path: Path) -> Network:
@@ -105,10 +102,7 @@ def write_score_scales(path: Path, out: Path, scales: Mapping[SubsetName, ScoreS
     """
     tensors, metadata = _read(path)
     metadata[CALIBRATION] = _SCALES.dump_json(dict(scales)).decode()
-    partial = out.with_name(out.name + ".partial")
-    with writing(out, SafetensorError):
-        save_file(tensors, partial, metadata=metadata)
-        partial.replace(out)
+    write_tensors(out, lambda partial: save_file(tensors, partial, metadata=metadata))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tricast.configs.disk import writing
 from tricast.configs.errors import InputError
+from tricast.perception.tensor_files import write_tensors
 from tricast.perception.training.optimization import AveragedModel
 
 FORMAT = "1"
@@ -55,12 +54,8 @@ def save_checkpoint(
     for index, state in optimizer.state_dict()["state"].items():
         tensors.update({f"optimizer.{index}.{name}": value for name, value in state.items()})
     described = {"format": FORMAT, "progress": json.dumps(vars(progress)), "config": json.dumps(config)}
-    partial = path.with_name(path.name + ".partial")
-    with writing(path, SafetensorError):
-        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata=described)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+    tensors = {name: value.contiguous() for name, value in tensors.items()}
+    write_tensors(path, lambda partial: save_file(tensors, partial, metadata=described))
 
 
 def check_settings(path: Path, *, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from tricast.configs.disk import writing
 from tricast.configs.errors import InputError
 from tricast.perception.streaming.replay import check_writable, write_whole
+from tricast.perception.tensor_files import write_tensors
 from tricast.perception.tick_sample import CameraInput, SampleConfig, TickSample, sample_of
 from tricast.perception.training.known_counts import with_known_counts
 from tricast.perception.training.tick_truth import TickTruth, truth_of
@@ -177,15 +177,12 @@ class ShardWriter:
             described.append(_packed(tick, f"{len(described):04d}", arrays))
         if not described:
             return 0
-        partial = self._path(scene).with_suffix(".partial")
         # Others are written as they lie in memory, and read as if they lay in rows.
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         metadata = {"ticks": json.dumps(described), "instances": json.dumps([*instances])}
         if log_bytes is not None:
             metadata[LOG_BYTES] = str(log_bytes)
-        with writing(self._path(scene), SafetensorError):
-            save_file(arrays, partial, metadata=metadata)
-            partial.replace(self._path(scene))
+        write_tensors(self._path(scene), lambda partial: save_file(arrays, partial, metadata=metadata))
         return len(described)
 
     def _path(self, scene: str) -> Path:

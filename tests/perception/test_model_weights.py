@@ -35,6 +35,15 @@ def test_half_precision_halves_the_file_and_loads_as_single(network: Network, tm
         torch.testing.assert_close(loaded.state_dict()[name], value, rtol=1e-3, atol=1e-6)
 
 
+def test_a_file_of_weights_may_be_read_by_whoever_reads_other_files(network: Network, tmp_path: Path) -> None:
+    path, other = tmp_path / "w.safetensors", tmp_path / "other"
+    path.with_name("w.safetensors.partial").touch(mode=0o600)  # as a run that was killed leaves it
+    other.touch()
+    save_weights(path, network)
+    assert path.stat().st_mode == other.stat().st_mode
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, other.name}
+
+
 def test_what_holds_no_weights_is_refused(network: Network, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     with pytest.raises(InputError, match=r"w\.safetensors: got no readable weights"):

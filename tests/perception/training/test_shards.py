@@ -150,7 +150,7 @@ def test_a_folder_that_cannot_be_made_and_a_shard_that_cannot_be_written_are_the
     with pytest.raises(InputError, match="expected a folder that can be written"):
         ShardWriter(tmp_path / "file" / "shards", source="the demo", config=SampleConfig())
     writer, log = ShardWriter(tmp_path / "shards", source="the demo", config=SampleConfig()), open_log(demo_log_path())
-    (tmp_path / "shards" / "demo.partial").mkdir()
+    (tmp_path / "shards" / "demo.safetensors.partial").mkdir()
     synchronizer = Synchronizer(log.rig, synchronizer_for(SampleConfig()), origin_ns=log.start_ns)
     with pytest.raises(InputError, match=r"demo\.safetensors: .* expected a disk that takes the whole file"):
         writer.write("demo", ticks(log.messages(end_ns=log.start_ns + 700_000_000), synchronizer))
