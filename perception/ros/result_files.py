@@ -148,9 +148,8 @@ class _ResultFile:
             try:
                 self._write(tick, delivery)
                 return True
-            except (
-                Exception
-            ) as error:  # the disk's, or of a value that cannot be written: what follows would hide a hole
+            except Exception as error:
+                # The disk's, or of a value that cannot be written: what was appended after it would hide a hole.
                 self._failed = True
                 self._logger.error(f"{error}; nothing more is written to {self._path.name}, all else goes on")
                 self._close_unfinished(error)
