@@ -177,7 +177,9 @@ class Trainer:
                     self._log(interval)
                     interval = Interval()
                 if self._validation_due():
+                    validation_s = time.monotonic()
                     self.validate()
+                    interval.began_s += time.monotonic() - validation_s  # no sample's time
             self.progress.seconds = earlier_s + time.monotonic() - began_s
         self.save()
         return self.progress.step >= last_step
