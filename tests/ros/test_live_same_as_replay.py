@@ -57,6 +57,8 @@ def test_a_replay_along_the_recorded_manifests_gives_the_same_boxes(graph: Any, 
     alone.write_text("detector: cluster\nrefinement: {place_share: 0, score_share: 0, unclaimed_share: 1}\n")
     config = ("--config", str(alone)) if detector == "cluster" else ()
     live = graph.live("--out", str(run), "--use-sim-time", *config, detector=detector)
+    # Two programs may find each other seconds later than the test finds both.
+    graph.wait_for(lambda: "/tricast/result: subscribed" in graph.errors(1), within_s=30, what="the recorder's ear")
     rate = "0.3" if detector == "cluster" else "0.1"
     player = graph.start("play", str(source), "--rate", rate, "--wait", "60", "--json")
     assert graph.end(player, number=0, within_s=180)[0] == 0
