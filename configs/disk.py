@@ -9,12 +9,17 @@ from pathlib import Path
 from tricast.configs.errors import InputError
 
 
+def partial_of(path: Path) -> Path:
+    """The name of a file until it is whole."""
+    return path.with_name(path.name + ".partial")
+
+
 @contextmanager
 def writing(path: Path, *kinds: type[Exception]) -> Generator[None]:
     """While a file is written.
 
     Args:
-        path: The file; what is written of it has the same name with `.partial` until it is whole.
+        path: The file; what is written of it is called as `partial_of` says until it is whole.
         kinds: Errors besides OSError by which whatever writes it tells of the disk.
 
     Raises:

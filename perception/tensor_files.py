@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from tricast.configs.disk import writing
+from tricast.configs.disk import partial_of, writing
 
 
 def write_tensors(path: Path, save: Callable[[Path], None]) -> None:
@@ -22,7 +22,7 @@ def write_tensors(path: Path, save: Callable[[Path], None]) -> None:
         InputError: The disk is full, or takes no more for another reason.
 
     """
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_of(path)
     with writing(path, SafetensorError):
         partial.unlink(missing_ok=True)
         partial.touch()

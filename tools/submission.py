@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tricast.configs.disk import writing
+from tricast.configs.disk import partial_of, writing
 from tricast.tools.calibrated_log import add_calibration, calibrated_log
 from tricast.tools.user_input import file_to_write
 
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     samples = submission.collect_samples(
         log, config, sensors=sensors, token_of=lambda at_ns: tokens.get(at_ns, f"{name}/{at_ns}")
     )
-    partial = out.with_name(out.name + ".partial")
+    partial = partial_of(out)
     if args.format == "argoverse2-detection":
         columns = submission.argoverse2_detections(samples, name)
         with writing(out):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tricast.configs.disk import partial_of
 from tricast.perception.evaluation.box_table import BOX_COLUMNS, BoxTable, concatenate_tables
 from tricast.perception.outputs import NUM_FUTURE_STEPS
 from tricast.sensors.errors import SensorDataError
@@ -207,7 +208,7 @@ def _with_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, N
 
 def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_of(path)
     with partial.open("wb") as file:
         np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
     partial.replace(path)

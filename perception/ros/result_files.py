@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from tricast.configs.disk import partial_of
 from tricast.perception.outputs import TickResult
 from tricast.perception.streaming.replay import check_writable
 from tricast.perception.streaming.results_json import ResultsJsonWriter
@@ -172,7 +173,7 @@ class _ResultFile:
             except Exception as error:
                 self._logger.error(str(error))
         if (lacks := self._lacks + left_out) and not given_up:
-            self._logger.error(f"{_unfinished(self._path)} lacks at least {lacks} results")
+            self._logger.error(f"{partial_of(self._path)} lacks at least {lacks} results")
 
     def _close_unfinished(self, error: Exception) -> None:
         with suppress(Exception):  # what went wrong first is what is told
@@ -186,8 +187,4 @@ def free_names(out: Path) -> tuple[Path, Path]:
     """
     numbers = itertools.chain([""], (f".{number}" for number in itertools.count(1)))
     pairs = ((out / f"results{number}.mcap", out / f"results{number}.jsonl") for number in numbers)
-    return next(pair for pair in pairs if not any(p.exists() or _unfinished(p).exists() for p in pair))
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(path.name + ".partial")
+    return next(pair for pair in pairs if not any(p.exists() or partial_of(p).exists() for p in pair))

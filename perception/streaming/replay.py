@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 
 import yaml
 
-from tricast.configs.disk import writing
+from tricast.configs.disk import partial_of, writing
 from tricast.configs.errors import InputError
 from tricast.perception.config import PipelineConfig
 from tricast.perception.outputs import TickResult
@@ -326,7 +326,7 @@ def write_whole(path: Path, text: str) -> None:
         InputError: The disk is full, or takes no more for another reason.
 
     """
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_of(path)
     with writing(path):
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)

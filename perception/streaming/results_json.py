@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tricast.configs.disk import writing
+from tricast.configs.disk import partial_of, writing
 from tricast.perception.outputs import TickResult, Trajectories
 from tricast.sensors.calibration import MODALITIES
 
@@ -94,7 +94,7 @@ class ResultsJsonWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = partial_of(path)
         with writing(path):
             self._file = self._partial.open("w", encoding="utf-8")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tricast.configs.disk import writing
+from tricast.configs.disk import partial_of, writing
 from tricast.configs.errors import InputError
 
 
@@ -33,7 +33,7 @@ class Curve:
         self._rows = [row for row in self._rows if int(row["step"]) != step]
         self._rows.append({"step": step, **{name: f"{value:.6g}" for name, value in figures.items()}})
         columns = list(dict.fromkeys(name for row in self._rows for name in row))
-        partial = self._path.with_name(self._path.name + ".partial")
+        partial = partial_of(self._path)
         with writing(self._path):
             with partial.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, columns, restval="")

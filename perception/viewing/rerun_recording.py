@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tricast.configs.disk import partial_of
 from tricast.configs.errors import InputError
 from tricast.perception.outputs import TickResult
 from tricast.perception.palette import RADAR, TRUTH, class_rgb
@@ -52,7 +53,7 @@ class RerunRecorder:
     def __init__(self, path: Path) -> None:
         self._rr = _sdk()
         self._path = path
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = partial_of(path)
         self._stream = self._rr.RecordingStream("tricast", send_properties=False)
         self._stream.set_log_time_enabled(False)
         self._stream.set_log_tick_enabled(False)

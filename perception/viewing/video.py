@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tricast.configs.disk import partial_of
 from tricast.configs.errors import InputError
 
 MAX_GIF_FRAMES = 240
@@ -59,7 +60,7 @@ class VideoWriter:
 
     def __init__(self, path: Path, *, fps: float, encoder: str | None = None) -> None:
         self._path, self._fps = path, fps
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = partial_of(path)
         self._encoder = encoder or imageio_ffmpeg.get_ffmpeg_exe()
         self._process: subprocess.Popen[bytes] | None = None
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the encoder
@@ -188,7 +189,7 @@ class GifWriter:
         """See `VideoSink.close`; without any image there is no file."""
         if not self._frames:
             return
-        partial = self._path.with_name(self._path.name + ".partial")
+        partial = partial_of(self._path)
         # A GIF counts hundredths of a second: pauses are rounded so that together they stay right.
         ends = [round(100 * self._every * image / self._fps) for image in range(len(self._frames) + 1)]
         pauses_ms = [max(20, 10 * (end - begin)) for begin, end in pairwise(ends)]

@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 from pydantic import Field
 
+from tricast.configs.disk import partial_of
 from tricast.configs.strict import StrictConfig, parse_config, read_yaml
 from tricast.sensors.calibration import Rig, SensorCalibration
 from tricast.sensors.errors import CalibrationError
@@ -100,7 +101,7 @@ def save_rig(rig: Rig, path: Path) -> None:
             names: dict[type, str] = {PinholeLens: "pinhole", FisheyeLens: "fisheye", MeiLens: "mei"}
             values: dict[str, Any] = {name: np.array(value).tolist() for name, value in vars(sensor.lens).items()}
             entries[channel]["lens"] = {"model": names[type(sensor.lens)], **values}
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_of(path)
     partial.write_text(yaml.safe_dump({"sensors": entries}, sort_keys=False), encoding="utf-8")
     partial.replace(path)
 

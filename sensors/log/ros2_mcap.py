@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import yaml
 from mcap.writer import CompressionType, Writer
 
-from tricast.configs.disk import writing
+from tricast.configs.disk import partial_of, writing
 from tricast.sensors.errors import LogError
 from tricast.sensors.log.schema import schema_text, serialize
 from tricast.sensors.log.stream import ForeignMessage
@@ -64,7 +64,7 @@ class Ros2McapWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._partial = path.with_name(path.name + ".partial")
+        self._partial = partial_of(path)
         self._file = _opened(path, self._partial)
         self._writer = Writer(self._file, compression=CompressionType.ZSTD)
         self._writer.start(profile="ros2", library="tricast")
@@ -147,7 +147,7 @@ class Ros2McapWriter:
     def _write_metadata(self) -> None:
         """Write rosbag2's description, unless one that belongs to another file lies here."""
         target = self.path.with_name("metadata.yaml")
-        partial = target.with_name(target.name + ".partial")
+        partial = partial_of(target)
         try:
             if target.exists() and f"- {self.path.name}\n" not in target.read_text(encoding="utf-8", errors="replace"):
                 return

@@ -188,7 +188,7 @@ def test_the_command_writes_a_file_and_says_how_many_samples(
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no /dev/full")
 def test_a_full_disk_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "results.json.partial").symlink_to("/dev/full")
     command = ["submission", str(demo_log_path()), "--format", "nuscenes-tracking", "--detector", "cluster"]
